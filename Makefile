@@ -1,0 +1,37 @@
+# One-word verbs. The first two need nothing but Python >= 3.11, git and make; a second call installs nothing.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+STAMP   = $(VENV)/.installed
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: run test check faults browser ui clean install
+
+run: $(STAMP)  ## the whole pipeline on params.yaml: videos in, trained model and score out
+	@python -m flows.run
+
+test: $(STAMP)  ## all quick tests that need neither a GPU nor a network
+	@OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadgroup -m "not faults and not slow and not browser"
+
+faults: $(STAMP)  ## kills, cancels, stale clones and slow clusters: the long campaign
+	@EGOVLM_SLOW=1 python -m pytest -m "faults or slow"
+
+browser: $(STAMP)  ## the report page in the Chromium of this machine
+	@python -m pytest -m browser
+
+check: $(STAMP)  ## types and style
+	ruff check . && ruff format --check . && mypy
+
+ui: $(STAMP)  ## Prefect server, work pools, deployments and workers on this machine
+	@python -m flows.ui
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "egovlm: installing the pinned packages into $(VENV) (a few minutes, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --prefer-binary -c constraints.txt -e '.[browser,dev,ray]'
+	@touch $(STAMP)
+
+clean:  ## forget all products (data/, DVC cache); keeps code, reports in git and the environment
+	rm -rf data/raw data/questions data/frames data/keyframes data/dataset data/models data/predictions data/checkpoints .dvc/cache .dvc/tmp wandb

@@ -1,0 +1,207 @@
+"""Commands of `egovlm` that need DVC or Prefect: found by the pipeline's command line through its entry point.
+
+Nothing heavy is imported before a command runs: `egovlm --help` stays fast.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.cli import doctor
+from pipeline.cli.doctor import Finding
+from pipeline.cli.output import AsJson, emit
+
+
+def run(
+    targets: Annotated[list[str] | None, typer.Argument(help="Stages to bring up to date; default: all.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run stages even where nothing changed.")] = False,
+    profile: Annotated[str | None, typer.Option(help="Overlay profiles/PROFILE.yaml for this run.")] = None,
+    override: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A value of params.yaml.")
+    ] = None,
+) -> None:
+    """Bring the pipeline up to date on this machine; the same as `make run`.
+
+    \b
+    Examples:
+      egovlm run
+      egovlm run evaluate_egoschema --set train_grpo.learning_rate=1e-4
+    """
+    from flows.run import main
+
+    arguments = [*(targets or []), *(["--force"] if force else []), *(["--profile", profile] if profile else [])]
+    code = main([*arguments, *(part for value in override or [] for part in ("--set", value))])
+    if code:
+        raise typer.Exit(code)
+
+
+def compare(
+    first: Annotated[str, typer.Argument(metavar="REV_A", help="Revision, experiment, file, or `workspace`.")],
+    second: Annotated[str, typer.Argument(metavar="REV_B", help="The same; default: what lies here.")] = "workspace",
+    run_name: Annotated[str, typer.Option("--run", help="Which run of the evaluation, mode/view.")] = "reasoning/video",
+    models: Annotated[str, typer.Option(help="Which model of each.")] = "policy,policy",
+    most: Annotated[int, typer.Option(min=0, help="Flipped questions to list.")] = 20,
+    pictures: Annotated[Path | None, typer.Option(help="Write the frames of the listed questions here.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Is REV_B better than REV_A? The paired test, and the questions that flipped.
+
+    \b
+    Examples:
+      egovlm compare main workspace
+      egovlm compare exp-a exp-b --pictures flips
+      egovlm compare workspace workspace --models base,policy
+    """
+    from flows.comparison import predictions_of, questions_here, save_pictures
+    from flows.project import find_project
+    from pipeline.evaluation.compare import compare as compare_predictions
+    from pipeline.evaluation.compare import render
+    from pipeline.evaluation.scores import Judge
+    from pipeline.params import load_params
+
+    project = find_project()
+    params = load_params(project.root / "params.yaml")
+    judge = Judge(params.evaluate_egoschema.confidence, params.evaluate_egoschema.bootstrap_draws, params.seed)
+    before, after = (predictions_of(project, where) for where in (first, second))
+    names = models.partition(",")
+    found = compare_predictions(before, after, judge, run_name, (names[0], names[2] or names[0]))
+    questions = questions_here(project)
+    if pictures is not None:
+        save_pictures(project, found.flips[:most], questions, pictures)
+    emit(_comparison(found), render(found, questions, most), as_json)
+
+
+def _comparison(found: Any) -> dict[str, Any]:
+    """A comparison as JSON types; flips as question ids."""
+    from dataclasses import asdict
+
+    value: dict[str, Any] = {
+        name: asdict(part) for name, part in vars(found).items() if name in ("first", "second", "gain")
+    }
+    value |= {name: part for name, part in vars(found).items() if isinstance(part, int | float | str)}
+    for name in (True, False):
+        ids = [flip.after.question_id for flip in found.flips if flip.gained is name]
+        value["gained_questions" if name else "lost_questions"] = ids
+    return value
+
+
+def promote(
+    revision: Annotated[
+        str | None, typer.Argument(help="Experiment or commit of the finished run in this checkout; default: found.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let the gate judge the model of this checkout, and make it champion where it is beyond doubt better.
+
+    The exit code is 0 where it was promoted and 3 where the champion was kept; the reasons are printed.
+
+    \b
+    Examples:
+      egovlm promote
+      egovlm promote --json | jq .against
+    """
+    from flows.experiments import find_experiment
+    from flows.project import find_project
+    from flows.promotion import promote as judge_and_register
+    from pipeline.errors import StageError
+
+    project = find_project()
+    commit: str | None
+    if revision:
+        commit = project.git("rev-parse", "--verify", f"{revision}^{{commit}}")
+    else:
+        commit = find_experiment(project) if (project.root / "dvc.lock").is_file() else None
+    if commit is None:
+        raise StageError(
+            "the run in this checkout is not saved: `dvc exp save` it (after `dvc repro`), then promote it"
+        )
+    verdict = judge_and_register(project, commit)
+    value = {"promoted": verdict.promote, "rival": verdict.rival, "against": list(verdict.against), "commit": commit}
+    emit(value, str(verdict), as_json)
+    if not verdict.promote:
+        raise typer.Exit(3)
+
+
+def rollback(
+    to: Annotated[
+        str | None, typer.Option(help="A version that was champion (v2.0.0); default: the one before.")
+    ] = None,
+) -> None:
+    """Make an earlier champion champion again.
+
+    \b
+    Examples:
+      egovlm rollback
+      egovlm rollback --to v2.0.0
+    """
+    from flows.project import find_project
+    from flows.registry import fetch_registry, push_registry, roll_back
+
+    project = find_project()
+    fetch_registry(project)
+    version = roll_back(project, to)
+    pushed = push_registry(project)
+    typer.echo(
+        f"{version.name} ({version.commit[:10]}) is champion" + ("" if pushed else "; there is no git remote to tell")
+    )
+
+
+def check_dvc() -> Iterator[Finding]:
+    """A remote to share artifacts through is configured."""
+    import configparser
+
+    config = configparser.ConfigParser()
+    config.read([Path(".dvc/config"), Path(".dvc/config.local")])
+    remotes = [section for section in config.sections() if "remote" in section]
+    if not Path(".dvc").is_dir():
+        yield Finding("dvc", "fail", "no .dvc folder here", "run egovlm in a checkout")
+    elif not remotes:
+        mend = "fine on one machine; to share: `dvc remote add -d store s3://...`"
+        yield Finding("dvc remote", "info", "none", mend)
+    else:
+        yield Finding(
+            "dvc remote", "ok", f"{len(remotes)} configured, default {config.get('core', 'remote', fallback='none')}"
+        )
+
+
+def check_prefect() -> Iterator[Finding]:
+    """A Prefect server answers, where one is configured."""
+    import os
+
+    import httpx
+
+    address = os.environ.get("PREFECT_API_URL", "http://127.0.0.1:4200/api")
+    try:
+        healthy = httpx.get(f"{address}/health", timeout=2.0).status_code == 200
+    except httpx.HTTPError:
+        healthy = False
+    mend = "`make ui` starts one; `make run` and `dvc repro` need none"
+    yield Finding(
+        "prefect server",
+        "ok" if healthy else "info",
+        f"{address} {'answers' if healthy else 'is silent'}",
+        "" if healthy else mend,
+    )
+
+
+def check_git() -> Iterator[Finding]:
+    """git knows who commits: experiments and promotion make commits and tags."""
+    from flows.project import find_project
+    from pipeline.errors import EgovlmError
+
+    try:
+        find_project().git("var", "GIT_COMMITTER_IDENT")
+    except EgovlmError as error:
+        mend = "`git config user.name ...` and `git config user.email ...`: experiments are commits"
+        yield Finding("git", "warn", str(error), mend)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands and the doctor's checks."""
+    for command in (run, compare, promote, rollback):
+        app.command()(command)
+    for check in (check_git, check_dvc, check_prefect):
+        if check not in doctor.CHECKS:
+            doctor.CHECKS.append(check)

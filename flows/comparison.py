@@ -1,0 +1,59 @@
+"""Predictions of a git revision or an experiment, or of a file, for `egovlm compare`."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from dvc.api import DVCFileSystem
+
+from flows.project import Project
+from pipeline.errors import ArtifactError
+from pipeline.evaluation.compare import Flip, read_predictions
+from pipeline.records import Prediction, Question, read_rows
+from pipeline.report.sheets import contact_sheet, save_jpeg
+from pipeline.video.store import FrameStore
+
+PREDICTIONS = "data/predictions/predictions.parquet"
+QUESTIONS = "data/dataset/questions.parquet"
+
+
+def predictions_of(project: Project, where: str) -> list[Prediction]:
+    """What was predicted at `where`: a predictions.parquet, `workspace`, a git revision or the name of an experiment.
+
+    Raises:
+        ArtifactError: there is no such revision, or its predictions are neither in the DVC cache nor in a remote.
+    """
+    if where == "workspace":
+        return read_predictions(project.root / PREDICTIONS)
+    if Path(where).is_file():
+        return read_predictions(Path(where))
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder, "predictions.parquet")
+        try:
+            DVCFileSystem(str(project.root), rev=where).get_file(PREDICTIONS, str(target))
+        except Exception as error:  # DVC's many errors: no such revision, no cache, no remote
+            reason = " ".join(str(error).split())
+            raise ArtifactError(
+                f"the predictions of {where} are not to be had ({reason}): give a file, `workspace`, a revision or an "
+                "experiment (`dvc exp show`), and `dvc fetch` what only a remote has"
+            ) from error
+        return read_predictions(target)
+
+
+def questions_here(project: Project) -> dict[str, Question]:
+    """Questions of the workspace by id, for their texts; none where there is no dataset."""
+    path = project.root / QUESTIONS
+    return {q.question_id: q for q in read_rows(path, Question)} if path.is_file() else {}
+
+
+def save_pictures(project: Project, flips: Sequence[Flip], questions: Mapping[str, Question], folder: Path) -> None:
+    """The frames of each flipped question as `folder`/<question id>.jpg; those without frames are left out."""
+    store = FrameStore(project.root / "data/frames")
+    for flip in flips:
+        question = questions.get(flip.after.question_id)
+        if question is None or question.clip_id not in store:
+            continue
+        frames = store.load(question.clip_id)
+        captions = [f"{t - question.start_seconds:.1f} s" for t in frames.pts_seconds]
+        sheet = contact_sheet(list(frames.images), captions, flip.after.keyframe_frames or ())
+        save_jpeg(sheet, folder / f"{question.question_id}.jpg")

@@ -1,0 +1,130 @@
+"""One run of the graph inside a flow: lock, parameters, stages, experiment, promotion, summary."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+
+from flows.changes import sources_changed, sources_seen
+from flows.closing import close_run
+from flows.experiments import check_name
+from flows.graph import Graph, Stage
+from flows.lock import Holder, held
+from flows.overlay import overlaid
+from flows.project import Project
+from flows.reaper import reap
+from flows.reproduce import reproduce
+from flows.stages import Run, StageRun, run_stage
+from flows.summary import headline, summary_markdown
+from flows.travel import reproduce_on_gpu
+from pipeline.params import parse_params
+
+Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
+TrainOn = Literal["local", "gpu"]
+
+GPU_STAGES = ("train_grpo", "evaluate_egoschema")  # what travels with train_on="gpu"; the rest is CPU work
+DOWNLOAD = "download_videos"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run is asked to do; see the parameters of the flow `egovlm`."""
+
+    profile: str | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    targets: Sequence[str] = ()
+    force: bool | Sequence[str] = False
+    train_on: TrainOn = "local"
+    experiment: str | None = None
+    promote: bool = False
+    skip_unchanged: bool = False  # do nothing at all where nothing changed
+    wait_seconds: float = 0.0  # for another run to let go of the project
+
+
+def run_graph(project: Project, request: Request, logger: Logger) -> State[Any]:
+    """Do what `request` asks, as the present flow run.
+
+    Raises:
+        EgovlmError: parameters or project are not as they should be; a failed stage is a Failed state.
+        ProjectBusy: another run holds the project.
+    """
+    check_name(request.experiment)
+    with (
+        _sole(project, request.wait_seconds, logger),
+        overlaid(project, request.profile, request.overrides, parse_params),
+        _opened(project) as graph,
+    ):
+        return _run(graph, request, logger)
+
+
+@contextmanager
+def _sole(project: Project, wait_seconds: float, logger: Logger) -> Iterator[None]:
+    def waiting(holder: Holder | None) -> None:
+        logger.info("waiting: %s holds the project", f"run {holder.run}" if holder else "another run")
+
+    with held(project, str(flow_run.id), wait_seconds, waiting) as dead:
+        reap(dead, logger)
+        yield
+
+
+@contextmanager
+def _opened(project: Project) -> Iterator[Graph]:
+    graph = Graph(project)
+    try:
+        yield graph
+    finally:
+        graph.close()
+
+
+def _run(graph: Graph, request: Request, logger: Logger) -> State[Any]:
+    project, chosen = graph.project, graph.select(request.targets)
+    new_sources = sources_changed(project)
+    forced = _forced(graph, request.force, new_sources)
+    if request.skip_unchanged and not forced and not any(graph.changes(stage.name) for stage in chosen):
+        return Completed(name="Skipped", message=f"nothing changed in code, params or data; {headline(project)}")
+    if new_sources:
+        logger.info("%s", new_sources)
+    states = run_stages(graph, chosen, forced, request.train_on)
+    failed = next((state for state in states.values() if not state.is_completed()), None)
+    if failed is not None:
+        return Failed(message=failed.message)
+    sources_seen(project, DOWNLOAD in states)
+    outcomes = {name: str(state.name) for name, state in states.items()}
+    notes = [] if request.targets else close_run(graph, request.experiment, request.promote, logger)
+    return _summed_up(project, outcomes, notes)
+
+
+def _forced(graph: Graph, force: bool | Sequence[str], new_sources: str | None) -> frozenset[str]:
+    names = [stage.name for stage in graph.stages] if force is True else list(force or [])
+    if names:
+        graph.select(names)  # refuses unknown names
+    return frozenset([*names, *([DOWNLOAD] if new_sources else [])])
+
+
+def run_stages(
+    graph: Graph, stages: Sequence[Stage], forced: frozenset[str], train_on: TrainOn
+) -> dict[str, State[Any]]:
+    """Run `stages` one after another (DVC's locks make parallel processes slower); stops at the first failure."""
+    states: dict[str, State[Any]] = {}
+    for stage in stages:
+        run: Run = reproduce_on_gpu if train_on == "gpu" and stage.name in GPU_STAGES else reproduce
+        job = StageRun(graph, stage.name, run, stage.name in forced)
+        named = run_stage.with_options(name=stage.name, task_run_name=stage.name)
+        upstream = [states[name] for name in stage.upstream if name in states]
+        states[stage.name] = named(job, wait_for=upstream, return_state=True)
+        if not states[stage.name].is_completed():
+            break
+    return states
+
+
+def _summed_up(project: Project, outcomes: Mapping[str, str], notes: Sequence[str]) -> State[Any]:
+    markdown = summary_markdown(project, outcomes, notes)
+    create_markdown_artifact(markdown, key="egovlm-summary", description="Result of the run")
+    name = "Cached" if set(outcomes.values()) == {"Cached"} else "Completed"
+    return Completed(name=name, message="; ".join([headline(project), *notes]))

@@ -1,0 +1,75 @@
+"""What can go wrong around a stage, said so that a person knows which stage, what happened and what to do next."""
+
+import re
+import signal
+from collections.abc import Sequence
+
+from pipeline.errors import StageError
+
+_DVC_NOISE = re.compile(
+    r"^(ERROR: failed to (reproduce|run)|Running stage|> python|Reproducing|To track the changes|Use `dvc push`|!|"
+    r"To enable auto staging|\s*git add |\s*dvc config )"
+)
+_EXIT_CODE = re.compile(r"exited with (-?\d+)")
+_SAID_BY_STAGE = re.compile(r"^egovlm [a-z_]+: |^[A-Za-z_.]+(Error|Exception|Interrupt)\b")
+TAIL_LINES = 12
+
+
+class StageFailed(StageError):
+    """A stage's command failed.
+
+    Args:
+        stage: name of the stage.
+        output: its last lines, oldest first.
+        exit_code: of `dvc repro` (255 for everything; the stage's own code is in the output).
+    """
+
+    def __init__(self, stage: str, output: Sequence[str], exit_code: int) -> None:
+        self.stage = stage
+        self.exit_code = real_exit_code(output, exit_code)
+        self.lines = last_words(output)
+        super().__init__(f"{stage}: {_cause(self.lines, self.exit_code)}. {_next_step(stage, self.exit_code)}")
+
+    def __reduce__(self) -> tuple[type["StageFailed"], tuple[str, list[str], int]]:
+        return (type(self), (self.stage, self.lines, self.exit_code))
+
+
+class RunCacheMiss(StageError):
+    """A result that was made elsewhere did not arrive; training it here instead would hide that."""
+
+
+class ProjectBusy(StageError):
+    """Another run holds the project."""
+
+
+def real_exit_code(output: Sequence[str], exit_code: int) -> int:
+    """The stage's own exit code: DVC exits 255 for every failure and prints the real one."""
+    found = [match.group(1) for line in output if (match := _EXIT_CODE.search(line))]
+    return int(found[-1]) if found else exit_code
+
+
+def last_words(output: Sequence[str]) -> list[str]:
+    """The last lines that are not DVC's own."""
+    return [line for line in output if not _DVC_NOISE.match(line)][-TAIL_LINES:]
+
+
+def _cause(lines: Sequence[str], exit_code: int) -> str:
+    said = [line for line in lines if _SAID_BY_STAGE.match(line)] or list(lines) or ["no output"]
+    if exit_code < 0 or exit_code > 128:
+        return f"ended by {_signal_name(exit_code)}; its last line: {lines[-1] if lines else 'none'}"
+    return f"{said[-1].rstrip('.')} (exit code {exit_code})"
+
+
+def _signal_name(exit_code: int) -> str:
+    number = -exit_code if exit_code < 0 else exit_code - 128
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"exit code {exit_code}"
+
+
+def _next_step(stage: str, exit_code: int) -> str:
+    again = f"Then start the run again: finished stages are kept and `{stage}` goes on"
+    if _signal_name(exit_code) == "SIGKILL":
+        return f"SIGKILL mostly means out of memory: lower workers or batch size of {stage} in params.yaml. {again}"
+    return f"Mend the cause (all lines: task `{stage}` in the run, or `dvc repro -s {stage}`). {again}"

@@ -1,0 +1,138 @@
+"""The promotion gate: is a challenger better than the champion, beyond doubt, on the same questions? Pure.
+
+It fails closed: what cannot be shown counts against the challenger.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipeline.evaluation.runs import HEADLINE
+from pipeline.evaluation.statistics import Estimate, clustered_mean
+from pipeline.params import Promotion
+from pipeline.records import Prediction, Question
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of one model: its predictions, the questions they answer, its keyframe F1 (None: no ground truth),
+    and whether its data leak (None: nobody looked)."""
+
+    predictions: Sequence[Prediction]
+    questions: Sequence[Question]
+    keyframe_f1: float | None
+    leaky: bool | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`promote`, with the gain it rests on and every reason against."""
+
+    promote: bool
+    against: tuple[str, ...]
+    gain: Estimate | None
+    rival: str
+    notes: tuple[str, ...] = field(default=())
+
+    def __str__(self) -> str:
+        gain = f"gain over {self.rival} {_span(self.gain)}" if self.gain else f"no comparison with {self.rival}"
+        return f"{'promoted' if self.promote else 'kept the champion'}: {'; '.join([gain, *self.against, *self.notes])}"
+
+
+def judge(challenger: Evidence, champion: Evidence | None, rules: Promotion, seed: int) -> Verdict:
+    """Compare on the champion's questions (the frozen set); the first champion has to beat its own base model.
+
+    The interval of the gain is the paired bootstrap over recordings: both models answer the same questions, and
+    questions on one recording stand or fall together.
+    """
+    mine = _answers(challenger, "policy")
+    theirs = _answers(champion, "policy") if champion else _answers(challenger, "base")
+    rival = "the champion" if champion else "its base model (there is no champion yet)"
+    against = [*_leak(challenger), *_unlike(challenger, champion, mine, theirs, rules)]
+    common = sorted(set(mine) & set(theirs))
+    if not common:
+        return Verdict(False, tuple(against), None, rival)
+    gain = _gain(mine, theirs, common, rules, seed)
+    if gain.low < rules.min_gain:
+        against.append(
+            f"the lower bound of the gain, {gain.low:+.4f}, is below promotion.min_gain={rules.min_gain:+.4f}"
+        )
+    against += _unparsed(mine, theirs, common, rules)
+    if champion:
+        against += _keyframes(challenger.keyframe_f1, champion.keyframe_f1, rules)
+    return Verdict(not against, tuple(against), gain, rival, (f"{len(common)} questions",))
+
+
+def _answers(evidence: Evidence, model: str) -> dict[str, Prediction]:
+    """The model's one headline answer to each question that has a truth."""
+    return {
+        p.question_id: p
+        for p in evidence.predictions
+        if p.model == model and f"{p.mode}/{p.view}" == HEADLINE and p.sample == 0 and p.answer is not None
+    }
+
+
+def _gain(
+    mine: Mapping[str, Prediction], theirs: Mapping[str, Prediction], common: Sequence[str], rules: Promotion, seed: int
+) -> Estimate:
+    differences = [float(mine[q].correct) - float(theirs[q].correct) for q in common]
+    clusters = [mine[q].parent_video_id for q in common]
+    return clustered_mean(differences, clusters, rules.confidence, rules.bootstrap_draws, seed)
+
+
+def _leak(challenger: Evidence) -> list[str]:
+    if challenger.leaky is None:
+        return ["nothing says whether the training data leak (data/dataset/leakage.json is missing)"]
+    return ["the training data leak into the benchmark"] if challenger.leaky else []
+
+
+def _unlike(
+    challenger: Evidence,
+    champion: Evidence | None,
+    mine: Mapping[str, Prediction],
+    theirs: Mapping[str, Prediction],
+    rules: Promotion,
+) -> list[str]:
+    """Why the two were not asked the same."""
+    missing = sorted(set(theirs) - set(mine))
+    against = (
+        [f"{len(missing)} of the {len(theirs)} frozen questions are unanswered, first {missing[0]}"] if missing else []
+    )
+    common = set(mine) & set(theirs)
+    if len(common) < rules.min_questions:
+        against.append(f"{len(common)} common questions are fewer than promotion.min_questions={rules.min_questions}")
+    if champion:
+        now, then = _asked(challenger), _asked(champion)
+        changed = sorted(q for q in common if now.get(q) is None or now.get(q) != then.get(q))
+        if changed:
+            against.append(f"{len(changed)} frozen questions are not the same any more, first {changed[0]}")
+    return against
+
+
+def _asked(evidence: Evidence) -> dict[str, tuple[object, ...]]:
+    return {
+        q.question_id: (q.video_id, q.question, q.options, q.answer, q.start_seconds, q.end_seconds)
+        for q in evidence.questions
+    }
+
+
+def _unparsed(
+    mine: Mapping[str, Prediction], theirs: Mapping[str, Prediction], common: Sequence[str], rules: Promotion
+) -> list[str]:
+    now, then = (sum(answers[q].option is None for q in common) / len(common) for answers in (mine, theirs))
+    if now <= then + rules.max_unparsed_rise:
+        return []
+    return [f"{now:.1%} of the answers cannot be parsed, {then:.1%} of the rival's"]
+
+
+def _keyframes(now: float | None, then: float | None, rules: Promotion) -> list[str]:
+    if then is None:
+        return []
+    if now is None:
+        return [f"it has no keyframe F1, the champion has {then:.3f}"]
+    if now < then - rules.max_keyframe_f1_drop:
+        return [f"keyframe F1 {now:.3f} is below the champion's {then:.3f}"]
+    return []
+
+
+def _span(estimate: Estimate) -> str:
+    return f"{estimate.value:+.4f} [{estimate.low:+.4f}, {estimate.high:+.4f}]"

@@ -1,0 +1,134 @@
+"""The stages of dvc.yaml in the order they run. Read from DVC itself, so that a flow cannot drift from the graph."""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dvc.repo import Repo, lock_repo
+
+from flows.project import Project
+from pipeline.errors import ParamsError
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A node: its name, the stages it reads from, and the inputs and outputs that DVC keeps (paths from the root)."""
+
+    name: str
+    upstream: tuple[str, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+class Graph:
+    """The DVC graph of a project, with an open repository for in-process checks (0.1 s to build)."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.repo = Repo(str(project.root))
+        self.stages = _stages(self.repo)
+
+    def select(self, targets: Collection[str] | None) -> list[Stage]:
+        """The stages to run for `targets` (all where None or empty): the targets and everything they need, in order.
+
+        Raises:
+            ParamsError: a target is not a stage.
+        """
+        names = {stage.name for stage in self.stages}
+        unknown = sorted(set(targets or ()) - names)
+        if unknown:
+            raise ParamsError(f"unknown stage {', '.join(unknown)}; stages: {', '.join(s.name for s in self.stages)}")
+        return [stage for stage in self.stages if not targets or stage.name in self._needed(targets)]
+
+    def _needed(self, targets: Collection[str]) -> set[str]:
+        upstream = {stage.name: stage.upstream for stage in self.stages}
+        needed, queue = set(targets), list(targets)
+        while queue:
+            fresh = set(upstream[queue.pop()]) - needed
+            needed |= fresh
+            queue.extend(fresh)
+        return needed
+
+    def changes(self, name: str) -> list[str]:
+        """Why DVC would run stage `name` now; [] where it is up to date. Reads dvc.lock and the files anew."""
+        with lock_repo(self.repo):
+            stage = self.repo.stage.load_one(str(self.project.root / "dvc.yaml"), name)
+            return _explain(stage.status()) if stage.changed() else []
+
+    def stale_outputs(self, paths: Collection[str]) -> list[str]:
+        """Which of `paths` (outputs, or files and folders in them) are not in the workspace as dvc.lock has them."""
+        with lock_repo(self.repo):
+            full = {path: str(self.project.root / path) for path in paths}
+            made = [(path, out) for path, here in full.items() for out in self.repo.index.outs if _holds(out, here)]
+            return [path for path, out in made if _is_stale(out, full[path])]
+
+    def status(self) -> dict[str, Any]:
+        """What `dvc status --json` says: {} where every stage is finished and nothing changed since."""
+        with contextlib.chdir(self.project.root):  # DVC names stages relative to the working directory
+            result: dict[str, Any] = self.repo.status()
+        return result
+
+    def close(self) -> None:
+        """Release the repository's database handles."""
+        self.repo.close()
+
+
+def _stages(repo: Repo) -> list[Stage]:
+    graph = repo.index.graph  # an edge leads from a stage to what it needs
+    written = [stage for stage in repo.index.stages if stage.path_in_repo == "dvc.yaml"]
+    waiting = [_stage(node, graph, written) for node in written]
+    ordered: list[Stage] = []
+    while waiting:  # always the first in dvc.yaml whose needs are met; DVC has refused cycles
+        done = {stage.name for stage in ordered}
+        ready = next(stage for stage in waiting if done.issuperset(stage.upstream))
+        waiting.remove(ready)
+        ordered.append(ready)
+    return ordered
+
+
+def _stage(node: Any, graph: Any, written: list[Any]) -> Stage:
+    upstream = [stage for stage in written if graph.has_edge(node, stage)]
+    made = [out for stage in upstream for out in stage.outs if out.use_cache]
+    return Stage(
+        name=node.name,
+        upstream=tuple(stage.name for stage in upstream),
+        inputs=tuple(dep.def_path for dep in node.deps if any(_holds(out, dep.fs_path) for out in made)),
+        outputs=tuple(out.def_path for out in node.outs if out.use_cache),
+    )
+
+
+def _holds(out: Any, path: str) -> bool:
+    return path == out.fs_path or path.startswith(out.fs_path + os.sep)
+
+
+def _is_stale(out: Any, path: str) -> bool:
+    if path == out.fs_path:
+        return bool(out.status())
+    inside = Path(path).relative_to(out.fs_path).parts  # part of an output folder: compare with the folder's manifest
+    wanted = {key: entry.value for key, _, entry in out.get_obj() if key[: len(inside)] == inside}
+    return not wanted or any(_md5(Path(out.fs_path, *key)) != value for key, value in wanted.items())
+
+
+def _md5(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()  # DVC's own key, no secret
+
+
+def _explain(status: dict[str, list[str | dict[str, Any]]]) -> list[str]:
+    """`stage.status()` as short texts: {"changed deps": {"params.yaml": {"seed": "modified"}}} -> "seed modified"."""
+    reasons: list[str] = []
+    for entry in next(iter(status.values()), []):
+        parts = [entry] if isinstance(entry, str) else [_leaves(changed) for changed in entry.values()]
+        reasons += [text for part in parts for text in ([part] if isinstance(part, str) else part)]
+    return reasons or ["changed"]
+
+
+def _leaves(changed: dict[str, Any]) -> list[str]:
+    nested = ((name, what) for name, what in changed.items())
+    return [text for name, what in nested for text in (_leaves(what) if isinstance(what, dict) else [f"{name} {what}"])]

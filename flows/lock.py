@@ -1,0 +1,128 @@
+"""One run at a time per project, on the word of the operating system.
+
+A file lock dies with its process, so a holder is alive or there is none: no slot of a server stays taken after a
+`kill -9` (Prefect's deployment concurrency limits did, and late runs escaped them). The note beside the lock says who
+holds it and when its stage last said something.
+"""
+
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+import psutil
+
+from flows.errors import ProjectBusy
+from flows.guard import GRACE_SECONDS
+from flows.project import Project
+from pipeline.reports import write_json
+
+POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a project: `run` is a Prefect flow run id or a word for a run without Prefect."""
+
+    run: str
+    pid: int
+    host: str
+    since: float  # Unix time
+
+
+def read_holder(project: Project) -> Holder | None:
+    """Who holds the project, or held it last and did not say goodbye."""
+    try:
+        return Holder(**json.loads((project.private / "holder.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def silent_seconds(project: Project) -> float:
+    """Seconds since the holder's stage last said something."""
+    try:
+        return time.time() - (project.private / "alive").stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def say_alive(project: Project) -> None:
+    """Note that the running stage said something."""
+    (project.private / "alive").touch()
+
+
+@contextmanager
+def held(
+    project: Project, run: str, wait_seconds: float = 0.0, on_wait: Callable[[Holder | None], None] | None = None
+) -> Iterator[Holder | None]:
+    """Hold the project for the block; gives the holder that died before us without letting go, None where all was well.
+
+    Raises:
+        ProjectBusy: another run still holds it after `wait_seconds`.
+    """
+    project.private.mkdir(parents=True, exist_ok=True)
+    with (project.private / "lock").open("a") as file:
+        _take(file.fileno(), project, wait_seconds, on_wait)
+        dead = read_holder(project)
+        note = project.private / "holder.json"
+        write_json(note, asdict(Holder(run, os.getpid(), socket.gethostname(), time.time())))
+        say_alive(project)
+        try:
+            yield dead
+        finally:
+            note.unlink(missing_ok=True)
+
+
+def _take(
+    descriptor: int, project: Project, wait_seconds: float, on_wait: Callable[[Holder | None], None] | None
+) -> None:
+    deadline = time.monotonic() + wait_seconds
+    told = False
+    while not _try(descriptor):
+        if time.monotonic() >= deadline:
+            raise ProjectBusy(_busy(project))
+        if on_wait and not told:
+            on_wait(read_holder(project))
+            told = True
+        time.sleep(POLL_SECONDS)
+
+
+def _try(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _busy(project: Project) -> str:
+    holder = read_holder(project)
+    if holder is None:
+        return f"another run holds {project.root}"
+    minutes = (time.time() - holder.since) / 60
+    return (
+        f"run {holder.run} (process {holder.pid} on {holder.host}) has held {project.root} for {minutes:.0f} min; "
+        f"its stage last said something {silent_seconds(project):.0f} s ago"
+    )
+
+
+def end_holder(project: Project) -> Holder | None:
+    """End the process that holds the project (its guard ends the stage); who it was, None where there is none here."""
+    holder = read_holder(project)
+    if holder is None or holder.host != socket.gethostname():
+        return None
+    try:
+        process = psutil.Process(holder.pid)
+        if process.create_time() > holder.since + 1:  # the number was given to another process since
+            return None
+        process.terminate()
+        _, alive = psutil.wait_procs([process], timeout=2 * GRACE_SECONDS)
+        for stubborn in alive:
+            stubborn.kill()
+    except psutil.NoSuchProcess:
+        pass
+    return holder

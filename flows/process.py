@@ -1,0 +1,75 @@
+"""Run a command so that its output is live and nothing of it outlives us."""
+
+import os
+import re
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from flows import guard
+
+OnLine = Callable[[str, bool], None]  # (text, whether it is a redrawn progress line)
+
+_END_OF_LINE = re.compile(rb"\r\n|\n|\r")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+def run_streaming(command: Sequence[str], cwd: Path, on_line: OnLine, env: Mapping[str, str] | None = None) -> int:
+    """Run `command` and give every line of its output to `on_line` as it comes. Returns the exit code.
+
+    Whatever ends this function (an error in `on_line`, a cancel, Ctrl-C), the command and all its descendants are ended
+    first; if this process itself is killed, its guard does that.
+    """
+    with guarded() as token:
+        return _run(command, cwd, on_line, {**os.environ, **(env or {}), guard.MARK: token})
+
+
+@contextmanager
+def guarded() -> Iterator[str]:
+    """A token for the block: processes with `guard.MARK` set to it in their environment are ended with the block, even
+    if this process is killed before the block's end."""
+    token = uuid.uuid4().hex
+    read_end, write_end = os.pipe()
+    watcher = subprocess.Popen(
+        [sys.executable, "-I", guard.__file__, token, str(read_end)], pass_fds=[read_end], start_new_session=True
+    )
+    os.close(read_end)
+    try:
+        yield token
+    finally:
+        os.close(write_end)
+        watcher.wait()
+
+
+def _run(command: Sequence[str], cwd: Path, on_line: OnLine, env: Mapping[str, str]) -> int:
+    # The session stays ours: in a session of its own the child would outlive a worker that ends our process group.
+    with subprocess.Popen(
+        command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as child:
+        try:
+            for text, is_progress in _lines(child):
+                on_line(text, is_progress)
+        except BaseException:
+            guard.end_marked(env[guard.MARK])  # before Popen's own exit waits for the child
+            raise
+        return child.wait()
+
+
+def _lines(child: "subprocess.Popen[bytes]") -> Iterator[tuple[str, bool]]:
+    assert child.stdout is not None  # noqa: S101 - asked for a pipe
+    rest = b""
+    while chunk := os.read(child.stdout.fileno(), 65536):
+        rest += chunk
+        while (end := _END_OF_LINE.search(rest)) and not (end.group() == b"\r" and end.end() == len(rest)):
+            yield from _line(rest[: end.start()], end.group() == b"\r")
+            rest = rest[end.end() :]
+    yield from _line(rest.rstrip(b"\r"), False)
+
+
+def _line(raw: bytes, is_progress: bool) -> Iterator[tuple[str, bool]]:
+    text = _COLOUR.sub("", raw.decode("utf-8", "replace")).rstrip()
+    if text:
+        yield text, is_progress

@@ -1,0 +1,64 @@
+"""The project a flow works on: a git + DVC checkout, its private folder, and the few git commands the flows need."""
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import StageError
+
+PROJECT_VARIABLE = "EGOVLM_PROJECT"  # where a worker finds its checkout; the working directory where unset
+RUN_REFS = "refs/egovlm/runs"  # snapshots that travel to GPU workers
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checkout with `dvc.yaml` and `params.yaml` in `root` (absolute)."""
+
+    root: Path
+
+    @property
+    def private(self) -> Path:
+        """Folder of the flows' own notes (locks, saved params); inside `.dvc/tmp`, which git and DVC ignore."""
+        return self.root / ".dvc/tmp/egovlm"
+
+    def git(self, *arguments: str, env: dict[str, str] | None = None) -> str:
+        """Standard output of a git command, stripped.
+
+        Raises:
+            StageError: git failed; the message holds the command and git's own words.
+        """
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=self.root,
+            capture_output=True,
+            text=True,
+            env={**os.environ, **(env or {}), "GIT_TERMINAL_PROMPT": "0"},  # never wait for a password
+        )
+        if done.returncode:
+            raise StageError(f"`git {' '.join(arguments)}` failed in {self.root}: {' '.join(done.stderr.split())}")
+        return done.stdout.strip()
+
+    def short_sha(self) -> str:
+        """Short hash of HEAD; `nogit` where there is no commit."""
+        try:
+            return self.git("rev-parse", "--short", "HEAD")
+        except StageError:
+            return "nogit"
+
+    def git_remote(self) -> str | None:
+        """Name of the git remote (`origin` where there are several), None where none is configured."""
+        remotes = self.git("remote").split()
+        return "origin" if "origin" in remotes else next(iter(remotes), None)
+
+
+def find_project(folder: str | Path | None = None) -> Project:
+    """The project in `folder`, else in `$EGOVLM_PROJECT`, else in the working directory.
+
+    Raises:
+        StageError: there is no dvc.yaml.
+    """
+    root = Path(folder or os.environ.get(PROJECT_VARIABLE) or Path.cwd()).resolve()
+    if not (root / "dvc.yaml").is_file():
+        raise StageError(f"no dvc.yaml in {root}: run this in a checkout of egovlm or set {PROJECT_VARIABLE} to one")
+    return Project(root)

@@ -1,0 +1,111 @@
+"""Let the gate judge the workspace's model against the champion, and register it where it wins."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+from dvc.api import DVCFileSystem
+
+from flows.gate import Evidence, Verdict, judge
+from flows.project import Project
+from flows.registry import ChampionUnresolvable, Version, champion, fetch_registry, push_registry, register_champion
+from pipeline.errors import EgovlmError, StageError
+from pipeline.params import load_params
+from pipeline.records import Prediction, Question, read_rows
+
+PREDICTIONS = "data/predictions/predictions.parquet"
+QUESTIONS = "data/dataset/questions.parquet"
+LEAKAGE = "data/dataset/leakage.json"
+METRICS = "data/reports/metrics.json"
+CARD = "data/reports/model_card.md"
+MODEL_STAGE = "train_grpo"
+
+
+def promote(project: Project, commit: str) -> Verdict:
+    """Judge the finished run in the workspace, saved as experiment `commit`; a winner becomes champion.
+
+    Raises:
+        ChampionUnresolvable: what the champion is or answered cannot be found out; nothing is promoted then.
+        StageError: the registry did not take the winner.
+    """
+    params = load_params(project.root / "params.yaml")
+    fetch_registry(project)
+    current = champion(project)
+    if current and _weights(project, current.commit) == _weights(project, commit):
+        return Verdict(False, (f"the weights are those of the champion {current.name}",), None, "the champion")
+    theirs = champion_evidence(project, current) if current else None
+    verdict = judge(evidence_in(project.root), theirs, params.promotion, params.seed)
+    if verdict.promote:
+        register_champion(project, commit, _card(project, verdict))
+        push_registry(project)
+    return verdict
+
+
+def evidence_in(root: Path) -> Evidence:
+    """What the files below `root` say of the model they belong to.
+
+    Raises:
+        ArtifactError: predictions or questions are missing or torn.
+    """
+    metrics, leakage = _json(root / METRICS), _json(root / LEAKAGE)
+    return Evidence(
+        predictions=read_rows(root / PREDICTIONS, Prediction),
+        questions=read_rows(root / QUESTIONS, Question),
+        keyframe_f1=metrics.get("keyframe_f1"),
+        leaky=bool(leakage["leaky"]) or bool(metrics.get("leaky")) if "leaky" in leakage else None,
+    )
+
+
+def champion_evidence(project: Project, version: Version) -> Evidence:
+    """What the champion answered, from the DVC cache or remote, as of its commit.
+
+    Raises:
+        ChampionUnresolvable: a file of it is not to be had.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            files = DVCFileSystem(str(project.root), rev=version.commit)
+            for path in (PREDICTIONS, QUESTIONS, METRICS):
+                target = Path(folder, path)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                files.get_file(path, str(target))
+            return evidence_in(Path(folder))
+        except (EgovlmError, OSError, ValueError) as error:
+            raise _lost(version, error) from error
+        except Exception as error:  # DVC's many errors: no cache, no remote, no such revision
+            raise _lost(version, error) from error
+
+
+def _lost(version: Version, error: Exception) -> ChampionUnresolvable:
+    return ChampionUnresolvable(
+        f"the answers of the champion {version.name} ({version.commit[:10]}) are not to be had ({error}); "
+        "nothing is promoted without a comparison: `dvc fetch` them, or check the DVC remote"
+    )
+
+
+def _weights(project: Project, commit: str) -> object:
+    """What dvc.lock of `commit` says of the trained model's files."""
+    try:
+        lock = yaml.safe_load(project.git("show", f"{commit}:dvc.lock"))
+        return [
+            (out["path"], out["md5"]) for out in lock["stages"][MODEL_STAGE]["outs"] if "reports" not in out["path"]
+        ]
+    except (StageError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise ChampionUnresolvable(f"dvc.lock of {commit[:10]} does not describe a model: {error}") from error
+
+
+def _card(project: Project, verdict: Verdict) -> str:
+    """The tag's message: verdict first, then the run's own model card."""
+    path = project.root / CARD
+    card = path.read_text(encoding="utf-8") if path.is_file() else "(this run wrote no model card)"
+    return f"{verdict}\n\n{card}"
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value

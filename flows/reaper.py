@@ -1,0 +1,46 @@
+"""Runs whose process is gone but whose state still says otherwise.
+
+`kill -9` or a power cut of a worker leaves its run `Running` for ever. Whoever takes the project's lock has the proof
+that the last holder is dead (flows/lock.py) and says so. For a host that never comes back, the automation
+`egovlm-heartbeat` (flows/automations.py) does the same from the server's side.
+"""
+
+import logging
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Crashed
+
+from flows.lock import Holder
+
+Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
+
+
+def reap(dead: Holder | None, logger: Logger) -> bool:
+    """Mark the run of a dead holder as Crashed where the server still takes it for alive; whether it did."""
+    run_id = _as_run_id(dead)
+    if run_id is None:
+        return False
+    with get_client(sync_client=True) as client:
+        try:
+            run = client.read_flow_run(run_id)
+        except ObjectNotFound:
+            return False
+        if run.state is None or run.state.is_final():
+            return False
+        client.set_flow_run_state(run_id, Crashed(message=_epitaph(dead)))
+    logger.warning("marked run %s (%s) as Crashed: its process is gone", run.name, run_id)
+    return True
+
+
+def _epitaph(dead: Holder | None) -> str:
+    where = f"process {dead.pid} on {dead.host}" if dead else "its process"
+    return f"{where} is gone without a last word (kill -9, memory, power); finished stages are kept, start it again"
+
+
+def _as_run_id(holder: Holder | None) -> UUID | None:
+    try:
+        return UUID(holder.run) if holder else None
+    except ValueError:  # a run without Prefect
+        return None

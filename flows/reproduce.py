@@ -1,0 +1,65 @@
+"""One stage, as DVC sees it: up to date, restored from the run cache, or run."""
+
+import re
+import sys
+from collections import deque
+from enum import StrEnum
+
+from flows.errors import StageFailed
+from flows.graph import Graph
+from flows.process import OnLine, run_streaming
+
+KEPT_LINES = 200  # of a stage's output, for the error message
+_DVC_ADVICE = re.compile(
+    r"^(To track the changes with git|To enable auto staging|Use `dvc push`|Updating lock file|Generating lock file|"
+    r"\tgit add |\tdvc config )"
+)
+_RESTORED = "is cached - skipping run, checking out outputs"
+
+
+def is_noise(line: str) -> bool:
+    """Whether a line is DVC's advice to a person at a terminal."""
+    return _DVC_ADVICE.match(line) is not None
+
+
+class Outcome(StrEnum):
+    """What happened to a stage."""
+
+    CACHED = "cached"  # nothing changed
+    RESTORED = "restored"  # run before with the same inputs: outputs taken from the run cache
+    RAN = "ran"
+
+
+def reproduce(graph: Graph, stage: str, on_line: OnLine, force: bool = False) -> Outcome:
+    """Bring `stage` up to date where it is not; its upstream stages are taken as they are.
+
+    The check is made in process (a fraction of a second); only a changed stage pays for a `dvc` process.
+
+    Raises:
+        StageFailed: its command failed.
+    """
+    reasons = ["forced"] if force else graph.changes(stage)
+    if not reasons:
+        return Outcome.CACHED
+    on_line(f"{stage}: {'; '.join(reasons[:5])}", False)
+    return run_dvc_repro(graph, stage, on_line, force)
+
+
+def run_dvc_repro(graph: Graph, stage: str, on_line: OnLine, force: bool) -> Outcome:
+    """`dvc repro -s stage` in a process of its own, output live."""
+    kept: deque[str] = deque(maxlen=KEPT_LINES)
+    restored = False
+
+    def keep(text: str, is_progress: bool) -> None:
+        nonlocal restored
+        restored = restored or _RESTORED in text
+        if not is_progress:
+            kept.append(text)
+        on_line(text, is_progress)
+
+    # "ignore": a warning of DVC's own libraries is not a line of the stage
+    command = [sys.executable, "-W", "ignore", "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage]
+    code = run_streaming([*command, *(["--force"] if force else [])], graph.project.root, keep)
+    if code:
+        raise StageFailed(stage, list(kept), code)
+    return Outcome.RESTORED if restored else Outcome.RAN

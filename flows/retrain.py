@@ -1,0 +1,67 @@
+"""Flow `egovlm-retrain` (deployment `nightly`): the graph on a schedule, where something changed and no run is on."""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from prefect import flow, get_run_logger
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+
+from flows.core import Logger, Request, TrainOn, run_graph
+from flows.errors import ProjectBusy
+from flows.full import run_name
+from flows.lock import end_holder, read_holder, silent_seconds
+from flows.project import Project, find_project
+from pipeline.errors import EgovlmError
+
+AFTER_END_SECONDS = 30.0  # for the lock of a stuck run that was ended
+
+
+@flow(name="egovlm-retrain", flow_run_name=lambda: f"retrain-{run_name()}", persist_result=False)
+def egovlm_retrain(
+    profile: str | None = None,
+    overrides: dict[str, Any] | None = None,
+    train_on: TrainOn = "local",
+    promote: bool = True,
+    stuck_minutes: float = 180.0,
+) -> State[Any]:
+    """Retrain where code, params or data changed; a better model becomes champion.
+
+    It skips, with the reason as its message, where nothing changed or another run is at work. It never waits for
+    another run, so slow nights do not pile up. A training that a dead worker left behind goes on from its checkpoint.
+
+    Args:
+        profile: overlay profiles/<profile>.yaml for this run.
+        overrides: values of params.yaml for this run by dotted key.
+        train_on: `local` or `gpu`.
+        promote: let the promotion gate judge the result.
+        stuck_minutes: a run whose stage has said nothing for so long is ended and this one takes its place.
+    """
+    logger = get_run_logger()
+    started = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    request = Request(profile, overrides or {}, (), False, train_on, f"retrain-{started}", promote, skip_unchanged=True)
+    try:
+        project = find_project()
+        try:
+            return run_graph(project, request, logger)
+        except ProjectBusy as busy:
+            if not _end_stuck(project, stuck_minutes, logger):
+                return Completed(name="Skipped", message=str(busy))
+        return run_graph(project, replace(request, wait_seconds=AFTER_END_SECONDS), logger)
+    except EgovlmError as error:
+        logger.error("%s", error)
+        return Failed(message=str(error))
+
+
+def _end_stuck(project: Project, stuck_minutes: float, logger: Logger) -> bool:
+    """End the run that holds the project where it is stuck; whether it was."""
+    holder, silent = read_holder(project), silent_seconds(project)
+    if holder is None or silent < stuck_minutes * 60 or holder.run == str(flow_run.id):
+        return False
+    ended = end_holder(project)
+    if ended is None:
+        return False
+    logger.warning("ended run %s: its stage had said nothing for %.0f min", ended.run, silent / 60)
+    return True

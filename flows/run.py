@@ -1,0 +1,122 @@
+"""`make run`: the whole DVC graph on this machine, live in the terminal. No server, no Prefect: a no-op is fast."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.environment import apply_defaults
+
+apply_defaults()
+
+from flows.changes import sources_changed, sources_seen  # noqa: E402 - DVC reads the environment on import
+from flows.graph import Graph, Stage  # noqa: E402
+from flows.lock import Holder, held, say_alive  # noqa: E402
+from flows.overlay import overlaid  # noqa: E402
+from flows.project import Project, find_project  # noqa: E402
+from flows.reproduce import Outcome, is_noise, reproduce  # noqa: E402
+from flows.summary import METRICS, headline, read_report  # noqa: E402
+from pipeline.errors import EgovlmError, ParamsError  # noqa: E402
+from pipeline.params import parse_params  # noqa: E402
+
+DOWNLOAD = "download_videos"
+WAIT_SECONDS = 600.0
+
+
+class Terminal:
+    """Shows a stage's output; progress bars are redrawn in place on a terminal and left out of a file."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self._bar = False
+
+    def __call__(self, text: str, is_progress: bool) -> None:
+        """Take one line."""
+        say_alive(self.project)
+        if is_noise(text) or (is_progress and not sys.stdout.isatty()):
+            return
+        start = "\r\x1b[K" if self._bar else ""
+        print(f"{start}    {text}", end="" if is_progress else "\n", flush=True)
+        self._bar = is_progress
+
+
+def run(project: Project, targets: Sequence[str], force: bool) -> None:
+    """Bring the stages up to date, one after another, and print the headline."""
+    started = time.perf_counter()
+    graph = Graph(project)
+    try:
+        stages = graph.select(targets)
+        new_sources = sources_changed(project)
+        for number, stage in enumerate(stages, 1):
+            forced = force or (stage.name == DOWNLOAD and new_sources is not None)
+            _one(graph, stage, f"[{number}/{len(stages)}]", forced)
+        sources_seen(project, any(stage.name == DOWNLOAD for stage in stages))
+    finally:
+        graph.close()
+    _print_metrics(project)
+    print(f"\n{headline(project)}\n{len(stages)} stages up to date in {time.perf_counter() - started:.1f} s")
+
+
+def _one(graph: Graph, stage: Stage, number: str, force: bool) -> None:
+    started = time.perf_counter()
+    print(f"{number} {stage.name}", flush=True)
+    outcome = reproduce(graph, stage.name, Terminal(graph.project), force)
+    took = "" if outcome is Outcome.CACHED else f" in {time.perf_counter() - started:.1f} s"
+    print(f"{number} {stage.name}: {outcome}{took}", flush=True)
+
+
+def _print_metrics(project: Project) -> None:
+    metrics = read_report(project.root / METRICS)
+    width = max((len(name) for name in metrics), default=0)
+    print()
+    for name, value in metrics.items():
+        print(f"  {name:<{width}}  {value:.4g}" if isinstance(value, float) else f"  {name:<{width}}  {value}")
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m flows.run", description=__doc__)
+    parser.add_argument("targets", nargs="*", help="stages to bring up to date, with what they need (default: all)")
+    parser.add_argument("--force", action="store_true", help="run stages even where nothing changed")
+    parser.add_argument("--profile", help="overlay profiles/PROFILE.yaml for this run")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a value of params.yaml, this run"
+    )
+    return parser.parse_args(arguments)
+
+
+def _override(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ParamsError(f"--set takes KEY=VALUE, found {text!r}")
+    try:
+        return key, json.loads(value)
+    except ValueError:  # a plain word
+        return key, value
+
+
+def _waiting(holder: Holder | None) -> None:
+    print(f"waiting: {f'run {holder.run}' if holder else 'another run'} holds this project", flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; 0, 1 for an expected error, 130 for Ctrl-C."""
+    options = _parse(arguments)
+    try:
+        project = find_project()
+        with held(project, "make-run", WAIT_SECONDS, _waiting):
+            overrides = dict(_override(text) for text in options.set)
+            with overlaid(project, options.profile, overrides, parse_params):
+                run(project, options.targets, options.force)
+    except EgovlmError as error:
+        print(f"egovlm: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\negovlm: interrupted; run it again to go on: finished stages are kept", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

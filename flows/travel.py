@@ -1,0 +1,162 @@
+"""Send one stage to a GPU worker in another checkout and bring its result home.
+
+What travels: the working tree as a git commit under refs/egovlm/runs/<id> (uncommitted and new files too), the stage's
+inputs through the DVC remote, the result back through DVC's run cache. The GPU side never writes git; the CPU side
+never trains what did not come back.
+
+    CPU checkout                                    GPU checkout (flow egovlm-train)
+    snapshot -> push ref, push inputs    ---->      fetch, check out, pull inputs by force, compare them with dvc.lock
+    wait, log, cancel with us                       dvc repro -s STAGE
+    restore by digest, or fail           <----      push the run-cache entry; its digest is the run's message
+"""
+
+import logging
+import re
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flows.errors import RunCacheMiss
+from flows.graph import Graph
+from flows.process import OnLine, run_streaming
+from flows.project import RUN_REFS, Project
+from flows.remote_run import run_remotely
+from flows.reproduce import Outcome
+from pipeline.errors import StageError
+
+DEPLOYMENT = "egovlm-train/gpu"
+_DIGEST = re.compile(r"\bresult ([0-9a-f]{16})\b")
+
+logger = logging.getLogger(__name__)
+
+
+def reproduce_on_gpu(graph: Graph, stage: str, on_line: OnLine, force: bool = False) -> Outcome:
+    """Like `reproduce`, with the work done by the deployment `egovlm-train/gpu`.
+
+    Raises:
+        StageError: no DVC remote is configured, or the remote run failed (its own message).
+        RunCacheMiss: the result did not come back.
+    """
+    reasons = ["forced"] if force else graph.changes(stage)
+    if not reasons:
+        return Outcome.CACHED
+    on_line(f"{stage}: {'; '.join(reasons[:5])}", False)
+    project = graph.project
+    if not graph.repo.config["core"].get("remote"):
+        raise StageError("train_on=gpu needs a DVC remote that both machines reach: `dvc remote add -d NAME URL`")
+    push_inputs(graph, stage, on_line)
+    with published_snapshot(project) as commit:
+        on_line(f"{stage}: sent as {commit[:12]} to {DEPLOYMENT}", False)
+        message = run_remotely(
+            DEPLOYMENT, {"commit": commit, "stage": stage, "force": force}, f"{stage}-{commit[:8]}", on_line
+        )
+    restore_result(project, stage, message, on_line)
+    return Outcome.RAN
+
+
+def snapshot(project: Project) -> str:
+    """A commit of the working tree as it is, new files included; index, branch and files stay untouched."""
+    with tempfile.TemporaryDirectory() as folder:
+        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        project.git("read-tree", "HEAD", env=index)
+        project.git("add", "--all", env=index)
+        tree = project.git("write-tree", env=index)
+    author = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in _IDENTITY}
+    return project.git("commit-tree", tree, "-p", "HEAD", "-m", "egovlm: the working tree of a run", env=author)
+
+
+_IDENTITY = (("NAME", "egovlm"), ("EMAIL", "egovlm@localhost"))
+
+
+@contextmanager
+def published_snapshot(project: Project) -> Iterator[str]:
+    """The snapshot's commit, fetchable from the git remote (or from this checkout, where it has none) for the block."""
+    commit = snapshot(project)
+    ref = f"{RUN_REFS}/{uuid.uuid4().hex[:12]}-{commit[:12]}"
+    remote = project.git_remote()
+    project.git("update-ref", ref, commit)
+    if remote:
+        project.git("push", "--quiet", remote, f"{ref}:{ref}")
+    try:
+        yield commit
+    finally:
+        project.git("update-ref", "-d", ref)
+        if remote:
+            _forget(project, remote, ref)
+
+
+def _forget(project: Project, remote: str, ref: str) -> None:
+    try:
+        project.git("push", "--quiet", remote, f":{ref}")
+    except StageError as error:  # litter, not damage
+        logger.warning("%s stays on %s: %s", ref, remote, error)
+
+
+def push_inputs(graph: Graph, stage: str, on_line: OnLine) -> None:
+    """Send what `stage` reads, and nothing else, to the DVC remote."""
+    inputs = next(s.inputs for s in graph.stages if s.name == stage)
+    _dvc(graph.project, ["push", *inputs], on_line, "its inputs could not be sent to the DVC remote", stage)
+
+
+def pull_inputs(graph: Graph, stage: str, on_line: OnLine) -> None:
+    """Bring what `stage` reads to the state of dvc.lock, whatever is there, and make sure of it.
+
+    `dvc repro --pull` is not enough: it fetches missing inputs but trusts stale ones.
+
+    Raises:
+        StageError: an input is still not what dvc.lock says.
+    """
+    inputs = next(s.inputs for s in graph.stages if s.name == stage)
+    _dvc(graph.project, ["pull", "--force", *inputs], on_line, "its inputs are not in the DVC remote", stage)
+    stale = graph.stale_outputs(inputs)
+    if stale:
+        raise StageError(f"{stage}: {', '.join(stale)} differ from dvc.lock after the pull; not training on them")
+
+
+def restore_result(project: Project, stage: str, message: str, on_line: OnLine) -> None:
+    """Bring the result home that the remote run's `message` names.
+
+    Raises:
+        RunCacheMiss: it is not there, or the message names none.
+    """
+    digest = _DIGEST.search(message)
+    if digest is None:
+        raise RunCacheMiss(f"{stage}: the GPU run finished without naming its result: {message!r}")
+    said = _Last(on_line)
+    code = run_streaming([*_PYTHON, "flows.runcache", "restore", stage, digest[1]], project.root, said)
+    if code:
+        raise RunCacheMiss(f"{stage}: {said.line.removeprefix('egovlm: ')}")
+
+
+def push_result(project: Project, stage: str, on_line: OnLine) -> None:
+    """Send the result of `stage` to the DVC remote."""
+    said = _Last(on_line)
+    if run_streaming([*_PYTHON, "flows.runcache", "push", stage], project.root, said):
+        raise StageError(
+            f"{stage}: its result could not be sent to the DVC remote: {said.line.removeprefix('egovlm: ')}"
+        )
+
+
+_PYTHON = (sys.executable, "-W", "ignore", "-m")
+
+
+def _dvc(project: Project, arguments: list[str], on_line: OnLine, failure: str, stage: str) -> None:
+    said = _Last(on_line)
+    if run_streaming([*_PYTHON, "dvc", "--wait-for-lock", *arguments], project.root, said):
+        raise StageError(f"{stage}: {failure}: {said.line}")
+
+
+class _Last:
+    """Passes lines on and remembers the last one that says something."""
+
+    def __init__(self, on_line: OnLine) -> None:
+        self.on_line = on_line
+        self.line = "no output"
+
+    def __call__(self, text: str, is_progress: bool) -> None:
+        self.on_line(text, is_progress)
+        if not is_progress and "%|" not in text:
+            self.line = text

@@ -1,0 +1,130 @@
+"""The dataset as the checks see it: what earlier stages left, and the rows that are fit to stay."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.checks.clips import ClipLook
+from pipeline.checks.leakage import Leak, Reference, find_leaks
+from pipeline.checks.lookalikes import find_lookalikes
+from pipeline.checks.shortcuts import ProbeScore, probe_questions
+from pipeline.errors import ArtifactError, ParamsError
+from pipeline.params import ValidateDataset
+from pipeline.records import Annotation, Clip, Keyframe, Question, Video, read_rows
+from pipeline.reports import StageReport
+from pipeline.video.store import FrameStore
+
+UNWANTED = "none"
+MADE_HERE = "synthetic"
+"""The kind of source whose videos this pipeline renders itself: they can hold nobody's benchmark."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Products of the earlier stages; `videos` by id, `kinds` of sources by name."""
+
+    kinds: Mapping[str, str]
+    videos: Mapping[str, Video]
+    annotations: int
+    questions: list[Question]
+    clips: list[Clip]
+    keyframes: list[Keyframe]
+    store: FrameStore
+
+
+def read_inputs(root: Path) -> Inputs:
+    """Read what stands below `root/data`.
+
+    Raises:
+        ArtifactError: a product is missing or torn.
+    """
+    data = root / "data"
+    return Inputs(
+        kinds=_read_kinds(data / "raw/sources.json"),
+        videos={row.video_id: row for row in read_rows(data / "raw/videos.parquet", Video)},
+        annotations=len(read_rows(data / "raw/annotations.parquet", Annotation)),
+        questions=read_rows(data / "questions/questions.parquet", Question),
+        clips=read_rows(data / "questions/clips.parquet", Clip),
+        keyframes=read_rows(data / "keyframes/keyframes.parquet", Keyframe),
+        store=FrameStore(data / "frames"),
+    )
+
+
+def with_frames(inputs: Inputs, report: StageReport) -> list[Question]:
+    """The questions whose clip has frames; the others go to quarantine."""
+    kept = []
+    for question in inputs.questions:
+        if question.clip_id in inputs.store:
+            kept.append(question)
+        else:
+            report.quarantine("question", question.question_id, "no_frames", f"clip {question.clip_id}")
+    report.count("question", "ok", len(kept))
+    return kept
+
+
+def _read_kinds(path: Path) -> dict[str, str]:
+    try:
+        return {str(name): str(kind) for name, kind in json.loads(path.read_text(encoding="utf-8")).items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise ArtifactError(f"{path} is missing or damaged ({error}): run `dvc repro download_videos`") from error
+
+
+def reference_of(inputs: Inputs, questions: Sequence[Question], settings: ValidateDataset, root: Path) -> Reference:
+    """What evaluation uses: the dataset's own held-out rows and EgoSchema's recordings.
+
+    Raises:
+        ParamsError: training data is real and nobody said where EgoSchema's recordings are listed.
+    """
+    reference = Reference()
+    reference.add_questions([q for q in questions if q.split != "train"], inputs.videos)
+    real = sorted({q.source for q in questions if q.split == "train" and inputs.kinds.get(q.source) != MADE_HERE})
+    if real and settings.egoschema_windows is None:
+        raise ParamsError(needs_windows(real))
+    if settings.egoschema_windows not in (None, UNWANTED):
+        reference.add_windows(root / str(settings.egoschema_windows))
+    if settings.egoschema_questions is not None:
+        reference.add_texts(root / settings.egoschema_questions)
+    return reference
+
+
+def needs_windows(sources: Sequence[str]) -> str:
+    """The message that asks for EgoSchema's recordings."""
+    return (
+        f"training on {', '.join(sources)} may show EgoSchema's videos: set validate_dataset.egoschema_windows to "
+        f"EgoSchema's uid_to_ego4d.json (github.com/egoschema/EgoSchema), or to `{UNWANTED}` if none is to be scored"
+    )
+
+
+def decontaminate(
+    questions: Sequence[Question],
+    looks: Sequence[ClipLook],
+    inputs: Inputs,
+    reference: Reference,
+    settings: ValidateDataset,
+) -> list[Leak]:
+    """The leaks among the training rows: by ids, times and texts; by frames where a video's recording is not known."""
+    training = [q for q in questions if q.split == "train"]
+    leaks = find_leaks(training, inputs.videos, reference, settings.text_similarity)
+    leaking = {leak.question_id for leak in leaks}
+    unknown = [q for q in training if q.question_id not in leaking and _recording_unknown(q, inputs)]
+    evaluation = [q for q in questions if q.split != "train"]
+    return leaks + find_lookalikes(unknown, evaluation, {look.clip_id: look for look in looks})
+
+
+def _recording_unknown(question: Question, inputs: Inputs) -> bool:
+    """The video stands for itself as its recording, and was not made here."""
+    video = inputs.videos[question.video_id]
+    return video.parent_video_id == video.video_id and inputs.kinds.get(video.source) != MADE_HERE
+
+
+def probe_splits(
+    questions: Sequence[Question], videos: Mapping[str, Video], settings: ValidateDataset, seed: int
+) -> dict[str, list[ProbeScore]]:
+    """Shortcut probes of every split that has public answers."""
+    scores = {}
+    for split in sorted({q.split for q in questions}):
+        own = [q for q in questions if q.split == split]
+        recordings = [videos[q.video_id].parent_video_id for q in own]
+        scores[split] = probe_questions(own, recordings, settings.shortcut_questions, seed)
+    return {split: found for split, found in scores.items() if found}

@@ -1,0 +1,87 @@
+"""Data Docs: Great Expectations' own pages, made self-contained and the same for the same data.
+
+The library's pages load styles and scripts from seven hosts and carry the time and random ids. Here the outside
+links are taken out, a small style is put in, ids are numbered in order and times are left out, so that the pages
+open without a network, tell nobody that they were opened, and can be versioned.
+"""
+
+import html
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pipeline.checks.findings import Finding
+from pipeline.checks.gx import DefaultJinjaPageView, ExpectationSuiteValidationResult, ValidationResultsPageRenderer
+
+_OUTSIDE = re.compile(
+    r"<footer\b.*?</footer>|<link\b[^>]*>|<script\b[^>]*\bsrc=[^>]*>\s*</script>|<script\b.*?</script>|<img\b[^>]*src=\"https?://[^>]*>",
+    re.S,
+)
+_RANDOM_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_STYLE = (Path(__file__).parent / "docs.css").read_text(encoding="utf-8")
+
+
+def write_docs(
+    results: Mapping[str, ExpectationSuiteValidationResult], findings: Sequence[Finding], folder: Path
+) -> None:
+    """One page per suite and an index into `folder`, whole or absent."""
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    view = DefaultJinjaPageView()  # one: it compiles its templates once
+    for name, result in results.items():
+        (partial / f"{name}.html").write_text(_page(result, view), encoding="utf-8")
+    (partial / "index.html").write_text(_index(results, findings), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.replace(folder)
+
+
+def _page(result: ExpectationSuiteValidationResult, view: DefaultJinjaPageView) -> str:
+    result.meta.pop("batch_markers", None)
+    for one in result.results:  # whole index lists would make pages of megabytes; the table of examples stays
+        for key in ("unexpected_list", "unexpected_index_list", "unexpected_index_query"):
+            one.result.pop(key, None)
+    page = view.render(ValidationResultsPageRenderer(run_info_at_end=True).render(result))
+    return self_contained(page)
+
+
+def self_contained(page: str) -> str:
+    """`page` without outside links, scripts, times and random ids, with the local style."""
+    bare = _OUTSIDE.sub("", page)
+    seen: dict[str, str] = {}
+    bare = _RANDOM_ID.sub(lambda match: seen.setdefault(match.group(), f"id{len(seen)}"), bare)
+    return bare.replace("</head>", f"<style>{_STYLE}</style></head>", 1)
+
+
+def _index(results: Mapping[str, ExpectationSuiteValidationResult], findings: Sequence[Finding]) -> str:
+    rows = "".join(_row(name, result, findings) for name, result in results.items())
+    listed = "".join(
+        f"<li class={finding.check.severity}><b>{finding.check.severity}</b> {html.escape(str(finding))}: "
+        f"{html.escape(finding.check.why)}</li>"
+        for finding in findings
+    )
+    return (
+        f"<!DOCTYPE html><html lang=en><head><meta charset=utf-8><title>Data Docs</title><style>{_STYLE}</style></head>"
+        "<body class=index><h1>What was checked</h1><table><tr><th>suite<th>checks<th>critical<th>warnings</tr>"
+        f"{rows}</table><h2>What failed</h2><ul>{listed or '<li>nothing</li>'}</ul>"
+        "<h2>Every check</h2><table><tr><th>suite<th>check<th>severity<th>held<th>why it matters</tr>"
+        f"{''.join(_checks(name, result) for name, result in results.items())}</table></body></html>\n"
+    )
+
+
+def _checks(name: str, result: ExpectationSuiteValidationResult) -> str:
+    rows = []
+    for one in result.results:
+        config = one.expectation_config
+        check, _, why = str(config.notes).partition(": ")
+        held = "yes" if one.success else "<b>no</b>"
+        cells = (name, html.escape(check), config.severity.value, held, html.escape(why))
+        rows.append("<tr>" + "".join(f"<td>{cell}" for cell in cells) + "</tr>")
+    return "".join(rows)
+
+
+def _row(name: str, result: ExpectationSuiteValidationResult, findings: Sequence[Finding]) -> str:
+    own = [finding.check.severity for finding in findings if finding.table == name]
+    counts = f"<td>{len(result.results)}<td>{own.count('critical')}<td>{own.count('warning')}"
+    return f'<tr><td><a href="{name}.html">{name}</a>{counts}</tr>'

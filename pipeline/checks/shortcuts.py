@@ -1,0 +1,108 @@
+"""Shortcut probes: how well the answer can be named without the video.
+
+Three kinds of rule, each measured on questions whose answer is known: "the k-th shortest option", a learned rule
+that sees only length and punctuation, and a learned rule that sees the words of question and options. The learned
+ones are conditional logit models (McFadden 1974: softmax over a question's own options), cross-validated by recording.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.checks.logit import cross_validated_accuracy
+from pipeline.checks.text_features import surface_features, word_features
+from pipeline.mcq.questions import share_of
+from pipeline.records import Question
+
+RANKS = 5
+
+
+@dataclass(frozen=True)
+class ProbeScore:
+    """How often `rule` names the answer, on `questions` questions where guessing names it with probability `chance`.
+
+    `low` and `high` bound the accuracy with 99 % confidence (Wilson).
+    """
+
+    rule: str
+    questions: int
+    accuracy: float
+    chance: float
+    low: float
+    high: float
+    learned: bool = False
+
+    @property
+    def gain(self) -> float:
+        """Accuracy above chance; negative where the rule avoids the answer, which tells as much."""
+        return self.accuracy - self.chance
+
+    def exceeds(self, bound: float) -> bool:
+        """More than `bound` away from chance, and not by the luck of a small sample.
+
+        A learned rule below chance does not count: held out of exactly balanced answers, it must fall below.
+        """
+        gain = self.gain if self.learned else abs(self.gain)
+        return gain > bound and not self.low <= self.chance <= self.high
+
+    def as_dict(self) -> dict[str, Any]:
+        """The score as JSON types, four decimals."""
+        return {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(self).items()}
+
+
+def probe_questions(questions: Sequence[Question], recordings: Sequence[str], most: int, seed: int) -> list[ProbeScore]:
+    """Every probe's score, in a fixed order; [] where no question has a public answer.
+
+    Args:
+        questions: any; those without an answer are left out.
+        recordings: the recording of each question; folds of the cross-validation are kept apart by it.
+        most: the learned probes look at so many questions at most, chosen by a hash of their ids.
+    """
+    known = [(q, r) for q, r in zip(questions, recordings, strict=True) if q.answer is not None]
+    if not known:
+        return []
+    scores = [_score(f"shortest option {k + 1}", *_rank_hits([q for q, _ in known], k)) for k in range(RANKS)]
+    fewer = sorted(known, key=lambda pair: share_of(pair[0].question_id, seed))[:most]
+    chosen, folds = [q for q, _ in fewer], [_fold(r, seed) for _, r in fewer]
+    chance = [1 / len(q.options) for q in chosen]
+    for rule, features in (("length and punctuation", surface_features), ("words", word_features)):
+        if len(set(folds)) > 1:
+            hits = cross_validated_accuracy(features(chosen), [q.answer or 0 for q in chosen], folds)
+            scores.append(_score(rule, hits, chance, learned=True))
+    return scores
+
+
+def _fold(recording: str, seed: int, folds: int = 5) -> int:
+    return int(share_of(f"fold|{recording}", seed) * folds)
+
+
+def _rank_hits(questions: Sequence[Question], rank: int) -> tuple[list[float], list[float]]:
+    """Expected hits of "take the option of this length rank" (0 = shortest, in characters), equal lengths drawn by
+    lot."""
+    hits, chance = [], []
+    for question in questions:
+        lengths = [len(option) for option in question.options]
+        own = lengths[question.answer or 0]
+        shorter, same = sum(n < own for n in lengths), lengths.count(own)
+        if rank < len(lengths):
+            hits.append(1 / same if shorter <= rank < shorter + same else 0.0)
+            chance.append(1 / len(lengths))
+    return hits, chance
+
+
+def _score(rule: str, hits: Sequence[float], chance: Sequence[float], learned: bool = False) -> ProbeScore:
+    n, accuracy = len(hits), float(np.mean(hits)) if hits else 0.0
+    low, high = wilson(accuracy, n)
+    return ProbeScore(rule, n, accuracy, float(np.mean(chance)) if chance else 0.0, low, high, learned)
+
+
+def wilson(share: float, n: int, z: float = 2.576) -> tuple[float, float]:
+    """Wilson's interval of a binomial share (1927); z = 2.576 is 99 %. (0, 1) where n is 0."""
+    if n == 0:
+        return 0.0, 1.0
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(0.0, middle - half), min(1.0, middle + half)

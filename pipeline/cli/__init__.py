@@ -1,0 +1,59 @@
+"""The `egovlm` command; `python -m pipeline` is the same.
+
+A command imports what it needs when it runs, so that `egovlm --help` stays fast. Commands that need orchestration
+(`run`, `compare`, `promote` ...) live in `flows` and are found through the entry points `egovlm.commands`: the pipeline
+itself never imports them.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+
+import typer
+
+from pipeline.cli import ask, doctor, keyframes, profile, submit, videos
+from pipeline.environment import apply_defaults
+from pipeline.errors import EgovlmError
+
+PLUGIN_GROUP = "egovlm.commands"
+
+
+def build_app() -> typer.Typer:
+    """The whole command: this package's commands and those of every installed plug-in (`register(app)`)."""
+    app = typer.Typer(
+        name="egovlm",
+        help="Egocentric video in, a GRPO-trained reasoning model and an honest EgoSchema score out.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    )
+    for room in (doctor, profile, videos, keyframes, ask, submit):
+        room.register(app)
+    for plugin in sorted(entry_points(group=PLUGIN_GROUP), key=lambda p: p.name):
+        plugin.load()(app)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0, 1 for an expected error (one line on stderr), 2 for wrong usage."""
+    apply_defaults()
+    given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    app = build_app()
+    try:
+        code = app(args=given, prog_name="egovlm", standalone_mode=False)
+    except typer.TyperException as error:
+        print(f"egovlm: {error.format_message()} (`egovlm {_command(app, given)}--help` shows how)", file=sys.stderr)
+        return 2
+    except EgovlmError as error:
+        print(f"egovlm: {error}", file=sys.stderr)
+        return 1
+    except typer.Abort:
+        return 130
+    return code if isinstance(code, int) else 0
+
+
+def _command(app: typer.Typer, given: Sequence[str]) -> str:
+    """The command a message should point to; "" where there is none of that name."""
+    names = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
+    return f"{given[0]} " if given[0] in names else ""

@@ -1,0 +1,183 @@
+"""`egovlm ask`: the trained model on a video of one's own."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.cli.output import AsJson, emit
+from pipeline.cli.videos import End, OutPath, ParamsFile, Span, Start, VideoPath, open_span, sample_frames
+from pipeline.errors import ModelError, ParamsError
+from pipeline.records import LETTERS
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the model made of a question; times in seconds from the start of the video file."""
+
+    completion: str
+    answer: str | None
+    option: int | None
+    outcome: str
+    probabilities: list[float] | None
+    keyframe_seconds: list[float] | None
+    frame_seconds: list[float]
+    picture: str
+
+
+@dataclass(frozen=True)
+class Query:
+    """A question on a span of a video; no options make it an open one."""
+
+    span: Span
+    question: str
+    options: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.question.strip():
+            raise ParamsError("the question is empty")
+        if len(self.options) == 1 or len(self.options) > len(LETTERS):
+            raise ParamsError(f"found {len(self.options)} options: give none (an open question) or 2 to {len(LETTERS)}")
+        if any(not option.strip() for option in self.options):
+            raise ParamsError("an option is empty")
+
+
+def ask(
+    video: VideoPath,
+    question: Annotated[str, typer.Argument(help="What you want to know.", show_default=False)],
+    option: Annotated[
+        list[str] | None, typer.Option(help="A possible answer, 2 to 5 times; none: an open question.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="A from_pretrained folder of a Qwen2.5-VL.")] = "data/models/policy",
+    start: Start = 0.0,
+    end: End = None,
+    out: OutPath = None,
+    params: ParamsFile = Path("params.yaml"),
+    as_json: AsJson = False,
+) -> None:
+    """Ask the trained model a QUESTION about VIDEO: its reasoning, its answer, how likely it finds each option.
+
+    The frames it saw are written as a picture; those nearest to the key times it names are framed.
+
+    \b
+    Examples:
+      egovlm ask kitchen.mp4 "Which object is taken?" --option "the cup" --option "the plate"
+      egovlm ask kitchen.mp4 "What happens?" --start 10 --end 40 --json
+    """
+    from pipeline.params import load_params
+
+    settings = load_params(params)
+    query = Query(open_span(video, start, end), question, tuple(option or ()))
+    if not (Path(model) / "config.json").is_file():
+        raise ModelError(f"{model} holds no model: `make run` makes one, or name another folder with --model")
+    reply = answer(query, model, settings, out or Path(f"{video.stem}.answer.jpg"), stream=not as_json)
+    emit(asdict(reply), _text(reply, query.options), as_json)
+
+
+def answer(query: Query, model: str, params: Any, picture: Path, stream: bool) -> Reply:
+    """Put the question and read the reply; `stream` prints the completion while it is made.
+
+    Raises:
+        ItemError: the video is unusable, or the prompt is longer than the model's context.
+        ModelError: the model cannot be loaded.
+    """
+    from transformers.utils.logging import disable_progress_bar
+
+    from pipeline.mcq.answers import parse_answer
+    from pipeline.mcq.keyframes import parse_keyframes
+    from pipeline.models.policy import load_policy
+
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # of loading weights: the reasoning is what should be seen
+    frames = sample_frames(query.span, params)
+    policy = load_policy(model)
+    completion = _complete(policy, _messages(query, frames, params.prompts.reasoning), frames, params, stream)
+    parsed = parse_answer(completion, query.options) if query.options else None
+    named = parse_keyframes(completion)
+    seconds = None if named is None else [round(t + query.span.start_seconds, 3) for t in named]
+    _save_picture(frames, seconds or [], picture)
+    option = None if parsed is None else parsed.option
+    return Reply(
+        completion=completion,
+        answer=_said(completion) if option is None else query.options[option],
+        option=option,
+        outcome="open" if parsed is None else str(parsed.outcome.value),
+        probabilities=_likelihoods(policy, query, frames, params) if query.options else None,
+        keyframe_seconds=seconds,
+        frame_seconds=[round(float(t), 3) for t in frames.pts_seconds],
+        picture=str(picture),
+    )
+
+
+def _messages(query: Query, frames: Any, template: str) -> list[dict[str, Any]]:
+    from pipeline.mcq.prompts import build_messages, fill
+
+    span = query.span
+    text = fill(
+        template, query.question, query.options, frames.pts_seconds.tolist(), span.start_seconds, span.end_seconds
+    )
+    return build_messages(text, "clip")
+
+
+def _complete(policy: Any, messages: list[dict[str, Any]], frames: Any, params: Any, stream: bool) -> str:
+    """Greedy decoding with the library's own `generate`, which can stream."""
+    import torch
+    from transformers import TextStreamer
+
+    from pipeline.models.inputs import encode_prompts
+
+    inputs = encode_prompts(policy, [messages], {"clip": frames}).to(policy.device)
+    with torch.no_grad():
+        ids = policy.model.generate(
+            **inputs.forward_kwargs(),
+            do_sample=False,
+            max_new_tokens=params.evaluate_egoschema.max_new_tokens,
+            suppress_tokens=list(policy.suppressed_token_ids),
+            eos_token_id=list(policy.eos_token_ids),
+            pad_token_id=policy.pad_token_id,
+            streamer=TextStreamer(policy.tokenizer, skip_prompt=True, skip_special_tokens=True) if stream else None,
+        )
+    new = ids[0, inputs.input_ids.shape[1] :]
+    return str(policy.tokenizer.decode(new, skip_special_tokens=True))
+
+
+def _likelihoods(policy: Any, query: Query, frames: Any, params: Any) -> list[float]:
+    """Probability of each option under the direct prompt, as evaluate_egoschema scores it."""
+    from pipeline.models.likelihood import continuation_log_probabilities
+
+    template = params.evaluate_egoschema.likelihood_continuation
+    texts = [template.replace("{letter}", LETTERS[i]).replace("{option}", o) for i, o in enumerate(query.options)]
+    messages = _messages(query, frames, params.prompts.direct)
+    scores = continuation_log_probabilities(policy, [messages], {"clip": frames}, [texts])[0]
+    shares = [math.exp(score - max(scores)) for score in scores]
+    return [round(share / sum(shares), 4) for share in shares]
+
+
+def _said(completion: str) -> str | None:
+    """What stands in the last answer tag of an open answer."""
+    _, found, rest = completion.rpartition("<answer>")
+    return rest.partition("</answer>")[0].strip() or None if found else None
+
+
+def _save_picture(frames: Any, seconds: Sequence[float], path: Path) -> None:
+    from pipeline.report.sheets import contact_sheet, save_jpeg
+
+    times = frames.pts_seconds.tolist()
+    marked = {min(range(len(times)), key=lambda i: abs(times[i] - t)) for t in seconds}
+    save_jpeg(contact_sheet(list(frames.images), [f"{t:.2f} s" for t in times], marked), path)
+
+
+def _text(reply: Reply, options: Sequence[str]) -> str:
+    lines = [f"answer: {reply.answer or 'none'}" + ("" if reply.option is not None else f" ({reply.outcome})")]
+    shares = reply.probabilities or []
+    lines += [f"  {LETTERS[i]} {100 * p:5.1f} %  {o}" for i, (p, o) in enumerate(zip(shares, options, strict=False))]
+    times = reply.keyframe_seconds
+    lines.append("keyframes named: " + (", ".join(f"{t:.1f} s" for t in times) if times else "none"))
+    return "\n".join([*lines, f"frames seen: {reply.picture}"])
+
+
+def register(app: typer.Typer) -> None:
+    """Add `ask` to the command."""
+    app.command()(ask)

@@ -1,0 +1,241 @@
+"""`egovlm doctor`: is this machine fit, and how to mend what is not.
+
+Every check is a function without arguments that returns findings; `flows` adds its own (DVC remote, Prefect server) to
+`CHECKS`. A check never prints a secret: only whether one is there.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import typer
+
+from pipeline.cli.output import AsJson, columns, emit
+from pipeline.errors import ParamsError
+
+State = Literal["ok", "info", "warn", "fail"]
+MARKS: dict[State, str] = {"ok": "ok", "info": "--", "warn": "!!", "fail": "XX"}
+DISK_GB = 5  # the embedded default with its cache and experiments
+MEMORY_GB = 4
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor: what was looked at, what was found, what to do about it ("" where nothing)."""
+
+    name: str
+    state: State
+    found: str
+    mend: str = ""
+
+
+def check_python() -> Iterator[Finding]:
+    """The interpreter stands in an environment of its own (an older Python could not have imported this)."""
+    found = ".".join(map(str, sys.version_info[:3]))
+    if sys.prefix == sys.base_prefix:
+        yield Finding("python", "warn", f"{found}, no virtual environment", "run `make run`: it makes .venv")
+    else:
+        yield Finding("python", "ok", found)
+
+
+def check_packages() -> Iterator[Finding]:
+    """Every package egovlm needs is there; versions other than the tested ones are named."""
+    needed = [line.split(";") for line in requires("egovlm") or []]
+    names = [_package_name(parts[0]) for parts in needed if "extra ==" not in "".join(parts[1:])]
+    tested = tested_versions(Path("constraints.txt"))
+    missing, other = [], []
+    for name in names:
+        try:
+            installed = version(name)
+        except PackageNotFoundError:
+            missing.append(name)
+            continue
+        if tested.get(name.lower(), installed).partition("+")[0] != installed.partition("+")[0]:  # 2.13.0+cpu is 2.13.0
+            other.append(f"{name} {installed} (tested: {tested[name.lower()]})")
+    if missing:
+        yield Finding("packages", "fail", f"missing: {', '.join(missing)}", "run `make install`")
+    elif other:
+        yield Finding("packages", "warn", "; ".join(other), "run `make install` to get the tested versions")
+    else:
+        yield Finding("packages", "ok", f"all {len(names)} at tested versions" if tested else f"all {len(names)}")
+
+
+def tested_versions(constraints: Path) -> dict[str, str]:
+    """`name==version` lines of constraints.txt by lower-case name; empty where there is no such file."""
+    if not constraints.is_file():
+        return {}
+    pins = [line.split("#")[0].strip().partition("==") for line in constraints.read_text("utf-8").splitlines()]
+    return {name.lower(): pinned for name, _, pinned in pins if pinned}
+
+
+def _package_name(requirement: str) -> str:
+    return next(part for part in _split(requirement) if part)
+
+
+def _split(requirement: str) -> list[str]:
+    for separator in "<>=!~[ ;":
+        requirement = requirement.replace(separator, " ")
+    return requirement.split(" ")
+
+
+def check_torch() -> Iterator[Finding]:
+    """torch, its accelerator, and the torchvision trap: PyPI's torchvision does not import beside a CPU torch."""
+    import torch
+
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        yield Finding("gpu", "ok", ", ".join(names))
+    else:
+        mend = "the embedded default needs none; `egovlm profile full` needs GPU workers"
+        yield Finding("gpu", "info", f"none (torch {torch.__version__})", mend)
+    if find_spec("torchvision") is None:
+        return
+    try:
+        import_module_quietly("torchvision")
+    except Exception as error:
+        found = f"torchvision is installed but does not import ({type(error).__name__})"
+        yield Finding("torchvision", "fail", found, "pip uninstall torchvision: egovlm does not need it")
+
+
+def import_module_quietly(name: str) -> None:
+    """Import a module for the sake of knowing whether it imports."""
+    __import__(name)
+
+
+def check_decord() -> Iterator[Finding]:
+    """decord and decord2 write the same folder: with both installed neither can be trusted."""
+    both = [name for name in ("decord", "decord2") if _installed(name)]
+    if len(both) == 2:
+        mend = "pip uninstall decord decord2, then `make install`"
+        yield Finding("decord", "fail", "decord and decord2 overwrite each other", mend)
+
+
+def _installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def check_codecs() -> Iterator[Finding]:
+    """What PyAV can decode, and whether it can encode H.264 (the synthetic source needs that)."""
+    import av
+
+    missing = [name for name in ("h264", "hevc", "av1", "vp9", "mpeg4") if not _codec(name, "r")]
+    if not _codec("libx264", "w"):
+        yield Finding("encoder", "fail", "PyAV has no libx264", "pip install --force-reinstall --only-binary av av")
+    if missing:
+        yield Finding("codecs", "warn", f"PyAV cannot decode {', '.join(missing)}", "install PyAV from its wheel")
+    else:
+        yield Finding("codecs", "ok", f"PyAV {av.__version__}: h264 hevc av1 vp9 mpeg4, encodes h264")
+
+
+def _codec(name: str, mode: Literal["r", "w"]) -> bool:
+    import av
+
+    try:
+        av.codec.Codec(name, mode)
+    except ValueError:  # av's UnknownCodecError
+        return False
+    return True
+
+
+def check_room() -> Iterator[Finding]:
+    """Disk and memory for the embedded default, and a data/ folder one can write to."""
+    import psutil
+
+    disk = shutil.disk_usage(Path.cwd()).free / 1e9
+    mend = "free some space, or point `dvc cache dir` elsewhere"
+    yield Finding("disk", "ok" if disk >= DISK_GB else "warn", f"{disk:.0f} GB free", "" if disk >= DISK_GB else mend)
+    memory = psutil.virtual_memory().available / 1e9
+    state: State = "ok" if memory >= MEMORY_GB else "warn"
+    yield Finding("memory", state, f"{memory:.0f} GB available", "" if state == "ok" else "close something")
+    data = Path("data")
+    if data.exists() and not os.access(data, os.W_OK):
+        yield Finding("data", "fail", f"{data.resolve()} is not writable", "chown or chmod it")
+
+
+def check_params() -> Iterator[Finding]:
+    """params.yaml of this folder is valid."""
+    from pipeline.params import load_params
+
+    try:
+        load_params(Path("params.yaml"))
+    except ParamsError as error:
+        yield Finding("params", "fail", str(error), "run egovlm in a checkout, or mend the key named")
+    else:
+        yield Finding("params", "ok", "params.yaml is valid")
+
+
+def check_accounts() -> Iterator[Finding]:
+    """Which accounts are configured; none is needed for the embedded default."""
+    from huggingface_hub import get_token
+
+    home = Path.home()
+    mode = os.environ.get("WANDB_MODE", "online")
+    key = "WANDB_API_KEY" in os.environ or _mentions(home / ".netrc", "api.wandb.ai")
+    mend = "" if mode != "online" or key else "run `wandb login`, or leave WANDB_MODE=offline"
+    yield Finding("wandb", "warn" if mend else "info", f"mode {mode}, {'an' if key else 'no'} API key", mend)
+    token = "a token" if get_token() else "no token: gated models and data sets are refused"
+    yield Finding("hugging face", "info", token, "" if get_token() else "run `hf auth login` where you need them")
+    keys = "AWS keys present" if (home / ".aws/credentials").is_file() else "no AWS keys"
+    mend = "Ego4D videos need its licence (ego4d-data.org) and keys that expire after 14 days"
+    yield Finding("ego4d", "info", keys, mend)
+
+
+def _mentions(path: Path, text: str) -> bool:
+    return path.is_file() and text in path.read_text("utf-8", errors="replace")
+
+
+CHECKS: list[Callable[[], Iterator[Finding]]] = [
+    check_python,
+    check_packages,
+    check_torch,
+    check_decord,
+    check_codecs,
+    check_room,
+    check_params,
+    check_accounts,
+]
+
+
+def examine() -> list[Finding]:
+    """All findings; a check that itself breaks is a finding."""
+    findings: list[Finding] = []
+    for check in CHECKS:
+        try:
+            findings += check()
+        except Exception as error:
+            name = check.__name__.removeprefix("check_")
+            findings.append(Finding(name, "fail", f"{type(error).__name__}: {error}", "reinstall with `make install`"))
+    return findings
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Check this machine and say how to mend what is missing.
+
+    Looks at Python, packages, torch and torchvision, codecs, disk, memory, params.yaml, the DVC remote, the Prefect
+    server and accounts. The exit code is 1 where something must be mended before the pipeline can run.
+
+    \b
+    Examples:
+      egovlm doctor
+      egovlm doctor --json | jq '.[] | select(.state == "fail")'
+    """
+    findings = examine()
+    rows = [(MARKS[f.state], f.name, f.found + (f"  -> {f.mend}" if f.mend else "")) for f in findings]
+    emit([asdict(f) for f in findings], columns(rows), as_json)
+    if any(f.state == "fail" for f in findings):
+        raise typer.Exit(1)
+
+
+def register(app: typer.Typer) -> None:
+    """Add `doctor` to the command."""
+    app.command()(doctor)

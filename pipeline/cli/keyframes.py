@@ -1,0 +1,72 @@
+"""`egovlm keyframes`: the moments that the miner finds in a video of one's own."""
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from pipeline.cli.output import AsJson, emit
+from pipeline.cli.videos import End, OutPath, ParamsFile, Span, Start, VideoPath, open_span
+
+PICTURE_PIXELS = 320 * 320
+
+
+def keyframes(
+    video: VideoPath,
+    start: Start = 0.0,
+    end: End = None,
+    out: OutPath = None,
+    params: ParamsFile = Path("params.yaml"),
+    as_json: AsJson = False,
+) -> None:
+    """Mine keyframes of VIDEO and write them as a contact sheet, best first.
+
+    \b
+    Examples:
+      egovlm keyframes kitchen.mp4
+      egovlm keyframes kitchen.mp4 --json | jq '.keyframes[0]'
+    """
+    from pipeline.params import load_params
+
+    settings = load_params(params).mine_keyframes
+    found = mine_span(open_span(video, start, end), settings)
+    where = out or Path(f"{video.stem}.keyframes.jpg")
+    captions = [f"{i}: {k['pts_seconds']:.2f} s ({k['score']:.2f})" for i, k in enumerate(found, 1)]
+    _save_sheet(video, [k["pts_seconds"] for k in found], captions, where)
+    lines = [f"{where}: {len(found)} candidates by {settings.signal}, best first (score of 1)", *captions]
+    emit({"picture": str(where), "signal": settings.signal, "keyframes": found}, "\n".join(lines), as_json)
+
+
+def mine_span(span: Span, settings: Any) -> list[dict[str, float]]:
+    """Candidates as `mine_keyframes` finds them, best first: `pts_seconds` and `score` in [0, 1].
+
+    Raises:
+        ItemError: the video is unusable.
+    """
+    from dataclasses import fields
+
+    from pipeline.keyframes.mining import MiningSettings, MiningTask, mine
+
+    chosen = MiningSettings(**{field.name: getattr(settings, field.name) for field in fields(MiningSettings)})
+    times = (span.start_seconds, span.end_seconds)
+    row = mine(MiningTask(span.path.stem, span.path, *times, (), chosen, settings.clip_seconds_limit))
+    pairs = zip(row["candidate_seconds"], row["candidate_scores"], strict=True)
+    return [{"pts_seconds": round(pts, 3), "score": round(score, 4)} for pts, score in pairs]
+
+
+def _save_sheet(video: Path, seconds: list[float], captions: list[str], where: Path) -> None:
+    import numpy as np
+
+    from pipeline.report.sheets import contact_sheet, save_jpeg
+    from pipeline.video.backends import decode_frames
+    from pipeline.video.geometry import FrameSize
+
+    order = np.argsort(seconds)
+    images = decode_frames(video, np.sort(seconds), FrameSize(PICTURE_PIXELS, 2)).images
+    by_rank = dict(zip(order.tolist(), images, strict=True))
+    save_jpeg(contact_sheet([by_rank[i] for i in range(len(seconds))], captions, columns=4, width=240), where)
+
+
+def register(app: typer.Typer) -> None:
+    """Add `keyframes` to the command."""
+    app.command()(keyframes)

@@ -1,0 +1,29 @@
+"""`egovlm profile`: merge a profile into params.yaml."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def profile(
+    name: Annotated[str, typer.Argument(help="A file name in profiles/, without .yaml.")],
+    root: Annotated[Path, typer.Option(help="The checkout.")] = Path(),
+) -> None:
+    """Merge profiles/NAME.yaml into params.yaml (comments are kept); git shows what changed.
+
+    \b
+    Examples:
+      egovlm profile full      # Qwen2.5-VL-3B and EgoSchema on GPUs
+      git diff params.yaml     # what it changed
+      git checkout params.yaml # back to the embedded default
+    """
+    from pipeline.profiles import apply_profile
+
+    apply_profile(root, name)
+    typer.echo(f"params.yaml now holds profile {name}: `git diff params.yaml` shows what changed, `dvc repro` runs it")
+
+
+def register(app: typer.Typer) -> None:
+    """Add `profile` to the command."""
+    app.command()(profile)

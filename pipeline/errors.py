@@ -1,0 +1,64 @@
+"""Every error egovlm raises on purpose.
+
+    EgovlmError              the root: one line a user can act on (expected, found, what to do)
+    ├── ParamsError          params.yaml or an overlay is wrong
+    ├── ItemError            one item is bad: it is quarantined with `reason` and counted, the stage goes on
+    ├── StageError           a stage cannot go on
+    │   ├── TooManyBadItems  more than max_bad_fraction of the items were quarantined
+    │   ├── EmptyInput       nothing to work on
+    │   └── GateError        a critical check failed
+    ├── ArtifactError        a file between stages is missing, torn or of another version
+    └── ModelError           model, tokenizer or checkpoint do not fit
+
+Which one to raise: the user's configuration -> ParamsError; one bad row or file in foreign data -> ItemError; the whole
+input unusable -> StageError; our own product damaged -> ArtifactError. A bug is not an EgovlmError: let it raise.
+"""
+
+
+class EgovlmError(Exception):
+    """Root of all errors raised on purpose. `str(error)` is one line (or a short list) a user can act on."""
+
+
+class ParamsError(EgovlmError):
+    """params.yaml holds an unknown key, a wrong type or a value out of range."""
+
+
+class ItemError(EgovlmError):
+    """One item is unusable.
+
+    Args:
+        reason: short stable name from a small set, counted in reports (`missing_file`, `no_video_stream` ...).
+        detail: free text for a person.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type["ItemError"], tuple[str, str]]:
+        return (type(self), (self.reason, self.detail))  # survives the trip home from a worker process
+
+
+class StageError(EgovlmError):
+    """A stage cannot go on."""
+
+
+class TooManyBadItems(StageError):
+    """More items were quarantined than `max_bad_fraction` allows."""
+
+
+class EmptyInput(StageError):
+    """A stage found nothing to work on."""
+
+
+class GateError(StageError):
+    """A critical dataset check failed."""
+
+
+class ArtifactError(EgovlmError):
+    """A product of an earlier stage is missing, torn or of another version."""
+
+
+class ModelError(EgovlmError):
+    """Model, tokenizer or checkpoint do not fit together or cannot be loaded."""

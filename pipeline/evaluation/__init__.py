@@ -1,0 +1,1 @@
+"""Predict, score, compare: one parser, controls beside every score, intervals, submission files."""

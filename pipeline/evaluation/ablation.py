@@ -1,0 +1,102 @@
+"""Arms of an experiment, several training seeds each, against a reference arm: one row per arm, with intervals.
+
+Both levels are resampled: training seeds and recordings. With few seeds the interval is honest about that.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.errors import EmptyInput
+from pipeline.evaluation.runs import HEADLINE
+from pipeline.evaluation.scores import Judge, by_run, clusters_of, right_per_question
+from pipeline.evaluation.statistics import Estimate, seeds_mean
+from pipeline.records import Prediction
+
+Runs = Sequence[Sequence[Prediction]]
+"""Prediction files of one arm, one per training seed."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """`accuracy` of the policy, its gain over the base `gain`, and its difference to the reference arm `versus` (None
+    for the reference itself; seeds are paired in order). `per_seed` holds the accuracy of each seed."""
+
+    name: str
+    accuracy: Estimate
+    gain: Estimate
+    versus: Estimate | None
+    per_seed: tuple[float, ...]
+
+
+def compare_arms(arms: Mapping[str, Runs], reference: str, judge: Judge, run: str = HEADLINE) -> list[Arm]:
+    """A row per arm, the reference first.
+
+    Raises:
+        EmptyInput: the reference is missing, or an arm has no seed or lacks questions that the reference has.
+    """
+    if reference not in arms or not arms[reference]:
+        raise EmptyInput(f"no runs of the reference arm {reference} among {sorted(arms)}")
+    names = [reference, *sorted(name for name in arms if name != reference)]
+    questions = sorted(_rights(arms[reference][0], "policy", run))
+    clusters = clusters_of(arms[reference][0])
+    table = {name: _table(name, arms[name], "policy", questions, run) for name in names}
+    rows = []
+    for name in names:
+        base = _table(name, arms[name], "base", questions, run)
+        rows.append(_arm(name, table[name], base, table[reference], [clusters[q] for q in questions], judge))
+    return rows
+
+
+def _rights(predictions: Sequence[Prediction], model: str, run: str) -> dict[str, float]:
+    return right_per_question(by_run(predictions).get((model, run), []))
+
+
+def _table(name: str, runs: Runs, model: str, questions: Sequence[str], run: str) -> list[list[float]]:
+    """Share of right answers [seeds, questions]."""
+    found = [_rights(predictions, model, run) for predictions in runs]
+    if not found or any(question not in rights for rights in found for question in questions):
+        raise EmptyInput(
+            f"arm {name} has no {model} {run} answer to some of the {len(questions)} questions, or no runs"
+        )
+    return [[rights[question] for question in questions] for rights in found]
+
+
+def _arm(
+    name: str,
+    policy: list[list[float]],
+    base: list[list[float]],
+    reference: list[list[float]],
+    clusters: Sequence[str],
+    judge: Judge,
+) -> Arm:
+    def mean(rows: list[list[float]]) -> Estimate:
+        return seeds_mean(rows, clusters, judge.confidence, judge.draws, judge.seed)
+
+    return Arm(
+        name=name,
+        accuracy=mean(policy),
+        gain=mean(_minus(policy, base)),
+        versus=None if policy is reference else mean(_minus(policy, reference)),
+        per_seed=tuple(sum(row) / len(row) for row in policy),
+    )
+
+
+def _minus(first: list[list[float]], second: list[list[float]]) -> list[list[float]]:
+    """Differences per seed and question; seeds are paired in order, as many as both have."""
+    return [[a - b for a, b in zip(x, y, strict=True)] for x, y in zip(first, second, strict=False)]
+
+
+def render_arms(arms: Sequence[Arm]) -> str:
+    """A Markdown table, in points."""
+    lines = ["| arm | seeds | accuracy | gain over base | versus reference | per seed |", "|---|---|---|---|---|---|"]
+    for arm in arms:
+        seeds = " ".join(f"{100 * value:.1f}" for value in arm.per_seed)
+        versus = "" if arm.versus is None else _points(arm.versus)
+        lines.append(
+            f"| {arm.name} | {len(arm.per_seed)} | {_points(arm.accuracy)} | {_points(arm.gain)} | {versus} | {seeds} |"
+        )
+    return "\n".join(lines)
+
+
+def _points(estimate: Estimate) -> str:
+    return f"{100 * estimate.value:.1f} [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"

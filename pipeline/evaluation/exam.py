@@ -1,0 +1,84 @@
+"""An evaluation from questions to all predictions: both models, every run, one progress bar."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from pipeline.evaluation.backends import TransformersBackend, VllmBackend
+from pipeline.evaluation.journal import Journal, code_digest, folder_digest
+from pipeline.evaluation.keyframe_quality import named_frames
+from pipeline.evaluation.predict import Desk, Examinee, LoadClip, plan, predict
+from pipeline.evaluation.runs import HEADLINE, Run, modes_of
+from pipeline.evaluation.views import Context
+from pipeline.models.policy import load_policy
+from pipeline.models.vision import FeatureCache, tower_digest
+from pipeline.params import EvaluateEgoschema, Prompts
+from pipeline.records import Prediction, Question
+
+
+def examinees(folders: Mapping[str, Path], settings: EvaluateEgoschema, features: Path) -> list[Examinee]:
+    """Load the models named in `folders`; those with one and the same vision tower share the features of clips, which
+    are also kept below `features` where params say so."""
+    digests = {name: folder_digest(folder) for name, folder in folders.items()}
+    if settings.backend == "vllm":
+        return [Examinee(n, digests[n], VllmBackend(str(folder), settings.dtype)) for n, folder in folders.items()]
+    device = _place(settings)
+    caches: dict[str, FeatureCache] = {}
+    found = []
+    for name, folder in folders.items():
+        policy = load_policy(folder, device=device, dtype=getattr(torch, settings.dtype))
+        tower = tower_digest(policy)
+        if tower not in caches:
+            store = features if settings.features_on_disk else None
+            caches[tower] = FeatureCache(policy, settings.feature_cache_megabytes, store)
+        found.append(Examinee(name, digests[name], TransformersBackend(policy, caches[tower])))
+    return found
+
+
+def _place(settings: EvaluateEgoschema) -> str:
+    """The device to run on; on CPU the number of threads is set, as it can change the last bits of a result."""
+    device = settings.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu":
+        torch.set_num_threads(settings.threads)
+    return device
+
+
+def run_order(names: Sequence[str]) -> list[str]:
+    """Runs in the order made: the headline first, for other views are made from what it names."""
+    return [HEADLINE, *sorted(name for name in set(names) if name != HEADLINE)]
+
+
+def take_exam(
+    models: Sequence[Examinee],
+    questions: Sequence[Question],
+    parents: Mapping[str, str],
+    load_clip: LoadClip,
+    journal: Journal,
+    settings: EvaluateEgoschema,
+    prompts: Prompts,
+    seed: int,
+) -> list[Prediction]:
+    """All predictions of all runs of all models, in a fixed order. What the journal holds is not asked again."""
+    modes = modes_of(settings, prompts)
+    runs = run_order(settings.runs)
+    context = Context(questions, parents, seed=seed, permutations=settings.permutations)
+    planned = {name: len(plan(Run("", name).view, context)) for name in runs}
+    total = len(models) * sum(planned.values())
+    found: list[Prediction] = []
+    with tqdm(total=total, unit="question", desc="evaluate", mininterval=1.0) as bar:
+        desk = Desk(modes, load_clip, journal, settings.batch_size, seed, code_digest(), bar.update)
+        for model in models:
+            seen = context
+            for name in runs:
+                total += len(plan(Run(model.name, name).view, seen)) - planned[name]
+                bar.total = total
+                predictions = predict(Run(model.name, name), model, desk, seen)
+                found += predictions
+                if name == HEADLINE:
+                    seen = replace(context, named_frames=named_frames(predictions))
+    return found

@@ -1,0 +1,206 @@
+"""The numbers that stand for a run: headline metrics (flat) and the details behind them.
+
+The gain is given twice: against the base model under the same reasoning prompt, and against the base model as it does
+best, for a reasoning prompt alone can cost a base model ten points, which training then seems to win.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pipeline.evaluation.keyframe_quality import KeyframeQuality, MatchSettings, keyframe_quality
+from pipeline.evaluation.predict import is_strict
+from pipeline.evaluation.runs import HEADLINE, Mode
+from pipeline.evaluation.scores import (
+    Judge,
+    RunKey,
+    by_run,
+    chance,
+    consistency,
+    gain,
+    outcome_counts,
+    per_family,
+    rounded,
+    score,
+    scored,
+    unparsed_fraction,
+)
+from pipeline.evaluation.statistics import minimal_detectable_difference
+from pipeline.records import Prediction, Question
+
+ALTERNATIVES = (HEADLINE, "direct/video", "likelihood/video")
+
+
+@dataclass(frozen=True)
+class Exam:
+    """All predictions of one evaluation and what is needed to judge them."""
+
+    predictions: Sequence[Prediction]
+    questions: Mapping[str, Question]
+    modes: Mapping[str, Mode]
+    judge: Judge
+    match: MatchSettings
+
+    @property
+    def runs(self) -> dict[RunKey, list[Prediction]]:
+        """Predictions per (model, mode/view), those with a public answer only."""
+        return by_run(scored(self.predictions))
+
+
+def headline(exam: Exam) -> dict[str, Any]:
+    """Flat metrics: fractions, intervals at the judge's confidence. Runs that were not made leave no key; what a row of
+    `dvc exp show` has no room for is in `details`.
+
+    Raises:
+        EmptyInput: no question has a public answer.
+    """
+    runs = exam.runs
+    base, policy = runs.get(("base", HEADLINE), []), runs.get(("policy", HEADLINE), [])
+    main = score(policy, exam.judge)
+    values: dict[str, Any] = {
+        "questions": len({p.question_id for p in policy}),
+        "accuracy": main.value,
+        "accuracy_low": main.low,
+        "accuracy_high": main.high,
+        "strict_accuracy": _strict(policy, exam.modes),
+        "base_accuracy": score(base, exam.judge).value,
+        "chance": chance(policy),
+    }
+    values |= _gains(runs, exam)
+    values |= _other_runs(runs, exam.judge)
+    values |= _above_blind(runs, exam.judge)
+    values |= _behaviour(runs, exam)
+    return {key: rounded(value) for key, value in values.items()}
+
+
+def _strict(predictions: Sequence[Prediction], modes: Mapping[str, Mode]) -> float:
+    return sum(p.correct and is_strict(p, modes) for p in predictions) / len(predictions)
+
+
+def _gains(runs: Mapping[RunKey, list[Prediction]], exam: Exam) -> dict[str, Any]:
+    base, policy = runs["base", HEADLINE], runs["policy", HEADLINE]
+    over = gain(base, policy, exam.judge)
+    best = max((n for n in ALTERNATIVES if ("base", n) in runs), key=lambda n: score(runs["base", n], exam.judge).value)
+    over_best = gain(runs["base", best], policy, exam.judge).difference
+    questions = over.difference.count
+    differing = (over.gained + over.lost) / questions
+    values: dict[str, Any] = {
+        "gain": over.difference.value,
+        "gain_low": over.difference.low,
+        "gain_high": over.difference.high,
+        "gain_p_value": over.p_value,
+        "gain_over_best_base": over_best.value,
+        "gain_over_best_base_low": over_best.low,
+        "gain_over_best_base_high": over_best.high,
+        "detectable_gain": minimal_detectable_difference(questions, differing, exam.judge.confidence),
+    }
+    if ("base", "sampled/video") in runs:
+        drawn = gain(runs["base", "sampled/video"], runs["policy", "sampled/video"], exam.judge).difference
+        values |= {"sampled_gain": drawn.value, "sampled_gain_low": drawn.low, "sampled_gain_high": drawn.high}
+    return values
+
+
+_OF_BASE = ("sampled/video", "direct/video", "likelihood/video")
+_NAMES = {
+    "sampled/video": "sampled_accuracy",
+    "direct/video": "direct_accuracy",
+    "likelihood/video": "likelihood_accuracy",
+    "reasoning/blind": "blind_accuracy",
+    "reasoning/shuffled": "shuffled_accuracy",
+    "reasoning/middle_frame": "middle_frame_accuracy",
+    "reasoning/reversed": "reversed_accuracy",
+    "reasoning/named_frames": "named_frames_accuracy",
+}
+
+
+def _other_runs(runs: Mapping[RunKey, list[Prediction]], judge: Judge) -> dict[str, Any]:
+    """Accuracies of the other runs; of the base only as it does best, for its controls are in the details."""
+    values = {}
+    for (model, run), predictions in sorted(runs.items()):
+        if run in _NAMES and (model == "policy" or run in _OF_BASE):
+            values[_NAMES[run] if model == "policy" else f"base_{_NAMES[run]}"] = score(predictions, judge).value
+    return values
+
+
+def _above_blind(runs: Mapping[RunKey, list[Prediction]], judge: Judge) -> dict[str, Any]:
+    """What the video adds: accuracy minus that of the same model on the same text without it."""
+    if ("policy", "reasoning/blind") not in runs:
+        return {}
+    above = gain(runs["policy", "reasoning/blind"], runs["policy", HEADLINE], judge).difference
+    return {"above_blind": above.value, "above_blind_low": above.low, "above_blind_high": above.high}
+
+
+def _behaviour(runs: Mapping[RunKey, list[Prediction]], exam: Exam) -> dict[str, Any]:
+    policy, base = runs["policy", HEADLINE], runs["base", HEADLINE]
+    values: dict[str, Any] = {
+        "unparsed_fraction": unparsed_fraction(policy),
+        "completion_tokens": sum(p.completion_tokens for p in policy) / len(policy),
+    }
+    for prefix, predictions in (("base_", base), ("", policy)):
+        quality = keyframe_quality(predictions, exam.questions, exam.match)
+        if quality is not None:
+            values[f"{prefix}keyframe_f1"] = quality.f1
+            values["keyframe_f1_random"] = quality.f1_random
+    return values
+
+
+def details(exam: Exam) -> dict[str, Any]:
+    """Behind the headline: per model and run accuracy, families, outcomes; gains, key frames, consistency."""
+    runs = exam.runs
+    return {
+        "runs": {f"{model} {run}": _run_details(rows, exam) for (model, run), rows in sorted(runs.items())},
+        "gains": {
+            run: rounded(gain(runs["base", run], runs["policy", run], exam.judge))
+            for run in sorted({run for _, run in runs})
+            if ("base", run) in runs and ("policy", run) in runs and _share_questions(runs, run)
+        },
+        "keyframes": {model: _keyframes(runs.get((model, HEADLINE), []), exam) for model in ("base", "policy")},
+        "named_frames": {model: _named_frames(runs, model, exam.judge) for model in ("base", "policy")},
+        "permutation_consistency": _consistencies(runs),
+        "detectable_difference": _detectable(exam),
+    }
+
+
+def _share_questions(runs: Mapping[RunKey, list[Prediction]], run: str) -> bool:
+    first, second = ({p.question_id for p in runs[model, run]} for model in ("base", "policy"))
+    return bool(first & second)
+
+
+def _run_details(predictions: Sequence[Prediction], exam: Exam) -> dict[str, Any]:
+    return {
+        "accuracy": rounded(score(predictions, exam.judge)),
+        "strict_accuracy": rounded(_strict(predictions, exam.modes)),
+        "unparsed_fraction": rounded(unparsed_fraction(predictions)),
+        "outcomes": outcome_counts(predictions),
+        "families": rounded(per_family(predictions, exam.judge)),
+    }
+
+
+def _keyframes(predictions: Sequence[Prediction], exam: Exam) -> dict[str, Any] | None:
+    quality: KeyframeQuality | None = keyframe_quality(predictions, exam.questions, exam.match)
+    return None if quality is None else rounded(asdict(quality))
+
+
+def _named_frames(runs: Mapping[RunKey, list[Prediction]], model: str, judge: Judge) -> dict[str, Any] | None:
+    """Accuracy from only the named frames minus that from all, on the questions for which frames were named."""
+    only = runs.get((model, "reasoning/named_frames"))
+    return rounded(gain(runs[model, HEADLINE], only, judge)) if only else None
+
+
+def _consistencies(runs: Mapping[RunKey, list[Prediction]]) -> dict[str, float]:
+    """Per model and mode with a `permuted` run: share of questions answered alike in every option order."""
+    return {
+        f"{model} {run.split('/')[0]}": rounded(consistency(rows, runs.get((model, run.split("/")[0] + "/video"), [])))
+        for (model, run), rows in sorted(runs.items())
+        if run.endswith("/permuted")
+    }
+
+
+def _detectable(exam: Exam) -> dict[str, float]:
+    """Minimal detectable difference (power 0.8) of this many questions, by the share on which two models differ."""
+    questions = len({p.question_id for p in scored(exam.predictions)})
+    shares = (0.1, 0.2, 0.3, 0.5)
+    return {
+        f"differing_{share}": rounded(minimal_detectable_difference(questions, share, exam.judge.confidence))
+        for share in shares
+    }

@@ -1,0 +1,51 @@
+"""Tables for `dvc plots`: accuracy by run, accuracy by family, and which option was chosen for which answer."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pipeline.evaluation.metrics import Exam
+from pipeline.evaluation.runs import HEADLINE
+from pipeline.evaluation.scores import per_family, rounded, score
+from pipeline.records import LETTERS
+
+
+def write_plots(exam: Exam, folder: Path) -> None:
+    """Write accuracy.csv, families.csv and answers.csv into `folder`."""
+    estimates = ["value", "low", "high", "count"]
+    _write(folder / "accuracy.csv", ["label", "model", "run", *estimates], _accuracies(exam))
+    _write(folder / "families.csv", ["label", "model", "family", *estimates], _families(exam))
+    _write(folder / "answers.csv", ["actual", "predicted"], _answers(exam))
+
+
+def _accuracies(exam: Exam) -> list[list[object]]:
+    rows = []
+    for (model, run), predictions in sorted(exam.runs.items()):
+        estimate = rounded(score(predictions, exam.judge))
+        rows.append([f"{model} {run}", model, run, *estimate.values()])
+    return rows
+
+
+def _families(exam: Exam) -> list[list[object]]:
+    return [
+        [f"{model} {family}", model, family, *rounded(estimate).values()]
+        for (model, run), predictions in sorted(exam.runs.items())
+        if run == HEADLINE
+        for family, estimate in per_family(predictions, exam.judge).items()
+    ]
+
+
+def _answers(exam: Exam) -> list[list[object]]:
+    """The policy's headline answers as letters, `-` where it gave none."""
+    predictions = exam.runs["policy", HEADLINE]
+    return [[LETTERS[p.answer or 0], "-" if p.option is None else LETTERS[p.option]] for p in predictions]
+
+
+def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+    partial.replace(path)

@@ -1,0 +1,234 @@
+"""Questions to predictions: plan what each model is shown, ask in batches of like length, read the answers."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from pipeline.errors import ItemError
+from pipeline.evaluation.backends import Backend, Request, ShownFrames
+from pipeline.evaluation.journal import Journal, batches_by_length
+from pipeline.evaluation.runs import Mode, Run
+from pipeline.evaluation.views import VIEWS, Context, Shown
+from pipeline.mcq.answers import Outcome, parse_answer
+from pipeline.mcq.keyframes import parse_keyframes
+from pipeline.mcq.prompts import build_messages, fill
+from pipeline.models.sampling import Sampling
+from pipeline.models.vision import clip_digest
+from pipeline.records import LETTERS, Prediction
+
+
+class Frames(Protocol):
+    """Frames of a clip, as the frame store gives them."""
+
+    @property
+    def images(self) -> Any: ...
+
+    @property
+    def pts_seconds(self) -> Any: ...
+
+
+LoadClip = Callable[[str], Frames]
+"""Clip id to frames; raises ItemError where the clip has none."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question as put: `request` is None where it could not be, `failure` then says why."""
+
+    shown: Shown
+    prompt: str
+    request: Request | None
+    pts_seconds: tuple[float, ...]
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Examinee:
+    """A model under evaluation: what answers, and the digest of its files."""
+
+    name: str
+    digest: str
+    backend: Backend
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a run needs besides the examinee: the modes, the frames, the journal, and a callback per question asked."""
+
+    modes: Mapping[str, Mode]
+    load_clip: LoadClip
+    journal: Journal
+    batch_size: int
+    seed: int
+    code: str
+    progress: Callable[[int], object]
+
+
+def plan(view: str, context: Context) -> list[Shown]:
+    """Every way in which `view` puts the questions."""
+    return [shown for question in context.questions for shown in VIEWS[view](question, context)]
+
+
+def predict(run: Run, examinee: Examinee, desk: Desk, context: Context) -> list[Prediction]:
+    """All predictions of one run, in order of the questions."""
+    mode = desk.modes[run.mode]
+    todo = plan(run.view, context)
+    lengths = [_length(shown) for shown in todo]
+    found: dict[int, list[Prediction]] = {}
+    for batch in batches_by_length(lengths, desk.batch_size):
+        asked = [put(todo[i], mode.template, desk.load_clip, run.view) for i in batch]
+        answers = _answers(run, mode, asked, examinee, desk)
+        for i, one, replies in zip(batch, asked, answers, strict=True):
+            found[i] = [read(run, one, reply, sample, context) for sample, reply in enumerate(replies)]
+        desk.progress(len(batch))
+    return [prediction for i in range(len(todo)) for prediction in found[i]]
+
+
+def _length(shown: Shown) -> int:
+    """Characters of text: prompts of like length stand in one batch (clips mostly have one number of frames)."""
+    return len(shown.question.question) + sum(map(len, shown.question.options))
+
+
+def put(shown: Shown, template: str, load_clip: LoadClip, view: str) -> Asked:
+    """Load and choose the frames and write the prompt; a clip that cannot be loaded makes a question that fails."""
+    question, clip = shown.question, shown.donor or shown.question
+    options = [question.options[i] for i in shown.order]
+    try:
+        frames = load_clip(clip.clip_id)
+        pick = list(shown.pick(len(frames.images)))
+        pts = np.asarray(frames.pts_seconds, float)[sorted(pick)]
+        text = fill(template, question.question, options, pts.tolist(), clip.start_seconds, clip.end_seconds)
+    except ItemError as error:
+        return Asked(shown, "", None, (), f"failed_{error.reason}")
+    if shown.donor is None:
+        return Asked(shown, text, Request(build_messages(text, None), "", None), ())
+    key = f"{clip.clip_id}|{view}|{question.question_id}"
+    picture = ShownFrames(np.ascontiguousarray(frames.images[pick]), pts)
+    return Asked(shown, text, Request(build_messages(text, key), key, picture), tuple(pts.tolist()))
+
+
+def _answers(
+    run: Run, mode: Mode, asked: Sequence[Asked], examinee: Examinee, desk: Desk
+) -> list[list[dict[str, Any]]]:
+    """Replies per question: kept ones, or the model's. Replies are JSON types: `text`, `tokens`, `finished`, or
+    `log_probabilities`, or `failure`."""
+    ready = [one for one in asked if one.request is not None]
+    replies: list[dict[str, Any]] = []
+    if ready:
+        content = _content(run, mode, ready, examinee, desk)
+        replies = desk.journal.answers(content, lambda: _ask_all(run, mode, ready, examinee.backend, desk.seed))
+    per_question = iter(replies[i : i + mode.samples] for i in range(0, len(replies), mode.samples))
+    return [next(per_question) if one.request else [{"failure": one.failure}] * mode.samples for one in asked]
+
+
+def _content(run: Run, mode: Mode, asked: Sequence[Asked], examinee: Examinee, desk: Desk) -> dict[str, Any]:
+    """Everything that determines the replies to a batch."""
+    requests = [one.request for one in asked if one.request is not None]
+    return {
+        "model": examinee.digest,
+        "code": desk.code,
+        "mode": vars(mode),
+        "seeds": _seeds(asked, run, desk.seed),
+        "prompts": [[one.prompt, one.pts_seconds, one.shown.order] for one in asked],
+        "frames": [clip_digest(request.frames) if request.frames else "" for request in requests],
+    }
+
+
+def _seeds(asked: Sequence[Asked], run: Run, seed: int) -> list[str]:
+    return [f"{seed}|{run.name}|{one.shown.question.question_id}|{one.shown.order}" for one in asked]
+
+
+def _ask_all(run: Run, mode: Mode, asked: Sequence[Asked], backend: Backend, seed: int) -> list[dict[str, Any]]:
+    """Ask a batch; one that does not fit into GPU memory in halves, and where one of its questions cannot be put, each
+    by itself, so that only that one fails."""
+    try:
+        return _ask(run, mode, asked, backend, seed)
+    except torch.OutOfMemoryError:
+        if len(asked) == 1:
+            raise
+        halves = asked[: len(asked) // 2], asked[len(asked) // 2 :]
+        return [reply for half in halves for reply in _ask_all(run, mode, half, backend, seed)]
+    except ItemError as error:
+        if len(asked) == 1:
+            return [{"failure": f"failed_{error.reason}"}] * mode.samples
+        return [reply for one in asked for reply in _ask_all(run, mode, [one], backend, seed)]
+
+
+def _ask(run: Run, mode: Mode, asked: Sequence[Asked], backend: Backend, seed: int) -> list[dict[str, Any]]:
+    requests = [one.request for one in asked if one.request is not None]
+    if mode.continuation is not None:
+        texts = [continuations(mode.continuation, one.shown) for one in asked]
+        return [{"log_probabilities": scores} for scores in backend.score(requests, texts)]
+    sampling = Sampling(mode.max_new_tokens, mode.temperature)
+    groups = backend.complete(requests, sampling, mode.samples, _seeds(asked, run, seed))
+    return [{"text": c.text, "tokens": len(c.token_ids), "finished": c.finished} for group in groups for c in group]
+
+
+def continuations(template: str, shown: Shown) -> list[str]:
+    """The text to score for each option, in the order shown; `{letter}` and `{option}` are filled in."""
+    options = [shown.question.options[i] for i in shown.order]
+    return [template.replace("{letter}", LETTERS[i]).replace("{option}", text) for i, text in enumerate(options)]
+
+
+def read(run: Run, asked: Asked, reply: Mapping[str, Any], sample: int, context: Context) -> Prediction:
+    """A reply as a prediction, its option translated to the question's own order."""
+    shown, question = asked.shown, asked.shown.question
+    option, outcome, probabilities = _decide(reply, shown)
+    seconds, frames = _named(reply.get("text", ""), asked)
+    return Prediction(
+        question_id=question.question_id,
+        video_id=question.video_id,
+        parent_video_id=context.parents[question.video_id],
+        family=question.family,
+        model=run.model,
+        mode=run.mode,
+        view=run.view,
+        sample=sample,
+        seen_clip_id=None if shown.donor is None else shown.donor.clip_id,
+        frame_seconds=asked.pts_seconds,
+        prompt=asked.prompt,
+        option_order=shown.order,
+        completion=reply.get("text", ""),
+        completion_tokens=reply.get("tokens", 0),
+        finished=reply.get("finished", True),
+        outcome=outcome,
+        option=option,
+        answer=question.answer,
+        keyframe_seconds=seconds,
+        keyframe_frames=frames,
+        option_probabilities=probabilities,
+    )
+
+
+def _decide(reply: Mapping[str, Any], shown: Shown) -> tuple[int | None, str, tuple[float, ...] | None]:
+    """(own index of the option chosen, outcome, probability per own option where they were scored)."""
+    if "failure" in reply:
+        return None, reply["failure"], None
+    if "log_probabilities" in reply:
+        scores = np.asarray(reply["log_probabilities"])
+        shares = np.exp(scores - scores.max())
+        own = np.empty(len(scores))
+        own[list(shown.order)] = shares / shares.sum()
+        return shown.order[int(scores.argmax())], "scored", tuple(own.tolist())
+    parsed = parse_answer(reply["text"], [shown.question.options[i] for i in shown.order])
+    option = None if parsed.option is None else shown.order[parsed.option]
+    return option, parsed.outcome.value, None
+
+
+def _named(completion: str, asked: Asked) -> tuple[tuple[float, ...] | None, tuple[int, ...] | None]:
+    """(key times in seconds of the video file, indices of the nearest shown frames); None where none can be read."""
+    named = parse_keyframes(completion)
+    if named is None or asked.shown.donor is None:
+        return None, None
+    seconds = [t + asked.shown.donor.start_seconds for t in named]
+    pts = np.asarray(asked.pts_seconds)
+    return tuple(seconds), tuple(int(np.abs(pts - t).argmin()) for t in seconds)
+
+
+def is_strict(prediction: Prediction, modes: Mapping[str, Mode]) -> bool:
+    """Whether the answer came in the form asked for."""
+    bare = prediction.outcome == Outcome.BARE and modes[prediction.mode].bare_is_strict
+    return bare or prediction.outcome in (Outcome.TAGGED, "scored")

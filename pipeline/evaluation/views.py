@@ -1,0 +1,102 @@
+"""What a model is shown of a question: its clip, or a control in place of it. Pure; a view is a function in `VIEWS`.
+
+A view says which frames of which clip go in and in which order the options stand; it never touches pixels, so that all
+of them are cheap to plan and the frames are read when a batch needs them.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipeline.records import Question
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One way to put a question.
+
+    `donor` is the question whose clip is shown (None: no video). `pick` chooses from the indices 0..T-1 of its frames,
+    in the order shown. `order[i]` is the question's own index of the option shown as letter i.
+    """
+
+    question: Question
+    donor: Question | None
+    pick: Callable[[int], Sequence[int]]
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What views may draw on: all questions evaluated, their recordings, the frames already named per question (indices
+    into the question's own clip), and how many option orders to try."""
+
+    questions: Sequence[Question]
+    parents: Mapping[str, str]
+    named_frames: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    seed: int = 0
+    permutations: int = 4
+
+
+def _all_frames(count: int) -> Sequence[int]:
+    return range(count)
+
+
+def _own_order(question: Question) -> tuple[int, ...]:
+    return tuple(range(len(question.options)))
+
+
+def _video(question: Question, context: Context) -> list[Shown]:
+    """The question's own clip."""
+    return [Shown(question, question, _all_frames, _own_order(question))]
+
+
+def _blind(question: Question, context: Context) -> list[Shown]:
+    """No video; the text is the same, frame times included."""
+    return [Shown(question, None, _all_frames, _own_order(question))]
+
+
+def _shuffled(question: Question, context: Context) -> list[Shown]:
+    """The clip of another recording, drawn by the question's id; nothing where there is only one recording."""
+    own = context.parents[question.video_id]
+    others = [q for q in context.questions if context.parents[q.video_id] != own]
+    if not others:
+        return []
+    draw = hashlib.sha256(f"{context.seed}|shuffled|{question.question_id}".encode()).digest()
+    donor = others[int.from_bytes(draw[:8], "big") % len(others)]
+    return [Shown(question, donor, _all_frames, _own_order(question))]
+
+
+def _middle_frame(question: Question, context: Context) -> list[Shown]:
+    """The one frame in the middle."""
+    return [Shown(question, question, lambda count: [count // 2], _own_order(question))]
+
+
+def _reversed(question: Question, context: Context) -> list[Shown]:
+    """The frames backwards, under the times of the forward order."""
+    return [Shown(question, question, lambda count: range(count - 1, -1, -1), _own_order(question))]
+
+
+def _named_frames(question: Question, context: Context) -> list[Shown]:
+    """Only the frames that the model named as key frames before; nothing where it named none."""
+    named = sorted(set(context.named_frames.get(question.question_id, ())))
+    return [Shown(question, question, lambda count: named, _own_order(question))] if named else []
+
+
+def _permuted(question: Question, context: Context) -> list[Shown]:
+    """The options in up to `permutations` cyclic orders that are not their own."""
+    own = _own_order(question)
+    orders = [own[k:] + own[:k] for k in range(1, len(own))]
+    return [Shown(question, question, _all_frames, order) for order in orders[: context.permutations]]
+
+
+View = Callable[[Question, Context], list[Shown]]
+
+VIEWS: dict[str, View] = {
+    "video": _video,
+    "blind": _blind,
+    "shuffled": _shuffled,
+    "middle_frame": _middle_frame,
+    "reversed": _reversed,
+    "named_frames": _named_frames,
+    "permuted": _permuted,
+}

@@ -1,0 +1,1 @@
+"""Rewards, dataset columns and the GRPO trainer."""

@@ -1,0 +1,192 @@
+"""What happens beside the steps: dev accuracy, budgets, live metrics, alarm on gradients that are not numbers."""
+
+import math
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from dvclive import Live
+from tqdm import tqdm
+from transformers import TrainerCallback
+
+from pipeline.errors import StageError
+from pipeline.grpo.checkpoints import best_step, dev_scores
+from pipeline.grpo.dev import count_correct
+from pipeline.grpo.samples import Sample
+from pipeline.params import TrainGrpo
+
+# What is shown live: functions of the inputs only, so that a resumed run writes the same files; no times.
+SHOWN = {
+    "loss": "loss",
+    "reward": "reward",
+    "rewards/format/mean": "reward_format",
+    "rewards/accuracy/mean": "reward_accuracy",
+    "rewards/keyframe/mean": "reward_keyframe",
+    "rewards/length/mean": "reward_length",
+    "rewards/temporal_order/mean": "reward_temporal_order",
+    "rewards/temporal_iou/mean": "reward_temporal_iou",
+    "keyframe_f1": "keyframe_f1",
+    "zero_variance": "zero_variance",
+    "resampled": "resampled",
+    "entropy": "entropy",
+    "kl": "kl",
+    "clip_ratio/region_mean": "clip_ratio",
+    "completions/mean_length": "completion_length",
+    "completions/clipped_ratio": "completion_cut_off",
+    "grad_norm": "grad_norm",
+    "dev_accuracy": "dev_accuracy",
+}
+
+
+class DevAccuracy(TrainerCallback):
+    """Measures dev accuracy before the first step and every `dev_every` steps, and stops when it no longer rises."""
+
+    def __init__(self, samples: Sequence[Sample], settings: TrainGrpo) -> None:
+        self.samples, self.settings = samples, settings
+        self.trainer: Any = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """The base's own accuracy, unless the run is resumed and knows it."""
+        if state.global_step == 0:
+            self._measure()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """A measurement is followed by a checkpoint, so that the best step can be had."""
+        if state.global_step % self.settings.dev_every == 0 or state.global_step == self.settings.max_steps:
+            self._measure()
+            control.should_save = control.should_log = True
+            if self._stale(state):
+                control.should_training_stop = True
+
+    def _measure(self) -> None:
+        trainer, world = self.trainer, self.trainer.accelerator.num_processes
+        mine = self.samples[trainer.accelerator.process_index :: world]
+        batch = self.settings.prompts_per_step * 4
+        with trainer.rollout_policy() as policy:
+            right = count_correct(policy, mine, trainer.clips, trainer.cache, self.settings.max_new_tokens, batch)
+        total = trainer.accelerator.reduce(torch.tensor(float(right), device=trainer.accelerator.device), "sum")
+        entry = {"dev_accuracy": total.item() / len(self.samples), "step": trainer.state.global_step}
+        trainer.state.log_history.append(entry)
+        trainer.callback_handler.on_log(trainer.args, trainer.state, trainer.control, entry)
+
+    def _stale(self, state: Any) -> bool:
+        scores = dev_scores(state.log_history)
+        best = best_step(scores)
+        if not self.settings.patience or best is None:
+            return False
+        first_best = min(step for step in scores if step > 0 and scores[step] == scores[best])
+        return sum(step > first_best for step in scores) >= self.settings.patience
+
+
+class TimeBudget(TrainerCallback):
+    """Stops after `max_seconds` of this process, with a checkpoint."""
+
+    def __init__(self, max_seconds: float) -> None:
+        self.deadline = time.monotonic() + max_seconds
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """The step in progress is finished first."""
+        if time.monotonic() > self.deadline:
+            control.should_save = control.should_training_stop = True
+
+
+class Progress(TrainerCallback):
+    """One bar with the numbers that matter, instead of a line of forty per step."""
+
+    def __init__(self) -> None:
+        self.bar: Any = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start where a resumed run stands."""
+        if state.is_world_process_zero:
+            self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc="train_grpo", unit="step")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """One step on."""
+        if self.bar is not None:
+            self.bar.update(1)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Show reward, accuracy and entropy."""
+        shown = {"reward": "reward", "rewards/accuracy/mean": "accuracy", "entropy": "entropy", "dev_accuracy": "dev"}
+        values = {new: f"{logs[old]:.3f}" for old, new in shown.items() if isinstance((logs or {}).get(old), float)}
+        if self.bar is not None and values:
+            self.bar.set_postfix(values)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Leave the finished bar on the screen."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+class GradientAlarm(TrainerCallback):
+    """Raises before a checkpoint is written where the gradient was not a number."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Logs come after every step and before its checkpoint."""
+        norm = (logs or {}).get("grad_norm")
+        if norm is not None and not math.isfinite(norm):
+            raise StageError(f"the gradient is {norm} at step {state.global_step}: the checkpoint before it is good")
+
+
+class LiveMetrics(TrainerCallback):
+    """dvclive: `<folder>/metrics.json` and `<folder>/plots/metrics/*.tsv`; a resumed run replays its log into them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.live: Live | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start, and replay what the checkpoint's log holds."""
+        if state.is_world_process_zero:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.live = Live(str(self.folder), dvcyaml=None, save_dvc_exp=False, report=None, monitor_system=False)
+            for row in state.log_history:
+                self._write(row, row["step"])
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """One point per metric and step."""
+        self._write(logs or {}, state.global_step)
+
+    def _write(self, logs: dict[str, Any], step: int) -> None:
+        if self.live is None:
+            return
+        self.live.step = step
+        for name, shown in SHOWN.items():
+            if isinstance(logs.get(name), int | float):
+                self.live.log_metric(shown, round(float(logs[name]), 6) + 0.0, timestamp=False)
+        self.live.make_summary()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Close the files."""
+        if self.live is not None:
+            self.live.end()
+
+
+class Wandb(TrainerCallback):
+    """The same numbers, and the timings, to wandb; offline unless WANDB_MODE says otherwise."""
+
+    def __init__(self, project: str, config: dict[str, Any], folder: Path) -> None:
+        self.project, self.config, self.folder = project, config, folder
+        self.run: Any = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """One wandb run per process start."""
+        if state.is_world_process_zero:
+            import wandb
+
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.run = wandb.init(project=self.project, config=self.config, dir=str(self.folder))
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Everything the trainer logs."""
+        if self.run is not None:
+            self.run.log({k: v for k, v in (logs or {}).items() if k != "step"}, step=state.global_step)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Finish the run."""
+        if self.run is not None:
+            self.run.finish()

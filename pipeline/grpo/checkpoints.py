@@ -1,0 +1,125 @@
+"""Checkpoints that can be trusted: written aside, sealed with a manifest of hashes, renamed, bounded in number.
+
+<folder>/checkpoint-000020/{model.safetensors, optimizer.pt, trainer_state.json ..., manifest.json}
+<folder>/writing/          what a killed process left half-written; cleared at the next start
+"""
+
+import hashlib
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ModelError
+from pipeline.reports import write_json
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints of one run.
+
+    `origin` is what the run is determined by (flattened params and data hashes); a checkpoint made under another is
+    refused. `keep` newest ones stay, and the one with the best dev accuracy.
+    """
+
+    folder: Path
+    origin: Mapping[str, Any]
+    keep: int
+
+    @property
+    def writing(self) -> Path:
+        """Where unfinished checkpoints are written."""
+        return self.folder / "writing"
+
+    def start(self) -> Path | None:
+        """Clear what a killed run left half-written; the newest whole checkpoint, or None to start anew.
+
+        Raises:
+            ModelError: the newest whole checkpoint was made under other params or data; the differing keys are named.
+        """
+        shutil.rmtree(self.writing, ignore_errors=True)
+        for path in reversed(self.all()):
+            problem = _damage(path)
+            if problem is None:
+                self._refuse_other_origin(path)
+                return path
+            print(f"train_grpo: {path.name} is left out: {problem}", file=sys.stderr)
+        return None
+
+    def all(self) -> list[Path]:
+        """Folders of checkpoints, oldest first."""
+        return sorted(p for p in self.folder.glob("checkpoint-*") if p.is_dir())
+
+    def path(self, step: int) -> Path:
+        """Folder of the checkpoint of one step."""
+        return self.folder / f"checkpoint-{step:06d}"
+
+    def commit(self, writing: Path, step: int, scores: Mapping[int, float]) -> None:
+        """Seal and publish the checkpoint of `step` that lies in `writing`, then drop the ones no longer wanted."""
+        staged = writing / f"checkpoint-{step}"
+        files = {p.relative_to(staged).as_posix(): _sha256(p) for p in sorted(staged.rglob("*")) if p.is_file()}
+        write_json(staged / MANIFEST, {"step": step, "origin": dict(self.origin), "files": files})
+        shutil.rmtree(self.path(step), ignore_errors=True)
+        staged.replace(self.path(step))
+        self._prune(step, scores)
+
+    def _prune(self, step: int, scores: Mapping[int, float]) -> None:
+        wanted = {p.name for p in self.all()[-self.keep :]} | {self.path(step).name}
+        best = best_step(scores)
+        wanted |= {self.path(best).name} if best is not None else set()
+        for path in self.all():
+            if path.name not in wanted:
+                shutil.rmtree(path)
+
+    def _refuse_other_origin(self, path: Path) -> None:
+        made_under = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["origin"]
+        now = json.loads(json.dumps(dict(self.origin)))
+        differing = sorted(k for k in made_under.keys() | now.keys() if made_under.get(k) != now.get(k))
+        if differing:
+            changes = ", ".join(f"{k} ({made_under.get(k)!r} -> {now.get(k)!r})" for k in differing[:5])
+            raise ModelError(
+                f"{path} was made under other params or data: {changes}; set them back to go on with that run, or "
+                f"delete {self.folder} to start anew"
+            )
+
+
+def dev_scores(log: Iterable[Mapping[str, Any]]) -> dict[int, float]:
+    """Dev accuracy by step, from a trainer's log."""
+    return {int(row["step"]): float(row["dev_accuracy"]) for row in log if "dev_accuracy" in row}
+
+
+def best_step(scores: Mapping[int, float]) -> int | None:
+    """The step after 0 with the best dev accuracy, the later one of equals; None where nothing was measured."""
+    measured = {step: score for step, score in scores.items() if step > 0}
+    return max(measured, key=lambda step: (measured[step], step)) if measured else None
+
+
+def _damage(path: Path) -> str | None:
+    """What is wrong with a checkpoint folder; None for a whole one."""
+    try:
+        files = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["files"]
+        changed = [name for name, digest in files.items() if _sha256(path / name) != digest]
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        return f"torn ({type(error).__name__})"
+    return f"{changed[0]} does not have the hash it was sealed with" if changed else None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_path(path: Path) -> str:
+    """SHA-256 of a file, of a folder's manifest.json (which holds hashes) where there is one, or of all its files."""
+    if path.is_dir() and (path / MANIFEST).is_file():
+        return _sha256(path / MANIFEST)
+    if path.is_file():
+        return _sha256(path)
+    names = sorted(p for p in path.rglob("*") if p.is_file())
+    lines = "".join(f"{p.relative_to(path).as_posix()} {_sha256(p)}\n" for p in names)
+    return hashlib.sha256(lines.encode()).hexdigest()

@@ -1,0 +1,52 @@
+"""Frames and vision features of training clips, by id."""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from pipeline.grpo.samples import Frames, FrameSource, Sample
+from pipeline.models.batch import ModelInputs
+from pipeline.models.inputs import encode_prompts
+from pipeline.models.policy import Policy
+from pipeline.models.vision import FeatureCache
+
+
+class ClipLoader:
+    """Decoded clips, the most recently used ones kept in memory."""
+
+    def __init__(self, store: FrameSource, max_megabytes: float) -> None:
+        self.store = store
+        self.max_bytes = int(max_megabytes * 1e6)
+        self._bytes = 0
+        self._held: OrderedDict[str, Frames] = OrderedDict()
+
+    def load(self, clip_id: str) -> Frames:
+        """Frames of a clip."""
+        if clip_id not in self._held:
+            self._held[clip_id] = self.store.load(clip_id)
+            self._bytes += self._held[clip_id].images.nbytes
+            while self._bytes > self.max_bytes and len(self._held) > 1:
+                _, dropped = self._held.popitem(last=False)
+                self._bytes -= dropped.images.nbytes
+        self._held.move_to_end(clip_id)
+        return self._held[clip_id]
+
+
+class Shuffled:
+    """A clip whose frames are in another order, at the same times."""
+
+    def __init__(self, frames: Frames, seed: str) -> None:
+        order = np.random.default_rng(list(seed.encode())).permutation(len(frames.images))
+        self.images = frames.images[order]
+        self.pts_seconds = frames.pts_seconds
+
+
+def encode_samples(
+    policy: Policy, samples: Sequence[Sample], clips: Mapping[str, Frames], cache: FeatureCache | None
+) -> tuple[ModelInputs, list[torch.Tensor] | None]:
+    """Model inputs of one prompt per sample, on the policy's device, and the features of their videos where cached."""
+    inputs = encode_prompts(policy, [s.messages for s in samples], clips, with_pixels=cache is None)
+    features = None if cache is None else [cache.get(clips[name]) for row in inputs.clip_ids for name in row]
+    return inputs.to(policy.device), features

@@ -1,0 +1,99 @@
+"""Section train_grpo as TRL's GRPOConfig."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from trl import GRPOConfig
+
+from pipeline.errors import ParamsError
+from pipeline.grpo.rewards import rewards_in_use
+from pipeline.params import TrainGrpo
+
+
+def resolve_device(settings: TrainGrpo) -> str:
+    """`cpu` or `cuda`.
+
+    Raises:
+        ParamsError: cuda is asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if settings.device == "cuda" and not available:
+        raise ParamsError("train_grpo.device is cuda, but torch sees no CUDA device: use auto, or install a CUDA build")
+    return "cuda" if available and settings.device != "cpu" else "cpu"
+
+
+def make_config(settings: TrainGrpo, seed: int, output: Path) -> GRPOConfig:
+    """TRL's configuration.
+
+    Raises:
+        ParamsError: the batch does not divide over processes and micro-batches, or a checkpoint would fall between two
+            rollouts.
+    """
+    rows = _rows_per_forward(settings)
+    _check_checkpoint_steps(settings)
+    weights = rewards_in_use(settings.rewards)
+    cpu = resolve_device(settings) == "cpu"
+    options: dict[str, Any] = {
+        "output_dir": str(output),
+        "per_device_train_batch_size": rows,
+        "gradient_accumulation_steps": settings.micro_batches,
+        "steps_per_generation": settings.micro_batches * settings.updates_per_rollout,
+        "num_iterations": settings.iterations,
+        "num_generations": settings.completions_per_prompt,
+        "max_completion_length": settings.max_new_tokens,
+        "max_steps": settings.max_steps,
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": settings.schedule,
+        "warmup_steps": settings.warmup_steps,
+        "max_grad_norm": settings.max_grad_norm,
+        "weight_decay": settings.weight_decay,
+        "beta": settings.beta,
+        "epsilon": settings.epsilon,
+        "epsilon_high": settings.epsilon_high,
+        "loss_type": settings.loss_type,
+        "scale_rewards": settings.scale_rewards,
+        "temperature": settings.temperature,
+        "top_p": settings.top_p,
+        "mask_truncated_completions": settings.mask_truncated,
+        "reward_weights": list(weights.values()),
+        "activation_checkpointing": settings.gradient_checkpointing,
+        "bf16": settings.dtype == "bfloat16",
+        "use_cpu": cpu,
+        "dataloader_pin_memory": not cpu,
+        "ddp_find_unused_parameters": False,
+        "remove_unused_columns": False,
+        "save_strategy": "steps",
+        "save_steps": settings.save_every,
+        "logging_steps": 1,
+        "report_to": [],
+        "seed": seed,
+        "model_init_kwargs": {"use_safetensors": True},
+        "use_vllm": settings.rollout != "transformers",
+        "vllm_mode": "colocate",
+        "vllm_importance_sampling_correction": False,
+    }
+    return GRPOConfig(**options)
+
+
+def _rows_per_forward(settings: TrainGrpo) -> int:
+    """Completions per process and forward pass; whole groups only."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    parts = settings.micro_batches * world
+    if settings.prompts_per_step % parts:
+        raise ParamsError(
+            f"train_grpo.prompts_per_step ({settings.prompts_per_step}) is no multiple of micro_batches x processes "
+            f"({settings.micro_batches} x {world}): groups are never split"
+        )
+    return settings.prompts_per_step // parts * settings.completions_per_prompt
+
+
+def _check_checkpoint_steps(settings: TrainGrpo) -> None:
+    steps = settings.updates_per_rollout * settings.iterations
+    for name in ("save_every", "dev_every"):
+        if getattr(settings, name) % steps:
+            raise ParamsError(
+                f"train_grpo.{name} ({getattr(settings, name)}) is no multiple of updates_per_rollout x iterations "
+                f"({steps}): a run could not be resumed exactly from between two rollouts"
+            )

@@ -1,0 +1,76 @@
+"""Several processes for one training stage: the stage starts a launcher, whose workers run the stage's module."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.errors import ParamsError, StageError
+from pipeline.records import Quarantined
+from pipeline.reports import StageReport, write_json
+
+LAUNCHERS = {"torchrun": "torch.distributed.run", "accelerate": "accelerate.commands.accelerate_cli"}
+
+
+def is_worker() -> bool:
+    """Whether a launcher started this process."""
+    return "RANK" in os.environ
+
+
+def is_main_worker() -> bool:
+    """Whether this process is the one that writes."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def launcher_command(launch: str, module: str) -> list[str]:
+    """The command of `train_grpo.launch` for a Python module, without a shell.
+
+    Raises:
+        ParamsError: it does not start with a known launcher.
+    """
+    words = shlex.split(launch)
+    if not words or words[0] not in LAUNCHERS:
+        raise ParamsError(f"train_grpo.launch must start with one of {', '.join(LAUNCHERS)}, found {launch!r}")
+    return [sys.executable, "-m", LAUNCHERS[words[0]], *words[1:], "-m", module]
+
+
+def run_workers(launch: str, module: str, root: Path, handoff: Path, report: StageReport) -> None:
+    """Run the workers in `root` and take over the report that the main one leaves in `handoff`.
+
+    Raises:
+        StageError: a worker failed; its own message is above.
+    """
+    handoff.unlink(missing_ok=True)
+    process = subprocess.Popen(launcher_command(launch, module), cwd=root, start_new_session=True)
+    try:
+        code = process.wait()
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+    if code or not handoff.is_file():
+        raise StageError(f"train_grpo: {launch!r} ended with code {code}; the message of the worker is above")
+    read_report(handoff, report)
+
+
+def write_report(handoff: Path, report: StageReport) -> None:
+    """Leave a worker's report for the process that started it."""
+    outcomes = {kind: dict(counts) for kind, counts in report.outcomes.items()}
+    quarantined = [row.model_dump() for row in report.quarantined]
+    write_json(handoff, {"outcomes": outcomes, "quarantined": quarantined, "values": report.values})
+
+
+def read_report(handoff: Path, report: StageReport) -> None:
+    """Take over a worker's report."""
+    content = json.loads(handoff.read_text(encoding="utf-8"))
+    for kind, counts in content["outcomes"].items():
+        for outcome, number in counts.items():
+            report.count(kind, outcome, number)
+    quarantined: Sequence[dict[str, str]] = content["quarantined"]
+    report.quarantined += [Quarantined.model_validate(row) for row in quarantined]
+    report.values |= content["values"]
+    handoff.unlink()

@@ -1,0 +1,67 @@
+"""Rewards: one short file each, a plain function of a `Rollout` with values in [0, 1].
+
+A reward raises on a bug; what a model writes is never a reason to raise. Before training, every reward in use proves
+itself on gold completions of the training set.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+from pipeline.errors import StageError
+from pipeline.grpo.rewards import accuracy, format, keyframe, length, temporal_iou, temporal_order
+from pipeline.grpo.rewards.rollout import Rollout
+from pipeline.grpo.samples import Sample, gold_completion
+from pipeline.params import RewardSettings, RewardWeights
+
+Reward = Callable[[Rollout], float]
+
+REWARDS: dict[str, Reward] = {
+    "format": format.score,
+    "accuracy": accuracy.score,
+    "keyframe": keyframe.score,
+    "length": length.score,
+    "temporal_order": temporal_order.score,
+    "temporal_iou": temporal_iou.score,
+}
+
+
+def rewards_in_use(weights: RewardWeights) -> dict[str, float]:
+    """Names and weights of the rewards whose weight is not 0, in the order of `REWARDS`."""
+    return {name: getattr(weights, name) for name in REWARDS if getattr(weights, name) > 0}
+
+
+def score_all(name: str, rollouts: Sequence[Rollout]) -> list[float]:
+    """One score per rollout.
+
+    Raises:
+        StageError: a score is not a number in [0, 1]; the batch's questions are named.
+    """
+    scores = [REWARDS[name](rollout) for rollout in rollouts]
+    for value, rollout in zip(scores, rollouts, strict=True):
+        if not (isinstance(value, float) and math.isfinite(value) and 0 <= value <= 1):
+            raise StageError(f"reward {name} gave {value!r} for question {rollout.sample.question_id}")
+    return scores
+
+
+def prove_rewards(weights: RewardWeights, samples: Sequence[Sample], settings: RewardSettings) -> None:
+    """Check on every sample that gold earns 1 and an empty completion 0 from every reward in use.
+
+    Raises:
+        StageError: a reward does not; reward, question and score are named.
+    """
+    for name in rewards_in_use(weights):
+        gold = [_in_band(gold_completion(s), s, settings) for s in samples]
+        empty = [Rollout("", 0, True, s, settings, 0.0, 0.0) for s in samples]
+        for rollouts, wanted in ((gold, 1.0), (empty, 0.0)):
+            for rollout, value in zip(rollouts, score_all(name, rollouts), strict=True):
+                if abs(value - wanted) > 0.01:  # key times are written with three decimals
+                    kind = "gold" if wanted else "empty"
+                    raise StageError(
+                        f"reward {name} gives {value:.3f} instead of {wanted} for the {kind} completion of question "
+                        f"{rollout.sample.question_id}: {rollout.text!r}; mend the question or the reward's settings"
+                    )
+
+
+def _in_band(text: str, sample: Sample, settings: RewardSettings) -> Rollout:
+    tokens = max(settings.length_min_tokens, 1)
+    return Rollout(text, tokens, True, sample, settings, group_accuracy=1.0, shuffled_accuracy=0.0)

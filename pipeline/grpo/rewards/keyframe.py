@@ -1,0 +1,25 @@
+"""Naming the key times: a soft F1 that counts only beside a right answer.
+
+One-to-one Gaussian matches, width tied to the spacing of the frames, capped count (`pipeline.mcq.keyframes`): a single
+safe time, all frames and random times score low. The gate keeps a policy from collecting it on questions it gets wrong.
+"""
+
+from pipeline.grpo.rewards.rollout import Rollout
+from pipeline.mcq.keyframes import parse_keyframes, soft_f1
+
+
+def key_time_f1(rollout: Rollout) -> float | None:
+    """Soft F1 of the named key times, whatever the answer; None where the sample has no key times."""
+    sample = rollout.sample
+    if not sample.key_seconds:
+        return None
+    named = parse_keyframes(rollout.text)
+    return soft_f1(named, sample.key_seconds, sample.sigma_seconds, rollout.settings.keyframe_max_count)
+
+
+def score(rollout: Rollout) -> float:
+    """Soft F1 where the answer is right, else 0; a sample without key times gives 1 for a right answer (no signal)."""
+    if not rollout.correct:
+        return 0.0
+    f1 = key_time_f1(rollout)
+    return 1.0 if f1 is None else f1

@@ -1,0 +1,27 @@
+"""What a reward looks at: one completion in its context."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from pipeline.grpo.samples import Sample
+from pipeline.mcq.answers import parse_answer
+from pipeline.params import RewardSettings
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A completion of a sample: its text, its length in tokens, whether it ended by itself; the accuracy of its whole
+    group, and that on shuffled frames (None where it was not asked for)."""
+
+    text: str
+    tokens: int
+    finished: bool
+    sample: Sample
+    settings: RewardSettings
+    group_accuracy: float = 0.0
+    shuffled_accuracy: float | None = None
+
+    @cached_property
+    def correct(self) -> bool:
+        """Whether the one parser reads the right option."""
+        return parse_answer(self.text, self.sample.options).option == self.sample.answer

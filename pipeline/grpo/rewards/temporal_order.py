@@ -1,0 +1,16 @@
+"""Order must matter (T-GRPO, Video-R1, arXiv 2503.21776): right answers count only where the group does better on the
+ordered frames than the same policy does on the same frames shuffled."""
+
+from pipeline.grpo.rewards.rollout import Rollout
+
+
+def score(rollout: Rollout) -> float:
+    """1 where the answer is right and group accuracy >= temporal_order_ratio x shuffled accuracy, else 0.
+
+    Raises:
+        ValueError: the shuffled frames were not tried.
+    """
+    if rollout.shuffled_accuracy is None:
+        raise ValueError("temporal_order needs completions on shuffled frames")
+    ordered_wins = rollout.group_accuracy >= rollout.settings.temporal_order_ratio * rollout.shuffled_accuracy
+    return float(rollout.correct and ordered_wins)

@@ -1,0 +1,174 @@
+"""A whole training run: from samples and a base model to a policy folder."""
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import ProgressCallback
+from transformers.utils import logging as library_logging
+
+from pipeline.errors import EmptyInput, ModelError
+from pipeline.grpo.callbacks import DevAccuracy, GradientAlarm, LiveMetrics, Progress, TimeBudget, Wandb
+from pipeline.grpo.checkpoints import Checkpoints, best_step, dev_scores
+from pipeline.grpo.clips import ClipLoader
+from pipeline.grpo.config import make_config
+from pipeline.grpo.export import export_policy
+from pipeline.grpo.rewards import prove_rewards
+from pipeline.grpo.samples import Sample
+from pipeline.grpo.trainer import VideoGRPOTrainer
+from pipeline.grpo.vllm_rollout import VllmRollout
+from pipeline.models.policy import Policy
+from pipeline.params import Params
+
+# Keys of train_grpo that do not change what a run computes: a checkpoint made under others is still good.
+WITHOUT_EFFECT = {"max_seconds", "save_every", "keep_checkpoints", "cache_megabytes", "cache_on_disk", "wandb_project"}
+WITHOUT_EFFECT |= {"patience", "select", "launch"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything a run is made of. `hashes` are of the data it reads, by path; `resolved` are all of its params."""
+
+    params: Params
+    policy: Policy
+    train: Sequence[Sample]
+    dev: Sequence[Sample]
+    clips: ClipLoader
+    hashes: Mapping[str, str]
+    checkpoints: Path
+    live: Path
+    output: Path
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What determines the result, flat: params and data hashes."""
+        sections = {"seed": self.params.seed, "prompts": self.params.prompts.model_dump(mode="json")}
+        settings = self.params.train_grpo.model_dump(mode="json")
+        sections["train_grpo"] = {k: v for k, v in settings.items() if k not in WITHOUT_EFFECT}
+        return {**flatten(sections), **self.hashes}
+
+
+def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        flat.update(flatten(item, f"{prefix}{key}.") if isinstance(item, Mapping) else {f"{prefix}{key}": item})
+    return flat
+
+
+def train(run: Run) -> dict[str, Any]:
+    """Train, resuming where a killed run stopped, and write the policy; returns the numbers of the run.
+
+    Raises:
+        EmptyInput: no training sample.
+        StageError: a reward fails on gold, or a loss or gradient is not a number.
+        ModelError: a checkpoint of another run lies there, or the GPU is out of memory.
+    """
+    settings = run.params.train_grpo
+    if not run.train:
+        raise EmptyInput("train_grpo: no usable training question is left (see data/reports/train_grpo.json)")
+    prove_rewards(settings.rewards, run.train, settings.reward_settings)
+    checkpoints = Checkpoints(run.checkpoints, run.origin, settings.keep_checkpoints)
+    resume = checkpoints.start()
+    with quiet():
+        trainer = make_trainer(run, checkpoints)
+        try:
+            trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+        except torch.cuda.OutOfMemoryError as error:
+            raise ModelError(OUT_OF_MEMORY) from error
+        return _finish(run, trainer, checkpoints)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without TRL's experimental-feature notices, a bar per saved file, and names that TRL 1.16 still uses."""
+    logging.getLogger("trl").setLevel(logging.ERROR)
+    bars: Any = library_logging
+    bars.disable_progress_bar()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*gradient_checkpointing.* is deprecated", category=FutureWarning)
+        yield
+    bars.enable_progress_bar()
+
+
+OUT_OF_MEMORY = (
+    "the GPU is out of memory. In this order: train_grpo.micro_batches up, gradient_checkpointing: true, "
+    "max_new_tokens down, extract_frames.frames_per_clip or max_pixels down, lora, a ZeRO-3 configuration (configs/)"
+)
+
+
+def make_trainer(run: Run, checkpoints: Checkpoints) -> VideoGRPOTrainer:
+    """The trainer with everything attached."""
+    settings = run.params.train_grpo
+    for parameter in run.policy.base.model.visual.parameters():
+        parameter.requires_grad_(not settings.freeze_vision)
+    dev = DevAccuracy(run.dev, settings) if run.dev else None
+    callbacks: list[Any] = [Progress(), GradientAlarm(), LiveMetrics(run.live), *([dev] if dev else [])]
+    if settings.max_seconds is not None:
+        callbacks.append(TimeBudget(settings.max_seconds))
+    if settings.wandb_project is not None:
+        callbacks.append(Wandb(settings.wandb_project, run.origin, run.checkpoints.parent / "wandb"))
+    trainer = VideoGRPOTrainer(
+        run.policy,
+        run.train,
+        run.clips,
+        settings,
+        run.params.seed,
+        checkpoints,
+        args=make_config(settings, run.params.seed, checkpoints.writing),
+        callbacks=callbacks,
+        peft_config=_lora(run),
+    )
+    trainer.remove_callback(ProgressCallback)
+    if settings.rollout == "vllm_colocate":
+        trainer.foreign_rollout = VllmRollout(trainer).complete
+    if dev:
+        dev.trainer = trainer
+    return trainer
+
+
+def _lora(run: Run) -> Any:
+    settings = run.params.train_grpo.lora
+    if settings is None:
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        target_modules=list(settings.targets),
+        exclude_modules=r".*visual.*",  # the tower has layers of the same names
+        lora_dropout=0.0,
+        task_type="CAUSAL_LM",
+    )
+
+
+def _finish(run: Run, trainer: VideoGRPOTrainer, checkpoints: Checkpoints) -> dict[str, Any]:
+    """Pick the step, write the policy folder, return the numbers."""
+    scores = dev_scores(trainer.state.log_history)
+    last, best = trainer.state.global_step, best_step(scores)
+    chosen = best if run.params.train_grpo.select == "best" and best is not None else last
+    if chosen != last:
+        trainer._load_from_checkpoint(str(checkpoints.path(chosen)), trainer.model)
+    trainer.accelerator.wait_for_everyone()
+    numbers = {
+        "steps": last,
+        "chosen_step": chosen,
+        "questions_train": len(run.train),
+        "questions_dev": len(run.dev),
+        "dev_accuracy_by_step": {str(step): round(score, 6) for step, score in sorted(scores.items())},
+    }
+    if trainer.accelerator.is_main_process:
+        card = {"params": json.loads(run.params.model_dump_json()), "data": dict(run.hashes), "numbers": numbers}
+        card["versions"] = {name: version(name) for name in ("torch", "transformers", "trl", "accelerate")}
+        export_policy(trainer.policy, run.output, card)
+    trainer.accelerator.wait_for_everyone()
+    trainer.accelerator.end_training()
+    return numbers

@@ -1,0 +1,295 @@
+"""TRL's GRPOTrainer with the video in the loss.
+
+Stock TRL 1.16 rolls out with a video message and then computes the loss without it, silently. This subclass keeps TRL's
+losses, advantages, optimisation and metrics and replaces what touches prompts: completions come from
+`pipeline.models.generate` (one prefill per group), log-probabilities from `pipeline.grpo.logprobs` (one prompt per
+group). It overrides private methods, hence the pin `trl==1.16.*` and the tripwire test.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch.utils.data import Sampler
+from trl import GRPOTrainer
+from trl.models import unwrap_model_for_generation
+from trl.trainer.utils import split_tensor_dict
+
+from pipeline.errors import StageError
+from pipeline.grpo.checkpoints import Checkpoints, dev_scores
+from pipeline.grpo.clips import ClipLoader, Shuffled, encode_samples
+from pipeline.grpo.logprobs import Groups, separate_log_probs, shared_log_probs
+from pipeline.grpo.planning import Group, plan_groups
+from pipeline.grpo.rewards import rewards_in_use, score_all
+from pipeline.grpo.rewards.keyframe import key_time_f1
+from pipeline.grpo.rewards.rollout import Rollout
+from pipeline.grpo.sampler import GroupSampler
+from pipeline.grpo.samples import Frames, Sample
+from pipeline.models.generate import Completion, make_completion, rollout
+from pipeline.models.policy import Policy
+from pipeline.models.sampling import Sampling
+from pipeline.models.shared_prompt import enable_shared_prompt
+from pipeline.models.vision import FeatureCache
+from pipeline.params import TrainGrpo
+
+ForeignRollout = Callable[[Sequence[Sample], Sequence[Frames], Sequence[str]], list[list[Completion]]]
+
+
+class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
+    """GRPO on video questions.
+
+    Args:
+        policy: what is trained; a LoRA adapter is added by TRL (`peft_config` in `kwargs`).
+        samples: the training questions.
+        clips: their frames.
+        settings: section train_grpo.
+        seed: of the run.
+        checkpoints: where the state is kept, atomically.
+        kwargs: for GRPOTrainer (`args`, `callbacks`, `peft_config` ...).
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        samples: Sequence[Sample],
+        clips: ClipLoader,
+        settings: TrainGrpo,
+        seed: int,
+        checkpoints: Checkpoints,
+        **kwargs: Any,
+    ) -> None:
+        self.settings, self.run_seed, self.clips, self.checkpoints = settings, seed, clips, checkpoints
+        self.samples = list(samples)
+        self.by_id = {s.question_id: s for s in samples}
+        self.foreign_rollout: ForeignRollout | None = None  # completions from elsewhere than the policy itself
+        self._groups: list[Group] = []
+        self._buffered_inputs: Any = None
+        self._row_ids: list[str] = []
+        self.rollouts: list[Rollout] = []
+        self._shuffled_accuracy: dict[str, float] = {}
+        rows = {"prompt": [s.messages for s in samples], "question_id": [s.question_id for s in samples]}
+        super().__init__(
+            model=policy.model,
+            processing_class=policy.tokenizer,
+            reward_funcs=[_reward_function(self, name) for name in rewards_in_use(settings.rewards)],
+            train_dataset=Dataset.from_dict(rows),
+            **kwargs,
+        )
+        self.policy = replace(policy, model=self.model)
+        if settings.share_prompt:
+            enable_shared_prompt(self.policy)
+        self.reference = None if self.ref_model is None else replace(policy, model=self.ref_model)
+        if self.reference is not None and settings.share_prompt:
+            enable_shared_prompt(self.reference)
+        self.cache = feature_cache(self.policy, settings, checkpoints.folder)
+
+    # --- data ---------------------------------------------------------------------------------------------------------
+
+    def _get_train_sampler(self, dataset: Any = None) -> Sampler[int]:
+        args: Any = self.args
+        prompts = args.generation_batch_size // self.num_generations
+        repeats = self.num_iterations * args.steps_per_generation
+        forwards = args.max_steps * args.gradient_accumulation_steps
+        return GroupSampler(
+            len(self.samples), prompts, self.num_generations, repeats, -(-forwards // repeats), self.run_seed
+        )
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        """As TRL's, without shuffling rows: a group stays together, so that its prompt is computed once."""
+        every = self.args.steps_per_generation * self.num_iterations
+        if self._step % every == 0 or self._buffered_inputs is None:
+            batch = self._generate_and_score_completions(generation_batch)
+            self._buffered_inputs = split_tensor_dict(batch, self.args.steps_per_generation)
+        return self._buffered_inputs[self._step % self.args.steps_per_generation]
+
+    def _generate_and_score_completions(self, inputs: Any) -> Any:
+        batch = [self.by_id[row["question_id"]] for row in inputs[:: self.num_generations]]
+        self._groups, replaced = plan_groups(batch, self._spare(), self.settings.resample_rounds, self._roll)
+        self._shuffled_accuracy = self._try_shuffled([g.sample for g in self._groups])
+        self.rollouts = self._describe()
+        self._log_groups(replaced)
+        ids = [g.sample.question_id for g in self._groups for _ in g.completions]
+        rows = [{"prompt": self.by_id[i].messages, "question_id": i} for i in ids]
+        self._row_ids = ids
+        output = super()._generate_and_score_completions(rows)
+        output["question_ids"] = ids
+        return output
+
+    def _spare(self) -> list[Sample]:
+        """Samples to replace others with, in an order that depends on seed, step and process."""
+        if not self.settings.resample_rounds:
+            return []
+        number = (self.run_seed * 1_000_003 + self.state.global_step) * 1009 + self.accelerator.process_index
+        order = torch.randperm(len(self.samples), generator=torch.Generator().manual_seed(number))
+        return [self.samples[i] for i in order.tolist()]
+
+    # --- rollout ------------------------------------------------------------------------------------------------------
+
+    def _roll(self, samples: Sequence[Sample], shuffled: bool = False) -> list[list[Completion]]:
+        """G completions of each sample; seeded by run, step and question, so they do not depend on the processes."""
+        tag = f"{self.run_seed}/{self.state.global_step}" + ("/shuffled" if shuffled else "")
+        frames: dict[str, Any] = {s.clip_id: self.clips.load(s.clip_id) for s in samples}
+        if shuffled:
+            frames = {clip: Shuffled(f, f"{tag}/{clip}") for clip, f in frames.items()}
+        settings = self.settings
+        sampling = Sampling(settings.max_new_tokens, settings.temperature, settings.top_p)
+        seeds = [f"{tag}/{s.question_id}" for s in samples]
+        if self.foreign_rollout is not None:
+            return self.foreign_rollout(samples, [frames[s.clip_id] for s in samples], seeds)
+        with self.rollout_policy() as policy:
+            inputs, features = encode_samples(policy, samples, frames, self.cache)
+            group, share = settings.completions_per_prompt, settings.share_prompt
+            ids = rollout(policy, inputs, features, sampling, group, seeds, share)
+        return [[make_completion(self.policy, row) for row in group] for group in ids]
+
+    @contextmanager
+    def rollout_policy(self) -> Iterator[Policy]:
+        """The policy without DDP, FSDP or DeepSpeed around it, in the precision of training."""
+        with (
+            unwrap_model_for_generation(
+                self.model_wrapped, self.accelerator, self.args.ds3_gather_for_generation
+            ) as model,
+            self._dist.summon_full_params(self.model_wrapped, recurse=False),
+            self.accelerator.autocast(),
+        ):
+            yield replace(self.policy, model=model)
+
+    def _try_shuffled(self, samples: Sequence[Sample]) -> dict[str, float]:
+        if not self.settings.rewards.temporal_order:
+            return {}
+        groups = zip(samples, self._roll(samples, shuffled=True), strict=True)
+        return {s.question_id: Group(s, completions).accuracy for s, completions in groups}
+
+    def _tokenize_prompts(self, prompts: Any) -> Any:
+        ids = {}
+        for sample in {g.sample.question_id: g.sample for g in self._groups}.values():
+            frames = {sample.clip_id: self.clips.load(sample.clip_id)}
+            ids[sample.question_id] = encode_samples(self.policy, [sample], frames, self.cache)[0].input_ids[0].tolist()
+        return [ids[i] for i in self._row_ids], None, {}
+
+    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
+        """The completions that `plan_groups` made already."""
+        return [list(c.token_ids) for g in self._groups for c in g.completions], None
+
+    # --- rewards ------------------------------------------------------------------------------------------------------
+
+    def _describe(self) -> list[Rollout]:
+        """The current batch as the rewards see it, in row order."""
+        return [
+            Rollout(
+                text=completion.text,
+                tokens=len(completion.token_ids),
+                finished=completion.finished,
+                sample=group.sample,
+                settings=self.settings.reward_settings,
+                group_accuracy=group.accuracy,
+                shuffled_accuracy=self._shuffled_accuracy.get(group.sample.question_id),
+            )
+            for group in self._groups
+            for completion in group.completions
+        ]
+
+    def _log_groups(self, replaced: Sequence[Group]) -> None:
+        dull = sum(not g.informative for g in self._groups)
+        self._log_metric("zero_variance", dull / len(self._groups))
+        self._log_metric("resampled", len(replaced) / len(self._groups))
+        for f1 in map(key_time_f1, self.rollouts):
+            if f1 is not None:
+                self._log_metric("keyframe_f1", f1)
+
+    # --- loss ---------------------------------------------------------------------------------------------------------
+
+    def _compute_loss(self, model: Any, inputs: Any) -> Any:
+        self._row_ids = inputs["question_ids"]
+        loss: torch.Tensor = super()._compute_loss(model, inputs)
+        if not torch.isfinite(loss):
+            names = ", ".join(dict.fromkeys(self._row_ids))
+            raise StageError(
+                f"the loss is {loss.item()} at step {self.state.global_step + 1}, on questions {names}: nothing was "
+                "updated and the last checkpoint is good; lower learning_rate or leave these questions out"
+            )
+        return loss
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        if self.settings.blind_loss:
+            return super()._get_per_token_logps_and_entropies(
+                model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy
+            )
+        tokens, mask = input_ids[:, -logits_to_keep:], attention_mask[:, -logits_to_keep:].bool()
+        completions = [t[m] for t, m in zip(tokens, mask, strict=True)]
+        step = batch_size or len(completions)
+        parts = [
+            self._log_probs(model, self._row_ids[i : i + step], completions[i : i + step], logits_to_keep)
+            for i in range(0, len(completions), step)
+        ]
+        entropies = torch.cat([e for _, e in parts]) if compute_entropy else None
+        return torch.cat([p for p, _ in parts]), entropies, None
+
+    def _log_probs(
+        self, model: Any, row_ids: Sequence[str], completions: Sequence[torch.Tensor], width: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-probabilities and entropies [R, width] of completions of the questions `row_ids`, with their videos."""
+        rows: dict[str, list[int]] = {}
+        for row, question_id in enumerate(row_ids):
+            rows.setdefault(question_id, []).append(row)
+        samples = [self.by_id[question_id] for question_id in rows]
+        frames = {s.clip_id: self.clips.load(s.clip_id) for s in samples}
+        policy = self.reference if self.reference is not None and model is self.ref_model else self.policy
+        inputs, features = encode_samples(policy, samples, frames, self.cache)
+        groups = Groups(inputs, features, list(rows.values()), completions)
+        compute = shared_log_probs if self.settings.share_prompt else separate_log_probs
+        with self.accelerator.autocast():
+            return compute(model, policy, groups, width)
+
+    # --- checkpoints --------------------------------------------------------------------------------------------------
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """The library writes into a folder aside; it counts once it is complete, sealed and renamed."""
+        super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            scores = dev_scores(self.state.log_history)
+            self.checkpoints.commit(Path(self.args.output_dir), self.state.global_step, scores)
+        self.accelerator.wait_for_everyone()
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Weights by `from_pretrained`: transformers 5.23 saves Qwen2.5-VL under other names than its modules have, and
+        the library's own resuming then loads nothing and says so only in a log."""
+        wrapped = self.is_deepspeed_enabled or self.is_fsdp_enabled or hasattr(self.model, "peft_config")
+        if wrapped:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        dtype = next(self.model.parameters()).dtype
+        saved = type(self.model).from_pretrained(resume_from_checkpoint, dtype=dtype, use_safetensors=True)
+        self.model.load_state_dict(saved.state_dict(), strict=True)
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        """None inside checkpoints: the stage writes one beside the policy."""
+
+
+def feature_cache(policy: Policy, settings: TrainGrpo, folder: Path) -> FeatureCache | None:
+    """The feature cache that the settings ask for; None where features may not be shared (the tower trains)."""
+    if not (settings.cache_vision and settings.freeze_vision):
+        return None
+    return FeatureCache(policy, settings.cache_megabytes, folder / "vision" if settings.cache_on_disk else None)
+
+
+def _reward_function(trainer: VideoGRPOTrainer, name: str) -> Callable[..., list[float]]:
+    def reward(**_: Any) -> list[float]:
+        return score_all(name, trainer.rollouts)
+
+    reward.__name__ = name
+    return reward

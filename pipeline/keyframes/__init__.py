@@ -1,0 +1,1 @@
+"""Keyframe mining: signals, scores, selection."""

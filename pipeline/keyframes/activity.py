@@ -1,0 +1,97 @@
+"""What hands and things do, told apart from what the head does.
+
+Walking and turning through a deep room leave differences everywhere, even after the camera's motion is taken out: near
+and far move differently. Four things tell an action apart: it changes the picture where there is skin, it happens while
+the view as a whole is calm, the view often settles on it after a turn, and it is brief.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pipeline.keyframes.motion import STILL, displacement, refine_ecc, residual, track_affine
+from pipeline.keyframes.selection import normalise, smooth
+from pipeline.keyframes.views import Floats, Views
+
+# Set by hand on rendered clips and two real ones together: where neighbouring values give nearly the same recall.
+ELSEWHERE = 0.5  # weight of change anywhere beside change on skin
+CALM_SPEED = 0.3  # picture diagonals per second: at this speed of the view, evidence counts half
+CALM_MEDIAN = 2.0  # ... or at this multiple of the clip's median speed: a shaky clip is judged by its own standard
+FIXATION = 0.1  # weight of settling after a turn
+SETTLED_SPEED = 0.15  # picture diagonals per second
+TURN_SECONDS = (0.4, 1.6)  # how long before a fixation the turn may lie
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Per view `float64 [T]`, entry 0 as entry 1: mean change left after the camera's motion is taken out (grey levels,
+    everywhere and on skin) and the speed of the view (picture diagonals per second)."""
+
+    everywhere: Floats
+    on_skin: Floats
+    speed: Floats
+    step_seconds: float
+
+
+def measure(views: Views, *, quality: bool) -> Changes:
+    """Compare neighbouring views; `quality` refines the camera's motion by ECC."""
+    skin = [skin_mask(image) for image in views.images]
+    rows = [
+        _change(before, after, cv2.bitwise_or(*masks), quality)
+        for (before, after), masks in zip(pairwise(views.grey()), pairwise(skin), strict=True)
+    ]
+    everywhere, on_skin, way = np.array(rows or [(0.0, 0.0, 0.0)], np.float64).T
+    gaps = np.diff(views.pts_seconds) if len(views) > 1 else np.ones(1)
+    return Changes(
+        _from_second(everywhere, views),
+        _from_second(on_skin, views),
+        _from_second(way / gaps, views),
+        views.step_seconds,
+    )
+
+
+def activity(changes: Changes) -> Floats:
+    """`float64 [T]` in [0, 1.1]: smoothed evidence of an action."""
+    evidence = ELSEWHERE * changes.everywhere + changes.on_skin
+    slow = smooth(changes.speed, changes.step_seconds)
+    calm = max(CALM_SPEED, CALM_MEDIAN * float(np.median(changes.speed)))
+    acting = normalise(smooth(evidence, changes.step_seconds) / (1 + (slow / calm) ** 2))
+    return acting + FIXATION * normalise(fixation(changes))
+
+
+def fixation(changes: Changes) -> Floats:
+    """How far the view has come to rest after it moved: `float64 [T]` in [0, 1]."""
+    speed = smooth(changes.speed, changes.step_seconds)
+    late, early = (round(seconds / changes.step_seconds) for seconds in TURN_SECONDS)
+    before = np.array([speed[max(0, i - early) : max(1, i - late)].mean() for i in range(len(speed))])
+    return before / (before + SETTLED_SPEED) / (1 + (speed / SETTLED_SPEED) ** 2)
+
+
+def skin_mask(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Where a picture may show skin, with a margin: `uint8 [H, W]`, 0 or 255.
+
+    Bounds of the chroma plane after Chai and Ngan (1999), widened for indoor light.
+    """
+    luma_chroma = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)
+    mask = cv2.inRange(luma_chroma, np.array([40, 136, 86], np.uint8), np.array([255, 179, 134], np.uint8))
+    return np.asarray(cv2.dilate(mask, np.ones((7, 7), np.uint8)), np.uint8)
+
+
+def _change(
+    before: NDArray[np.uint8], after: NDArray[np.uint8], skin: ArrayLike, quality: bool
+) -> tuple[float, float, float]:
+    matrix = track_affine(before, after)
+    start = STILL if matrix is None else matrix
+    matrix = refine_ecc(before, after, start) if quality else start
+    left, inside = residual(before, after, matrix)
+    area = max(int(inside.sum()), 1)
+    on_skin = float(left[inside & (np.asarray(skin) > 0)].sum()) / area
+    return float(left[inside].sum()) / area, on_skin, displacement(matrix, *before.shape)
+
+
+def _from_second(values: Floats, views: Views) -> Floats:
+    """Changes 1..T-1 as `[T]`: of the first view nothing is known, it is taken to be like the second."""
+    return np.concatenate([values[:1], values])[: len(views)]

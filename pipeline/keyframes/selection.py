@@ -1,0 +1,87 @@
+"""Which moments to keep: the best ones, apart from each other, leaving no long stretch without one. Pure."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.keyframes.views import Floats
+
+SMOOTH_SECONDS = 0.5
+CROWDING = 0.4  # a candidate makes its surroundings less wanted, up to about this share of clip / k
+UNEVENTFUL = 0.05  # score added everywhere: where nothing happens, spread decides
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How candidates keep apart: at least `spacing_seconds` between two, at most `max_gap_seconds` (0: no bound) of the
+    span `start_seconds`-`end_seconds` without one."""
+
+    spacing_seconds: float
+    max_gap_seconds: float
+    start_seconds: float
+    end_seconds: float
+
+
+def smooth(values: Floats, step_seconds: float, window_seconds: float = SMOOTH_SECONDS) -> Floats:
+    """Running mean under a Hann window of about `window_seconds`: `[T]` to `[T]`."""
+    reach = max(0, round(window_seconds / step_seconds / 2))
+    weights = np.hanning(2 * reach + 3)[1:-1]
+    padded = np.pad(values, reach, mode="edge")
+    return np.convolve(padded, weights / weights.sum(), "valid")
+
+
+def normalise(values: Floats) -> Floats:
+    """To [0, 1] within the clip; all 0 where nothing varies."""
+    low, high = float(values.min()), float(values.max())
+    return (values - low) / (high - low) if high - low > 1e-12 else np.zeros_like(values)
+
+
+def select(score: Floats, pts_seconds: Floats, k: int, spread: Spread) -> NDArray[np.int64]:
+    """Indices of `min(k, T)` moments, best first: `int64`.
+
+    Greedy: the moment with the best score is taken, its surroundings lose worth (1 - Gaussian of `CROWDING` x span / k)
+    and so on. A moment must lie `spacing_seconds` from those already chosen and leave enough picks to keep every
+    stretch without one below `max_gap_seconds`. Where no moment is far enough from the others, the spacing is halved;
+    where the bound cannot be had at all, it is dropped.
+
+    Args:
+        score: `[T]` in [0, 1].
+        pts_seconds: `[T]`, increasing.
+    """
+    picks = min(k, len(score))
+    reach = CROWDING * (spread.end_seconds - spread.start_seconds) / max(k, 1)
+    worth = score + UNEVENTFUL
+    chosen: list[int] = []
+    spacing, max_gap = spread.spacing_seconds, spread.max_gap_seconds
+    while len(chosen) < picks:
+        best = _best(worth, pts_seconds, chosen, picks - len(chosen) - 1, spacing, max_gap, spread)
+        if best is not None:
+            chosen.append(best)
+            worth = worth * (1 - np.exp(-(((pts_seconds - pts_seconds[best]) / reach) ** 2) / 2))
+        elif spacing > 0:
+            spacing = spacing / 2 if spacing > 1e-3 else 0.0
+        else:
+            spacing, max_gap = spread.spacing_seconds, 0.0
+    return np.array(chosen, np.int64)
+
+
+def _best(
+    worth: Floats, pts: Floats, chosen: list[int], left: int, spacing: float, max_gap: float, spread: Spread
+) -> int | None:
+    """The most wanted moment that is allowed, the earlier of equals; None where none is."""
+    times = pts[chosen]
+    for i in np.argsort(-worth, kind="stable"):
+        near = chosen and np.abs(times - pts[i]).min() < max(spacing - 1e-9, 1e-12)
+        if not near and missing(np.append(times, pts[i]), max_gap, spread) <= left:
+            return int(i)
+    return None
+
+
+def missing(times: Floats, max_gap: float, spread: Spread) -> int:
+    """How many more moments the span needs so that no stretch of it without one is longer than `max_gap` seconds."""
+    if max_gap <= 0:
+        return 0
+    stretches = np.diff(np.concatenate([[spread.start_seconds], np.sort(times), [spread.end_seconds]]))
+    return sum(math.ceil(stretch / max_gap - 1e-9) - 1 for stretch in stretches if stretch > max_gap)

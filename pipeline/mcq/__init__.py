@@ -1,0 +1,1 @@
+"""Multiple-choice questions: prompts and the one answer parser. Imports no torch."""

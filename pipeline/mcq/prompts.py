@@ -1,0 +1,47 @@
+"""Questions to chat messages.
+
+The texts are params (`prompts.reasoning`, `prompts.direct`); training and evaluation share them. A message carries a
+clip's id, never its frames.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.records import LETTERS
+
+_CONTROL = re.compile(r"<\|([^|<>]*)\|>|</?(think|answer|keyframes)>", re.IGNORECASE)
+
+
+def neutralise(text: str) -> str:
+    """Foreign text without anything a tokenizer or the parser would read as control (`<|im_start|>`, `</think>`)."""
+    return _CONTROL.sub(lambda match: f"[{match.group(1) or match.group(2)}]", text)
+
+
+def format_times(pts_seconds: Sequence[float], start_seconds: float) -> str:
+    """Frame times in seconds from the start of the clip, one decimal: `0.5, 1.5, 2.5`."""
+    return ", ".join(f"{t - start_seconds:.1f}" for t in pts_seconds)
+
+
+def format_options(options: Sequence[str]) -> str:
+    """One option a line: `A. first`."""
+    return "\n".join(f"{LETTERS[i]}. {neutralise(option)}" for i, option in enumerate(options))
+
+
+def fill(
+    template: str, question: str, options: Sequence[str], pts_seconds: Sequence[float], start: float, end: float
+) -> str:
+    """Fill a prompt template; braces in the question are left as they are."""
+    values = {
+        "question": neutralise(question),
+        "options": format_options(options),
+        "times": format_times(pts_seconds, start),
+        "duration": f"{end - start:.1f}",
+    }
+    return re.sub(r"\{(question|options|times|duration)\}", lambda match: values[match.group(1)], template).strip()
+
+
+def build_messages(text: str, clip_id: str | None) -> list[dict[str, Any]]:
+    """A user turn: the clip (by id; None for a blind prompt) and then the text."""
+    content: list[dict[str, Any]] = [] if clip_id is None else [{"type": "video", "video": clip_id}]
+    return [{"role": "user", "content": [*content, {"type": "text", "text": text}]}]

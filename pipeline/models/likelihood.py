@@ -1,0 +1,69 @@
+"""How likely a policy finds given continuations of a prompt: the prompt is prefilled once, all its continuations go
+through the model in one further batch."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from pipeline.models.generate import _evaluating, _prefill, flatten_clips
+from pipeline.models.inputs import ClipFrames, encode_prompts
+from pipeline.models.policy import Policy
+from pipeline.models.vision import FeatureCache
+
+
+def continuation_log_probabilities(
+    policy: Policy,
+    prompts: Sequence[Sequence[Mapping[str, Any]] | str],
+    clips: Mapping[str, ClipFrames] | Sequence[Sequence[ClipFrames]],
+    continuations: Sequence[Sequence[str]],
+    cache: FeatureCache | None = None,
+) -> list[list[float]]:
+    """Natural log of the probability of each continuation's tokens, summed, for each prompt.
+
+    `continuations` holds one or more texts per prompt (their number may differ), each tokenized by itself, as a
+    completion would be. All prompts go through the model at once: batch them at the call.
+
+    Raises:
+        ValueError: a continuation has no tokens.
+    """
+    ids = [[_tokens(policy, text) for text in texts] for texts in continuations]
+    inputs = encode_prompts(policy, prompts, clips, with_pixels=cache is None).to(policy.device)
+    features = None if cache is None else [cache.get(clip) for clip in flatten_clips(inputs, clips)]
+    with torch.no_grad(), _evaluating(policy.model):
+        state = _prefill(policy, inputs, features)
+        owners = torch.tensor([b for b, rows in enumerate(ids) for _ in rows], device=policy.device)
+        flat = [row for rows in ids for row in rows]
+        first = torch.log_softmax(state.logits.double(), -1)[owners, [row[0] for row in flat]]
+        rest = _log_probabilities_of_rest(policy, state, owners, flat) if max(map(len, flat)) > 1 else 0.0
+    sums = iter((first + rest).tolist())
+    return [[next(sums) for _ in rows] for rows in ids]
+
+
+def _tokens(policy: Policy, text: str) -> list[int]:
+    ids: list[int] = policy.tokenizer(text, add_special_tokens=False)["input_ids"]
+    if not ids:
+        raise ValueError(f"the continuation {text!r} has no tokens")
+    return ids
+
+
+def _log_probabilities_of_rest(
+    policy: Policy, state: Any, owners: torch.Tensor, rows: Sequence[Sequence[int]]
+) -> torch.Tensor:
+    """Sum of the log probabilities [R] of all tokens but the first, given each row's prompt and what stands before."""
+    width = max(map(len, rows)) - 1
+    fed = torch.tensor([[*row[:-1]] + [policy.pad_token_id] * (width - len(row) + 1) for row in rows])
+    wanted = torch.tensor([[*row[1:]] + [policy.pad_token_id] * (width - len(row) + 1) for row in rows])
+    real = torch.tensor([[1] * (len(row) - 1) + [0] * (width - len(row) + 1) for row in rows])
+    fed, wanted, real = (tensor.to(policy.device) for tensor in (fed, wanted, real))
+    state.keep(owners)
+    positions = state.position[:, None] + torch.arange(width, device=policy.device)
+    logits = policy.model(
+        input_ids=fed,
+        attention_mask=torch.cat([state.mask, real], dim=1),
+        position_ids=positions[None].expand(3, -1, -1),
+        past_key_values=state.cache,
+        use_cache=True,
+    ).logits
+    picked = torch.log_softmax(logits.double(), -1).gather(-1, wanted[..., None])[..., 0]
+    return (picked * real).sum(-1)

@@ -1,0 +1,165 @@
+"""A Qwen2.5-VL policy: model, tokenizer and what is needed to feed it video. The tiny base and the 3B load alike."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoConfig, AutoTokenizer, Qwen2_5_VLForConditionalGeneration
+
+from pipeline.errors import ModelError
+
+# What the Qwen2-VL family was trained with (OpenAI CLIP); used where a folder has no preprocessor_config.json.
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclass(frozen=True)
+class VisionSettings:
+    """How frames become patches. `patch_size` in pixels, `temporal_patch_size` in frames; `merge_size` x `merge_size`
+    patches become one token; `image_mean` and `image_std` are per RGB channel, for values in [0, 1]."""
+
+    patch_size: int
+    temporal_patch_size: int
+    merge_size: int
+    image_mean: tuple[float, float, float] = CLIP_MEAN
+    image_std: tuple[float, float, float] = CLIP_STD
+
+    @property
+    def size_multiple(self) -> int:
+        """Frame sides must be multiples of this many pixels."""
+        return self.patch_size * self.merge_size
+
+    def video_tokens(self, frames: int, height: int, width: int) -> int:
+        """Tokens a clip takes in the prompt."""
+        steps = -(-frames // self.temporal_patch_size)
+        return steps * (height // self.size_multiple) * (width // self.size_multiple)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A loaded policy. `model` may be a PEFT wrapper around the Qwen2.5-VL model; `revision` is where it came from."""
+
+    model: Any
+    tokenizer: Any
+    vision: VisionSettings
+    video_token_id: int
+    pad_token_id: int
+    eos_token_ids: tuple[int, ...]
+    suppressed_token_ids: tuple[int, ...]
+    context_length: int
+    folder: str
+    revision: str | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        device: torch.device = next(self.model.parameters()).device
+        return device
+
+    @property
+    def base(self) -> Any:
+        """The bare `Qwen2_5_VLForConditionalGeneration`, without a PEFT wrapper."""
+        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+
+def load_policy(
+    folder_or_id: str | Path,
+    revision: str | None = None,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    attention: str = "sdpa",
+) -> Policy:
+    """Load a policy from a `from_pretrained` folder or a hub id at a pinned revision; safetensors only, no remote code.
+
+    Raises:
+        ModelError: nothing can be loaded from there, it is not a Qwen2.5-VL, or model and tokenizer do not match.
+    """
+    name = str(folder_or_id)
+    _check_source(name, revision)
+    try:
+        config = AutoConfig.from_pretrained(name, revision=revision)
+        if config.model_type != "qwen2_5_vl":
+            raise ModelError(f"{name} is a {config.model_type} model: egovlm trains the qwen2_5_vl architecture")
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+        load: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained
+        model = load(name, revision=revision, dtype=dtype, use_safetensors=True, attn_implementation=attention)
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise ModelError(f"no Qwen2.5-VL policy can be loaded from {name}: {_first_line(error)}") from error
+    return make_policy(model.to(device), tokenizer, name, revision)
+
+
+def _check_source(name: str, revision: str | None) -> None:
+    if Path(name).is_dir():
+        if not (Path(name) / "config.json").is_file():
+            raise ModelError(f"{name} has no config.json: run `dvc repro prepare_model` to make it")
+    elif name.startswith((".", "/")) or name.count("/") != 1:
+        raise ModelError(f"{name} is neither a folder nor a hub id (owner/name)")
+    elif revision is None:
+        raise ModelError(f"{name} is a hub id without a revision: pin one (a commit hash) so that runs can be repeated")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def make_policy(model: Any, tokenizer: Any, folder: str = "", revision: str | None = None) -> Policy:
+    """Bind an already loaded model and tokenizer.
+
+    Raises:
+        ModelError: they do not match (token ids, vocabulary size, chat template).
+    """
+    config = model.config
+    special = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("video_pad", "image_pad")}
+    special |= {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("vision_start", "vision_end")}
+    _check_match(config, tokenizer, special, folder)
+    tokenizer.padding_side = "left"
+    return Policy(
+        model=model,
+        tokenizer=tokenizer,
+        vision=read_vision_settings(config.vision_config, folder),
+        video_token_id=config.video_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_ids=_eos_token_ids(model, tokenizer),
+        suppressed_token_ids=tuple(sorted(i for i in special.values() if i is not None)),
+        context_length=config.get_text_config().max_position_embeddings,
+        folder=folder,
+        revision=revision,
+    )
+
+
+def _check_match(config: Any, tokenizer: Any, special: dict[str, int | None], folder: str) -> None:
+    rows = config.get_text_config().vocab_size
+    if len(tokenizer) > rows:
+        raise ModelError(f"{folder}: the tokenizer has {len(tokenizer)} tokens, the model embeds {rows}")
+    if special["video_pad"] != config.video_token_id:
+        found = f"<|video_pad|> is token {special['video_pad']}, the model's video_token_id is {config.video_token_id}"
+        raise ModelError(f"{folder}: model and tokenizer do not match: {found}")
+    if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:
+        raise ModelError(f"{folder}: the tokenizer needs a pad token and an end token")
+
+
+def _eos_token_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
+    """Every id that ends a completion: the tokenizer's, then those the model's generation config declares."""
+    declared = model.generation_config.eos_token_id
+    ids = [declared] if isinstance(declared, int) else list(declared or [])
+    return tuple(dict.fromkeys([tokenizer.eos_token_id, *ids]))
+
+
+def read_vision_settings(vision_config: Any, folder: str) -> VisionSettings:
+    """Patch geometry from the model's config, colour statistics from the folder's preprocessor_config.json."""
+    colours: dict[str, Any] = {}
+    for name in ("video_preprocessor_config.json", "preprocessor_config.json"):
+        path = Path(folder) / name if folder else None
+        if path is not None and path.is_file():
+            colours = json.loads(path.read_text(encoding="utf-8"))
+            break
+    return VisionSettings(
+        patch_size=vision_config.patch_size,
+        temporal_patch_size=vision_config.temporal_patch_size,
+        merge_size=vision_config.spatial_merge_size,
+        image_mean=tuple(colours.get("image_mean", CLIP_MEAN)),
+        image_std=tuple(colours.get("image_std", CLIP_STD)),
+    )

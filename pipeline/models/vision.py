@@ -1,0 +1,108 @@
+"""Vision features of clips, computed once: shared by rollout and loss, by all completions of a group and by epochs.
+
+Only for a frozen vision tower. Each clip is encoded alone, so its features do not depend on what else is in a batch or
+in the cache.
+"""
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from pipeline.models.inputs import ClipFrames, patchify
+from pipeline.models.policy import Policy
+
+
+def encode_clip(policy: Policy, clip: ClipFrames) -> torch.Tensor:
+    """Features [video tokens, hidden size] of one clip from the policy's vision tower, without gradient."""
+    patches, grid = patchify(clip.images, policy.vision)
+    grids = grid[None].to(policy.device)
+    with torch.no_grad():
+        outputs = policy.base.model.get_video_features(patches.to(policy.device), grids, return_dict=True)
+    features: torch.Tensor = outputs.pooler_output[0]
+    return features.detach()
+
+
+@dataclass(frozen=True)
+class EncodedVideos:
+    """What transformers' forward reads of an encoder's output; a plain class passes through DDP untouched."""
+
+    pooler_output: tuple[torch.Tensor, ...]
+
+
+def as_encoder_outputs(features: list[torch.Tensor]) -> dict[str, EncodedVideos]:
+    """Features of the V videos of a batch, in order, as the `mm_encoder_outputs` that transformers' forward takes."""
+    return {"video": EncodedVideos(tuple(features))}
+
+
+class FeatureCache:
+    """Features of clips by content: the most recently used in memory, optionally all in a store on disk.
+
+    Args:
+        max_megabytes: bound on the features held in memory (1 MB = 10**6 bytes).
+        folder: store on disk; its file names hold the tower's weights and the frames, so it is never stale.
+    """
+
+    def __init__(self, policy: Policy, max_megabytes: float, folder: Path | None = None) -> None:
+        self.policy = policy
+        self.max_bytes = int(max_megabytes * 1e6)
+        self.folder = folder
+        self.hits = self.misses = self.bytes = 0
+        self._entries: OrderedDict[str, torch.Tensor] = OrderedDict()
+        self._tower = tower_digest(policy) if folder else ""
+
+    def get(self, clip: ClipFrames) -> torch.Tensor:
+        """Features [video tokens, hidden size] of `clip`, encoded only where they are not held yet."""
+        key = clip_digest(clip)
+        if key in self._entries:
+            self.hits += 1
+            self._entries.move_to_end(key)
+            return self._entries[key]
+        self.misses += 1
+        features = self._load_or_encode(key, clip)
+        self._remember(key, features)
+        return features
+
+    def _load_or_encode(self, key: str, clip: ClipFrames) -> torch.Tensor:
+        if self.folder is None:
+            return encode_clip(self.policy, clip)
+        path = self.folder / f"{hashlib.sha256((self._tower + key).encode()).hexdigest()}.safetensors"
+        if path.is_file():
+            return load_file(path)["features"].to(self.policy.device)
+        features = encode_clip(self.policy, clip)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        save_file({"features": features.cpu().contiguous()}, partial)
+        partial.replace(path)
+        return features
+
+    def _remember(self, key: str, features: torch.Tensor) -> None:
+        self._entries[key] = features
+        self.bytes += features.nbytes
+        while self.bytes > self.max_bytes and len(self._entries) > 1:
+            _, dropped = self._entries.popitem(last=False)
+            self.bytes -= dropped.nbytes
+
+
+def clip_digest(clip: ClipFrames) -> str:
+    """SHA-256 of the frames' shape and pixels."""
+    images = np.ascontiguousarray(clip.images)
+    return hashlib.sha256(str(images.shape).encode() + images.tobytes()).hexdigest()
+
+
+def tower_digest(policy: Policy) -> str:
+    """SHA-256 of the vision tower's weights, their dtype and the frame settings."""
+    digest = hashlib.sha256(repr(policy.vision).encode())
+    for name, weight in sorted(_tower_weights(policy).items()):
+        digest.update(f"{name}{weight.dtype}{tuple(weight.shape)}".encode())
+        digest.update(weight.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _tower_weights(policy: Policy) -> dict[str, Any]:
+    return dict(policy.base.model.visual.state_dict())

@@ -1,0 +1,391 @@
+"""The types of params.yaml: one section per stage, every value once, with its unit in the name or a comment there.
+
+Nothing has a default here: params.yaml is the only home of a value. A profile (profiles/<name>.yaml) is an overlay that
+`egovlm profile <name>` merges into params.yaml.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from pipeline.errors import ParamsError
+from pipeline.sections import Fraction, Positive, Section
+from pipeline.source_params import Source
+
+# --- download_videos --------------------------------------------------------------------------------------------------
+
+
+class DownloadVideos(Section):
+    sources: dict[str, Source | None]
+    max_bad_fraction: Fraction
+    workers: Positive
+
+
+# --- the other data stages --------------------------------------------------------------------------------------------
+
+
+class SplitShares(Section):
+    """How recordings whose source leaves the split open are shared out; the rest is the test split."""
+
+    train: Fraction
+    dev: Fraction
+
+
+class NearDuplicates(Section):
+    """Two questions alike in at least `similarity` of their word shingles are one; the first by id stays."""
+
+    similarity: Fraction
+    scope: Literal["recording", "everywhere"]
+
+
+class PrepareQuestions(Section):
+    splits: SplitShares
+    shuffle_splits: tuple[Literal["train", "dev", "test"], ...]
+    near_duplicates: NearDuplicates | None
+    max_bad_fraction: Fraction
+
+
+class ExtractFrames(Section):
+    decoder: Literal["pyav", "decord"]
+    frames_per_clip: Positive
+    max_pixels: Positive
+    size_multiple: Positive
+    jpeg_quality: int = Field(ge=1, le=100)
+    shards: Positive
+    shard_megabytes: Positive
+    executor: Literal["processes", "ray"]
+    workers: Positive
+    clip_seconds_limit: float = Field(gt=0)
+    max_bad_fraction: Fraction
+
+
+class MineKeyframes(Section):
+    signal: str
+    samples_per_second: float = Field(gt=0)
+    analysis_pixels: Positive
+    candidates_per_clip: Positive
+    spacing_seconds: float = Field(ge=0)
+    coverage_windows: int = Field(ge=0)
+    recall_tolerance_seconds: float = Field(gt=0)
+    thumbnail_pixels: Positive
+    shards: Positive
+    shard_megabytes: Positive
+    executor: Literal["processes", "ray"]
+    workers: Positive
+    clip_seconds_limit: float = Field(gt=0)
+    max_bad_fraction: Fraction
+
+
+class ClipLimits(Section):
+    """When frames are worth a warning; pixel values are 0-255."""
+
+    black_below: float = Field(ge=0)
+    frozen_below: float = Field(ge=0)
+    blurred_below: float = Field(ge=0)
+    covers_at_least: Fraction
+
+
+class ValidateDataset(Section):
+    """`egoschema_windows` is a path, `none` (stated: not wanted), or null (fine while all training data is made
+    here)."""
+
+    egoschema_windows: str | None
+    egoschema_questions: str | None
+    text_similarity: Fraction
+    allow_leakage: bool
+    shortcut_bound: Fraction
+    shortcut_questions: Positive
+    clip_limits: ClipLimits
+    workers: Positive
+    max_bad_fraction: Fraction
+
+
+# --- model, training, evaluation --------------------------------------------------------------------------------------
+
+
+class Prompts(Section):
+    """Prompt texts; `{question}`, `{options}`, `{times}` and `{duration}` are filled in."""
+
+    reasoning: str
+    direct: str
+
+
+class TinyShape(Section):
+    """Shape of the tiny Qwen2.5-VL."""
+
+    layers: Positive
+    hidden_size: Positive
+    heads: Positive
+    vision_layers: Positive
+    vision_hidden_size: Positive
+    patch_size: Positive
+    initializer_range: float = Field(gt=0)
+
+
+class TinyPhase(Section):
+    """A phase of the tiny base's pretraining; `wrong_fraction` of the facts in its texts are another clip's."""
+
+    with_video: bool
+    steps: Positive
+    learning_rate: float = Field(gt=0)
+    enough_loss: float | None = Field(gt=0)
+    wrong_fraction: Fraction
+
+
+class TinyRecipe(Section):
+    """How the tiny base is made; the clips it learns from are rendered in memory and belong to no split."""
+
+    shape: TinyShape
+    clips: Positive
+    held_out_clips: Positive
+    seconds_min: float = Field(gt=0)
+    seconds_max: float = Field(gt=0)
+    families: tuple[str, ...]
+    frames_per_clip: Positive
+    frame_pixels: Positive
+    batch: Positive
+    lookup: TinyPhase
+    skills: TinyPhase
+    habits: TinyPhase
+
+
+class HubRecipe(Section):
+    """A base fetched as it is: a local `from_pretrained` folder, or a hub id with the commit it is pinned to."""
+
+    model: str
+    revision: str | None
+
+
+class PrepareModel(Section):
+    recipe: Literal["tiny", "hub"]
+    tiny: TinyRecipe
+    hub: HubRecipe
+
+
+class RewardWeights(Section):
+    """Weight of each reward; 0 switches it off."""
+
+    format: float = Field(ge=0)
+    accuracy: float = Field(ge=0)
+    keyframe: float = Field(ge=0)
+    length: float = Field(ge=0)
+    temporal_order: float = Field(ge=0)
+    temporal_iou: float = Field(ge=0)
+
+
+class RewardSettings(Section):
+    """Constants of the rewards; see pipeline/grpo/rewards."""
+
+    keyframe_sigma_spacings: float = Field(gt=0)
+    keyframe_max_count: Positive
+    mined_targets: int = Field(ge=0)
+    length_min_tokens: int = Field(ge=0)
+    length_max_tokens: Positive
+    temporal_order_ratio: float = Field(gt=0)
+
+
+class Lora(Section):
+    """A low-rank adapter; it is merged into the saved policy."""
+
+    rank: Positive
+    alpha: float = Field(gt=0)
+    targets: tuple[str, ...]
+
+
+class Difficulty(Section):
+    """Train on prompts whose accuracy under the base, over `samples` completions, is in a range; 0 samples: off."""
+
+    samples: int = Field(ge=0)
+    min_accuracy: Fraction
+    max_accuracy: Fraction
+
+
+class TrainGrpo(Section):
+    max_steps: Positive
+    max_seconds: float | None = Field(gt=0)
+    prompts_per_step: Positive
+    completions_per_prompt: int = Field(ge=2)
+    micro_batches: Positive
+    updates_per_rollout: Positive
+    iterations: Positive
+    learning_rate: float = Field(gt=0)
+    schedule: Literal["constant", "constant_with_warmup", "cosine", "linear"]
+    warmup_steps: int = Field(ge=0)
+    max_grad_norm: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    beta: float = Field(ge=0)
+    epsilon: float = Field(gt=0)
+    epsilon_high: float = Field(gt=0)
+    loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo"]
+    scale_rewards: Literal["group", "batch", "none"]
+    temperature: float = Field(gt=0)
+    top_p: float = Field(gt=0, le=1)
+    max_new_tokens: Positive
+    mask_truncated: bool
+    rewards: RewardWeights
+    reward_settings: RewardSettings
+    difficulty: Difficulty
+    resample_rounds: int = Field(ge=0)
+    rollout: Literal["transformers", "vllm_colocate"]
+    share_prompt: bool
+    freeze_vision: bool
+    cache_vision: bool
+    cache_megabytes: float = Field(gt=0)
+    cache_on_disk: bool
+    blind_loss: bool
+    lora: Lora | None
+    gradient_checkpointing: bool
+    dtype: Literal["float32", "bfloat16"]
+    device: Literal["auto", "cpu", "cuda"]
+    attention: Literal["sdpa", "flash_attention_2"]
+    threads: Positive
+    launch: str | None
+    dev_every: Positive
+    dev_questions: int = Field(ge=0)
+    patience: int = Field(ge=0)
+    select: Literal["best", "last"]
+    save_every: Positive
+    keep_checkpoints: Positive
+    wandb_project: str | None
+
+
+RunName = Annotated[
+    str,
+    Field(
+        pattern="^(reasoning|sampled|direct|likelihood)/"
+        "(video|blind|shuffled|middle_frame|reversed|named_frames|permuted)$"
+    ),
+]
+
+
+class EvaluateEgoschema(Section):
+    """Runs are `mode/view`: how a model is asked, and what it is shown."""
+
+    benchmark: Literal[
+        "all", "synthetic", "egoschema_subset", "egoschema_full", "egoplan", "egotaskqa", "hd_epic", "qaego4d"
+    ]
+    splits: tuple[Literal["train", "dev", "test"], ...] = Field(min_length=1)
+    runs: tuple[RunName, ...]
+    max_new_tokens: Positive
+    temperature: float = Field(gt=0)
+    samples: Positive
+    permutations: int = Field(ge=1, le=4)
+    likelihood_continuation: str = Field(min_length=1)
+    backend: Literal["transformers", "vllm"]
+    device: str
+    dtype: Literal["float32", "bfloat16", "float16"]
+    threads: Positive
+    batch_size: Positive
+    feature_cache_megabytes: Positive
+    features_on_disk: bool
+    keyframe_sigma_spacings: float = Field(gt=0)
+    keyframe_max_count: Positive
+    confidence: float = Field(gt=0, lt=1)
+    bootstrap_draws: Positive
+
+    @model_validator(mode="after")
+    def _headline_is_run(self) -> "EvaluateEgoschema":
+        if "reasoning/video" not in self.runs:
+            raise ValueError("runs must hold reasoning/video: the headline accuracy comes from it")
+        if self.backend == "vllm" and any(run.startswith("likelihood/") for run in self.runs):
+            raise ValueError("likelihood runs need backend transformers")
+        return self
+
+
+class WriteReport(Section):
+    gallery_questions: Positive
+    thumbnail_width: Positive
+    quarantine_sheets: int = Field(ge=0)
+
+
+class Promotion(Section):
+    """When a challenger replaces the champion; read by the flow, not by a stage."""
+
+    min_gain: float
+    confidence: float = Field(gt=0, lt=1)
+    bootstrap_draws: Positive
+    min_questions: Positive
+    max_unparsed_rise: Fraction
+    max_keyframe_f1_drop: Fraction
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    seed: int = Field(ge=0)
+    prompts: Prompts
+    download_videos: DownloadVideos
+    prepare_questions: PrepareQuestions
+    extract_frames: ExtractFrames
+    mine_keyframes: MineKeyframes
+    validate_dataset: ValidateDataset
+    prepare_model: PrepareModel
+    train_grpo: TrainGrpo
+    evaluate_egoschema: EvaluateEgoschema
+    write_report: WriteReport
+    promotion: Promotion
+
+
+def load_params(path: Path) -> Params:
+    """Read and check params.yaml.
+
+    Raises:
+        ParamsError: the file is missing, is not YAML, or any section holds an unknown key or an unfit value; every
+            problem is named with its key, and an unknown key with the nearest valid one.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ParamsError(f"{path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    return parse_params(raw, str(path))
+
+
+def parse_params(raw: Any, where: str = "params.yaml") -> Params:
+    """Check already loaded params; see `load_params`."""
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        raise ParamsError("; ".join(f"{where}: {_explain(e['loc'], e)}" for e in error.errors())) from error
+
+
+def _explain(location: tuple[int | str, ...], error: Any) -> str:
+    key = ".".join(str(part) for part in location)
+    if error["type"] != "extra_forbidden":
+        found = "" if error["type"] == "missing" else f" (found {error['input']!r})"
+        return f"{key}: {error['msg']}{found}"
+    valid = _valid_keys(location[:-1])
+    near = difflib.get_close_matches(str(location[-1]), valid, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"valid keys: {', '.join(valid)}"
+    return f"unknown key {key}; {hint}"
+
+
+def _valid_keys(location: tuple[int | str, ...]) -> list[str]:
+    """Names of the fields at `location`; [] where it does not lead to a section."""
+    here: Any = Params
+    for part in location:
+        if isinstance(here, type) and issubclass(here, Section) and part in here.model_fields:
+            here = here.model_fields[str(part)].annotation
+            continue
+        here = _descend(here, str(part))
+    return list(here.model_fields) if isinstance(here, type) and issubclass(here, Section) else []
+
+
+def _descend(annotation: Any, part: str) -> Any:
+    """Follow `part` through dict values, optionals and discriminated unions (whose part is the value of `kind`)."""
+    sections = list(_sections_in(annotation))
+    for section in sections:
+        kind = section.model_fields.get("kind")
+        if kind is not None and part in get_args(kind.annotation):
+            return section
+    return annotation
+
+
+def _sections_in(annotation: Any) -> "list[type[Section]]":
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return [annotation]
+    return [section for argument in get_args(annotation) for section in _sections_in(argument)]

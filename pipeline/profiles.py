@@ -1,0 +1,144 @@
+"""Overlays on params.yaml: a profile file (profiles/<name>.yaml) or single values by dotted key.
+
+An overlay is merged into the text of params.yaml so that its comments and order stay. The result is checked before it
+replaces the file, and it replaces it whole.
+"""
+
+from collections.abc import Callable, Mapping
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.representer import RoundTripRepresenter
+
+from pipeline.errors import ParamsError
+from pipeline.params import parse_params
+from pipeline.records import is_safe_id
+
+Check = Callable[[Any], object]
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes 1e-06 as 1.0e-06: YAML 1.1 readers (PyYAML) take a float without a dot for a string."""
+
+    def represent_float(self, data: float) -> Any:
+        node = super().represent_float(data)
+        if "e" in node.value and "." not in node.value:
+            node.value = node.value.replace("e", ".0e")
+        return node
+
+
+_Representer.add_representer(float, _Representer.represent_float)
+
+
+def profile_names(root: Path) -> list[str]:
+    """Names of the profiles of the project in `root`."""
+    return sorted(path.stem for path in (root / "profiles").glob("*.yaml"))
+
+
+def read_profile(root: Path, name: str) -> dict[str, Any]:
+    """The overlay profiles/<name>.yaml.
+
+    Raises:
+        ParamsError: there is no such profile, or it is not a mapping.
+    """
+    names = profile_names(root)
+    if name not in names or not is_safe_id(name):
+        raise ParamsError(f"unknown profile {name!r}; profiles: {', '.join(names) or 'none'}")
+    path = root / "profiles" / f"{name}.yaml"
+    overlay = _load(path.read_text(encoding="utf-8"), str(path))
+    if not isinstance(overlay, dict):
+        raise ParamsError(f"{path} must be a mapping of params.yaml's sections, found {type(overlay).__name__}")
+    return overlay
+
+
+def nested(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys as an overlay: {"train_grpo.learning_rate": 1e-6} -> {"train_grpo": {"learning_rate": 1e-6}}.
+
+    Raises:
+        ParamsError: two keys contradict each other (`a` and `a.b`).
+    """
+    overlay: dict[str, Any] = {}
+    for key, value in overrides.items():
+        *sections, last = key.split(".")
+        here = overlay
+        for section in sections:
+            here = here.setdefault(section, {})
+            if not isinstance(here, dict):
+                raise ParamsError(f"override {key} contradicts an override of {section}")
+        here[last] = value
+    return overlay
+
+
+def merge_overlay(text: str, *overlays: Mapping[str, Any], check: Check = parse_params) -> str:
+    """`text` (YAML) with the overlays merged in, in order; comments and order of `text` stay.
+
+    Mappings merge key by key; a mapping with another `kind` (a source) and anything else replaces what was there.
+
+    Raises:
+        ParamsError: the text is not YAML or the result does not pass `check`.
+    """
+    document = _load(text, "params.yaml")
+    for overlay in overlays:
+        _merge(document, overlay)
+    check(_plain(document))
+    stream = StringIO()
+    _yaml().dump(document, stream)
+    return stream.getvalue()
+
+
+def apply_profile(root: Path, name: str) -> None:
+    """Merge profiles/<name>.yaml into params.yaml of the project in `root`, atomically.
+
+    Raises:
+        ParamsError: no such profile, or the result is not valid; params.yaml is then unchanged.
+    """
+    write_merged(root, read_profile(root, name))
+
+
+def write_merged(root: Path, *overlays: Mapping[str, Any], check: Check = parse_params) -> None:
+    """Merge overlays into params.yaml of the project in `root`, atomically; see `merge_overlay`."""
+    path = root / "params.yaml"
+    merged = merge_overlay(path.read_text(encoding="utf-8"), *overlays, check=check)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(merged, encoding="utf-8")
+    partial.replace(path)
+
+
+def _merge(base: Any, overlay: Mapping[str, Any]) -> None:
+    for key, value in overlay.items():
+        old = base.get(key)
+        if isinstance(value, Mapping) and isinstance(old, Mapping) and _same_kind(old, value):
+            _merge(old, value)
+        else:
+            base[key] = value
+
+
+def _same_kind(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    return "kind" not in new or new["kind"] == old.get("kind")
+
+
+def _plain(node: Any) -> Any:
+    """The document as plain dicts and lists, as a reader of the written file gets it."""
+    if isinstance(node, Mapping):
+        return {key: _plain(value) for key, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [_plain(value) for value in node]
+    return node
+
+
+def _yaml() -> YAML:
+    yaml = YAML()
+    yaml.Representer = _Representer
+    yaml.width = 200  # do not fold long prompts
+    yaml.preserve_quotes = True
+    return yaml
+
+
+def _load(text: str, where: str) -> Any:
+    try:
+        return _yaml().load(text)
+    except YAMLError as error:
+        raise ParamsError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from error

@@ -1,0 +1,144 @@
+"""The run's result in one sentence and one chart, and what to make of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+ASKED = {
+    "reasoning/video": "reasoning prompt",
+    "sampled/video": "reasoning prompt, sampled",
+    "direct/video": "direct prompt",
+    "likelihood/video": "option likelihood",
+    "reasoning/permuted": "options in every order",
+    "likelihood/permuted": "option likelihood, every order",
+}
+CONTROLS = {
+    "reasoning/blind": "no video",
+    "likelihood/blind": "no video, option likelihood",
+    "reasoning/shuffled": "another clip",
+    "reasoning/middle_frame": "middle frame only",
+    "reasoning/reversed": "frames reversed",
+    "reasoning/named_frames": "only the frames it named",
+}
+
+
+@dataclass(frozen=True)
+class Score:
+    """An accuracy as fractions with its interval, on `count` questions."""
+
+    value: float
+    low: float
+    high: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the chart: one way of asking, both models (None: not asked)."""
+
+    label: str
+    is_control: bool
+    policy: Score | None
+    base: Score | None
+
+
+def lines(controls: dict[str, Any]) -> list[Line]:
+    """Every run of the evaluation, the headline first, controls last."""
+    runs: dict[str, Any] = controls.get("runs", {})
+    names = {run.partition(" ")[2] for run in runs}
+    known = [*ASKED, *CONTROLS]
+    order = sorted(names, key=lambda name: (name in CONTROLS, known.index(name) if name in known else 99, name))
+    found = [
+        Line(
+            (ASKED | CONTROLS).get(name, name),
+            name in CONTROLS,
+            *(_score(runs.get(f"{model} {name}", {})) for model in ("policy", "base")),
+        )
+        for name in order
+    ]
+    return [line for line in found if line.policy or line.base]
+
+
+def _score(details: dict[str, Any]) -> Score | None:
+    estimate = details.get("accuracy") or {}
+    return (
+        Score(**{name: estimate[name] for name in ("value", "low", "high", "count")}) if "value" in estimate else None
+    )
+
+
+def percent(value: float | None) -> str:
+    """0.7414 -> `74.1 %`, with a space that does not break."""
+    return "–" if value is None else f"{100 * value:.1f}\u00a0%"
+
+
+def points(value: float) -> str:
+    """A difference of fractions in percentage points, with its sign."""
+    return f"{100 * value:+.1f}"
+
+
+def sentence(m: dict[str, Any]) -> str:
+    """The headline; says so where there is none."""
+    if "accuracy" not in m or "gain" not in m:
+        return "No score yet: evaluate_egoschema has not run."
+    return (
+        f"The policy answers {percent(m['accuracy'])} of {m['questions']} held-out questions "
+        f"(base {percent(m['base_accuracy'])}): {points(m['gain'])} points "
+        f"[{points(m['gain_low'])}, {points(m['gain_high'])}]."
+    )
+
+
+def details(m: dict[str, Any], controls: dict[str, Any]) -> list[tuple[str, str]]:
+    """Behind the sentence, as (label, text); what was not measured is left out."""
+    flips = controls.get("gains", {}).get("reasoning/video", {})
+    found = [
+        ("gain, same prompt", _span(m, "gain", "paired, clustered by recording")),
+        ("gain, sampled", _span(m, "sampled_gain", "drawn, not greedy")),
+        (
+            "gain over the base at its best",
+            _span(m, "gain_over_best_base", "whatever way of asking suits the base most"),
+        ),
+        ("above blind", _span(m, "above_blind", "what the video adds")),
+    ]
+    if flips:
+        text = f"{flips['gained']} gained, {flips['lost']} lost; McNemar's exact test p = {flips['p_value']:.2g}"
+        found.append(("questions that flipped", text))
+    if "detectable_gain" in m:
+        text = f"{100 * m['detectable_gain']:.1f} points with {m['questions']} questions (power 0.8)"
+        found.append(("detectable difference", text))
+    found.append(("completions without an answer", _both(m, "unparsed_fraction", percent)))
+    found.append(("F1 of the named keyframes", _both(m, "keyframe_f1", "{:.3f}".format)))
+    found.append(("the same for random times", _both(m, "keyframe_f1_random", "{:.3f}".format)))
+    return [(label, text) for label, text in found if text]
+
+
+def _span(m: dict[str, Any], name: str, remark: str) -> str:
+    if f"{name}_low" not in m:
+        return ""
+    return f"{points(m[name])} points [{points(m[f'{name}_low'])}, {points(m[f'{name}_high'])}]: {remark}"
+
+
+def _both(m: dict[str, Any], name: str, form: Callable[[float], str]) -> str:
+    """A quantity of both models, where it was measured."""
+    parts = [f"{model} {form(m[key])}" for model, key in (("policy", name), ("base", f"base_{name}")) if key in m]
+    return ", ".join(parts)
+
+
+def cautions(m: dict[str, Any], controls: dict[str, Any]) -> list[str]:
+    """What a reader should know before believing the headline; empty where every control is as it should be."""
+    checks = (
+        (m.get("leaky"), "The data leaks (allow_leakage): these numbers are not comparable with anything."),
+        (m.get("gain_low", 1) <= 0, "The interval of the gain holds 0: this run shows no improvement."),
+        (m.get("above_blind_low", 1) <= 0, "Without the video the policy does as well: it may not use what it sees."),
+        (m.get("unparsed_fraction", 0) > 0.05, f"{percent(m.get('unparsed_fraction'))} of completions gave no answer."),
+        (
+            m.get("gain_over_best_base_low", 1) <= 0 < m.get("gain_low", 0),
+            "Against the base under its best prompt the gain is unclear: training may just undo the prompt's cost.",
+        ),
+        (
+            abs(m.get("gain", 1)) < m.get("detectable_gain", 0),
+            f"{m.get('questions')} questions can only show differences of about "
+            f"{100 * m.get('detectable_gain', 0):.1f} points; this gain is smaller.",
+        ),
+        (m and not controls.get("runs"), "No controls were run: the score stands alone."),
+    )
+    return [text for holds, text in checks if holds]

@@ -1,0 +1,143 @@
+"""The page: templates filled with the run's data. One file, no request to anywhere, the same bytes for the same inputs.
+
+Foreign text (questions, completions, ids) reaches the page as escaped HTML, as JSON in a script element that cannot be
+closed from within, or compressed; a content security policy allows only the page's own scripts, by hash.
+"""
+
+import gzip
+import hashlib
+import json
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from pipeline.params import WriteReport
+from pipeline.report import facts, headline
+from pipeline.report.curves import charts
+from pipeline.report.gallery import gallery_rows
+from pipeline.report.inputs import Inputs
+from pipeline.report.mining import mining_recall
+from pipeline.report.strips import strip
+from pipeline.video.store import FrameStore
+
+SCRIPTS = ("dom.js", "theme.js", "charts.js", "question.js", "gallery.js", "main.js")
+COUNTED = ("gained", "lost", "right", "wrong")
+
+
+def render(inputs: Inputs, settings: WriteReport) -> str:
+    """The whole page as HTML."""
+    script = "\n".join(asset(name) for name in SCRIPTS)
+    rows = gallery_rows(inputs.questions, inputs.predictions, inputs.keyframes)
+    strips = clip_strips(inputs.store, rows, settings)
+    for row in rows:
+        row["frames_note"] = "" if row["clip"] in strips else frames_note(inputs.store, row["clip"])
+    return (
+        environment()
+        .from_string(asset("index.html.j2"))
+        .render(
+            **context(inputs, rows),
+            style=asset("style.css"),
+            script=script,
+            script_hash=b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            curves_json=embed(charts(inputs.curves)),
+            strips_json=embed(strips),
+            questions_data=compress(rows),
+            sheets=quarantine_sheets(inputs, settings),
+        )
+    )
+
+
+def context(inputs: Inputs, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the template prints, apart from assets and embedded data."""
+    return {
+        "notes": inputs.notes,
+        "sentence": headline.sentence(inputs.metrics),
+        "cautions": headline.cautions(inputs.metrics, inputs.controls),
+        "metrics": inputs.metrics,
+        "details": headline.details(inputs.metrics, inputs.controls),
+        "lines": headline.lines(inputs.controls),
+        "families": families(inputs.controls),
+        "has_curves": bool(inputs.curves),
+        "statuses": {name: sum(row["status"] == name for row in rows) for name in COUNTED},
+        "unparsed": sum(row["unparsed"] for row in rows),
+        "total": len(rows),
+        "recall": recall(inputs),
+        "left_out": facts.left_out(inputs.quarantine),
+        "reports": {name: facts.flatten(report.get("values", {})) for name, report in inputs.reports.items()},
+        "outcomes": {name: report.get("outcomes", {}) for name, report in inputs.reports.items()},
+        "leakage": facts.flatten(inputs.leakage) if inputs.leakage else [],
+        "probes": facts.probe_rows(inputs.probes),
+        "hashes": inputs.hashes,
+        "versions": facts.versions(inputs.reports),
+        "provenance": facts.flatten(inputs.provenance) if inputs.provenance else [],
+    }
+
+
+def recall(inputs: Inputs) -> list[dict[str, Any]]:
+    """Recall of mining within the tolerance that the stage itself used."""
+    values = inputs.reports.get("mine_keyframes", {}).get("values", {})
+    tolerance = values.get("recall", {}).get("tolerance_seconds")
+    return [] if tolerance is None else mining_recall(inputs.questions, inputs.keyframes, tolerance)
+
+
+def families(controls: dict[str, Any]) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """(family, base's estimate, policy's estimate) under the headline prompt."""
+    runs = controls.get("runs", {})
+    base, policy = (runs.get(f"{model} reasoning/video", {}).get("families", {}) for model in ("base", "policy"))
+    return [(name, base.get(name, {}), policy[name]) for name in sorted(policy)]
+
+
+def clip_strips(store: FrameStore | None, rows: list[dict[str, Any]], settings: WriteReport) -> dict[str, Any]:
+    """Frames of the first `gallery_questions` rows, by clip; clips the store does not hold are left out."""
+    wanted = {row["clip"]: row["start"] for row in rows[: settings.gallery_questions]}
+    if store is None:
+        return {}
+    return {c: strip(store.load(c), settings.thumbnail_width, start) for c, start in wanted.items() if c in store}
+
+
+def frames_note(store: FrameStore | None, clip: str) -> str:
+    """Why a question has no pictures on the page."""
+    if store is None or clip not in store:
+        return "The frames of this clip are missing: run `dvc repro extract_frames` (or `dvc pull`)."
+    return "Frames are shown for the first questions only; raise write_report.gallery_questions to see these."
+
+
+def quarantine_sheets(inputs: Inputs, settings: WriteReport) -> list[dict[str, Any]]:
+    """A strip of frames of each quarantined clip or question that has any, a few per page."""
+    if inputs.store is None:
+        return []
+    clips = {q.question_id: q.clip_id for q in inputs.questions}
+    found: list[dict[str, Any]] = []
+    for item in sorted(inputs.quarantine, key=lambda q: (q.reason, q.item_id)):
+        clip = clips.get(item.item_id, item.item_id)
+        if clip in inputs.store and len(found) < settings.quarantine_sheets:
+            sheet = strip(inputs.store.load(clip), settings.thumbnail_width, 0.0)
+            found.append({"jpeg": sheet["jpeg"], "text": f"{item.item_id}: {item.reason} {item.detail}".strip()})
+    return found
+
+
+def environment() -> Environment:
+    """Jinja with escaping always on and undefined names refused."""
+    made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.filters |= {"percent": headline.percent, "points": headline.points}
+    return made
+
+
+def asset(name: str) -> str:
+    """Text of a file in pipeline/report/page."""
+    return files("pipeline.report").joinpath("page", name).read_text(encoding="utf-8")
+
+
+def embed(value: Mapping[str, Any] | Iterable[Any]) -> str:
+    """JSON that can stand in a script element: no `<` (so no `</script>` or `<!--`), `>` or `&` is left in it."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def compress(value: Any) -> str:
+    """Gzipped JSON in base64; no time stamp in it."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return b64encode(gzip.compress(text.encode("utf-8", errors="replace"), 9, mtime=0)).decode()

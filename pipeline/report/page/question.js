@@ -1,0 +1,127 @@
+// One opened question: options, frames, time line, what base and policy thought.
+const LETTERS = "ABCDE";
+const NAMES = { base: "base", policy: "policy" };
+
+function optionList(question) {
+  const list = make("ol", { class: "options" });
+  question.options.forEach((text, i) => {
+    const who = make("span", { class: "who" });
+    for (const side of Object.keys(NAMES)) {
+      const given = question[side];
+      if (!given) continue;
+      const likely = given.probabilities ? ` ${(100 * given.probabilities[i]).toFixed(0)} %` : "";
+      if (given.option === i || likely)
+        who.append(make("span", { class: `${side}-ink` }, `${given.option === i ? "● " : ""}${side}${likely}`));
+    }
+    const right = i === question.answer;
+    list.append(make("li", { class: right ? "truth" : null },
+      make("span", {}, LETTERS[i]),
+      make("span", {}, text, right ? make("strong", { class: "truth-ink" }, "  ✓ right answer") : null), who));
+  });
+  const scored = question.base?.probabilities || question.policy?.probabilities;
+  const key = `● the answer given${scored ? "; percentages: how likely each option is under the direct prompt" : ""}`;
+  return make("div", {}, list, make("small", {}, key));
+}
+
+function frameStrip(strip, marks) {
+  const count = strip.pts.length;
+  const row = make("div", { class: "frames", tabindex: 0, role: "group", "aria-label": "frames the models saw" });
+  strip.pts.forEach((pts, i) => {
+    const picture = make("div", { class: "picture", role: "img", "aria-label": `frame at ${seconds(pts)}`, style: {
+      aspectRatio: `${strip.width} / ${strip.height}`,
+      backgroundImage: `url(data:image/jpeg;base64,${strip.jpeg})`,
+      backgroundSize: `${100 * count}% 100%`,
+      backgroundPosition: `${count > 1 ? (100 * i) / (count - 1) : 0}% 0`,
+    } });
+    const when = make("div", { class: "when" }, make("span", {}, seconds(pts)), marks(i));
+    row.append(make("div", { class: "frame", "data-frame": i }, picture, when));
+  });
+  return row;
+}
+
+// Which frame lies nearest to a key time: both the marks under the frames and the links from the time line use it.
+function nearest(pts, time) {
+  let best = 0;
+  pts.forEach((value, i) => { if (Math.abs(value - time) < Math.abs(pts[best] - time)) best = i; });
+  return best;
+}
+
+function lanesOf(question) {
+  const lanes = [];
+  const named = (side) => (question[side] && question[side].keyframes) || [];
+  if (question.truth) lanes.push(["truth", "true", question.truth]);
+  lanes.push(["mined", "mined", question.mined.map((one) => one[0])]);
+  lanes.push(["base", "base named", named("base")], ["policy", "policy named", named("policy")]);
+  return lanes;
+}
+
+function timeLine(question, pts, focusFrame) {
+  const place = (time) => `${Math.max(0, Math.min(100, (100 * time) / question.seconds))}%`;
+  const lanes = make("div", { class: "lanes" });
+  for (const [kind, label, times] of lanesOf(question)) {
+    const rail = make("div", { class: "rail" });
+    for (const time of pts) rail.append(make("span", { class: "tickmark", style: { left: place(time), color: "var(--line)" } }));
+    for (const time of times)
+      rail.append(make("button", { type: "button", class: "at", title: `${label} ${seconds(time)}`,
+        "aria-label": `${label} keyframe at ${seconds(time)}`, style: { left: place(time) },
+        onclick: () => focusFrame(time) }));
+    const text = times.length ? label : `${label}: none`;
+    lanes.append(make("div", { class: `lane ${kind} ${kind}-ink` }, make("span", {}, text), rail));
+  }
+  lanes.append(make("div", { class: "lane" }, make("span", {}), make("div", { class: "when" },
+    `0 s to ${seconds(question.seconds)} of the clip; grey ticks are the frames`)));
+  return lanes;
+}
+
+function verdict(question, given) {
+  if (given.option === null) return `no answer (${given.outcome})`;
+  const letter = `answers ${LETTERS[given.option]}`;
+  if (question.answer === null) return letter;
+  return given.option === question.answer ? `${letter} ✓ right` : `${letter} ✗ wrong`;
+}
+
+function side(question, name) {
+  const given = question[name];
+  const body = given
+    ? [make("pre", {}, given.completion || "(empty completion)")]
+    : [make("p", { class: "soft" }, "no prediction of this model for this question")];
+  const head = given ? `${NAMES[name]} ${verdict(question, given)}` : NAMES[name];
+  return make("div", { class: `side ${name}-ink` }, make("h4", {}, head), ...body);
+}
+
+function otherAnswers(question) {
+  if (!question.others.length) return null;
+  const rows = question.others.map(([label, base, policy]) =>
+    make("tr", {}, make("td", {}, label), make("td", {}, base), make("td", {}, policy)));
+  return make("details", {}, make("summary", {}, "controls and other prompts"),
+    make("table", {}, make("thead", {}, make("tr", {}, make("th", {}, "asked how"), make("th", {}, "base"), make("th", {}, "policy"))),
+      make("tbody", {}, ...rows)));
+}
+
+function questionBody(question, strip) {
+  const marked = new Map();
+  const pts = strip ? strip.pts : [];
+  for (const [kind, label, times] of lanesOf(question))
+    for (const time of times) {
+      const i = nearest(pts, time);
+      if (!marked.has(i)) marked.set(i, new Map());
+      marked.get(i).set(label, kind);
+    }
+  const marks = (i) => make("span", {}, ...[...(marked.get(i) || [])].map(([label, kind]) =>
+    make("span", { class: `${kind}-ink`, title: label }, { truth: "◆", mined: "■", base: "●", policy: "●" }[kind])));
+  const frames = strip
+    ? frameStrip(strip, marks)
+    : make("p", { class: "soft" }, question.frames_note);
+  const focusFrame = (time) => {
+    for (const frame of frames.querySelectorAll(".frame")) frame.classList.remove("hot");
+    const frame = frames.querySelector(`[data-frame="${nearest(pts, time)}"]`);
+    if (!frame) return;
+    frame.classList.add("hot");
+    frame.scrollIntoView({ block: "nearest", inline: "center" });
+  };
+  const origin = `${question.id} · video ${question.video} from ${seconds(question.start)} · ${question.source}` +
+    `${question.family ? ` · ${question.family}` : ""} · ${question.split}`;
+  return make("div", { class: "body" }, optionList(question), frames, timeLine(question, pts, focusFrame),
+    make("div", { class: "sides" }, side(question, "base"), side(question, "policy")), otherAnswers(question),
+    make("small", {}, origin));
+}

@@ -1,0 +1,1 @@
+"""Where videos and questions come from: one short file per source."""

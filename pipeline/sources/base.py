@@ -1,0 +1,75 @@
+"""The one interface of all sources: list what there is, fetch it item by item, read the annotations."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.records import Annotation
+
+
+@dataclass(frozen=True)
+class VideoItem:
+    """A video a source can give.
+
+    `parent_video_id` is the recording it was cut from (splits are kept apart by it; the video's own id where nothing is
+    known) and `parent_start_seconds` where in the recording it starts. `filename` is a safe name below the source's
+    folder; `location` is where the source itself finds it (a path, an address).
+    """
+
+    video_id: str
+    filename: str
+    parent_video_id: str
+    licence: str
+    parent_start_seconds: float | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    md5: str | None = None
+    location: str = ""
+
+
+class Source(ABC):
+    """Where videos and questions come from. Instances are small and picklable: `fetch` may run in a worker process."""
+
+    def __init__(self, name: str, seed: int) -> None:
+        self.name = name
+        self.seed = seed
+
+    @abstractmethod
+    def list_videos(self) -> Sequence[VideoItem]:
+        """Everything this source offers.
+
+        Raises:
+            StageError: the source as a whole cannot be read.
+        """
+
+    @abstractmethod
+    def fetch(self, item: VideoItem, folder: Path) -> Path:
+        """Bring one video into `folder` under `item.filename`, whole or not at all, and return its path.
+
+        Raises:
+            ItemError: this video cannot be had; the stage quarantines it and goes on.
+        """
+
+    @abstractmethod
+    def annotations(self) -> Iterator["Annotation | BadRow"]:
+        """Questions on the listed videos; a row that cannot be read comes as a `BadRow`."""
+
+    def fingerprint(self, item: VideoItem) -> str:
+        """What decides the bytes of `item`, as a hex digest: while it stays the same, a fetched file is kept.
+
+        Here: the checksum where the source knows it, else place and size. A source that makes its videos answers for
+        its settings and its code instead.
+        """
+        known = item.sha256 or item.md5 or f"{item.location}|{item.bytes}"
+        return hashlib.sha256(f"{item.video_id}|{known}".encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """An annotation row that cannot be used: which one, and why."""
+
+    item_id: str
+    reason: str
+    detail: str

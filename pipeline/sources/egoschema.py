@@ -1,0 +1,146 @@
+"""Source `egoschema`: the benchmark's 5,031 questions and its videos (Mangalam et al. 2023, arXiv 2308.09126).
+
+Questions come as the hub's parquet (config MC: `question_idx, question, video_idx, option[5], answer`) or the original
+`questions.json` (`q_uid, google_drive_id, question, "option 0" ... "option 4"`). The two order options differently,
+and the public answers are indices: the file is pinned by checksum, and files of another version are refused.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ItemError, StageError
+from pipeline.records import Annotation, is_safe_id
+from pipeline.source_params import EgoschemaSource as EgoschemaParams
+from pipeline.sources.base import BadRow, Source, VideoItem
+from pipeline.sources.cutting import cut
+from pipeline.sources.paths import copy_whole, sha256_of
+from pipeline.sources.rows import Raw, annotate, number, option_index, read_located, text
+from pipeline.sources.zips import ZipFolder
+
+
+class EgoschemaSource(Source):
+    """Questions without public answer are kept (for a submission) unless `only_answered`."""
+
+    def __init__(self, name: str, seed: int, params: EgoschemaParams) -> None:
+        super().__init__(name, seed)
+        self.params = params
+        self.videos = Path(params.videos)
+
+    def list_videos(self) -> Sequence[VideoItem]:
+        """One three-minute clip per question, cut from the Ego4D recording that `uid_to_ego4d.json` names."""
+        return [self._item(uid, *window) for uid, window in sorted(self._windows().items())]
+
+    def _item(self, uid: str, recording: str, start: float, end: float) -> VideoItem:
+        return VideoItem(
+            video_id=uid,
+            filename=f"{uid}.mp4",
+            parent_video_id=recording,
+            licence=self.params.licence,
+            parent_start_seconds=start,
+            location=f"{recording} {start} {end}" if self.params.layout == "ego4d" else uid,
+        )
+
+    def _windows(self) -> dict[str, tuple[str, float, float]]:
+        path, wanted = Path(self.params.windows), self._wanted()
+        rows = _object(path)
+        missing = sorted(wanted - set(rows))
+        if missing:
+            raise StageError(f"{path} lacks {len(missing)} of the questions' videos ({missing[0]}): mixed versions")
+        try:
+            return {uid: _window(rows[uid]) for uid in wanted}
+        except (KeyError, TypeError, ItemError) as error:
+            raise StageError(f"{path} is not EgoSchema's uid_to_ego4d.json: {error}") from error
+
+    def _wanted(self) -> set[str]:
+        answers = self._answers()
+        uids = (_uid(located.row) for located in read_located(self._questions()) if located.row is not None)
+        return {uid for uid in uids if uid is not None and (not self.params.only_answered or uid in answers)}
+
+    def _questions(self) -> Path:
+        path = Path(self.params.questions)
+        if not path.is_file():
+            raise StageError(f"EgoSchema's questions {path} do not exist: correct `questions` of source {self.name}")
+        found = sha256_of(path)
+        if found != self.params.questions_sha256:
+            raise StageError(
+                f"{path} is another version of EgoSchema (sha256 {found}, pinned {self.params.questions_sha256}): "
+                "options stand in another order there, so answers would be wrong; get the pinned file or pin this one"
+            )
+        return path
+
+    def _answers(self) -> dict[str, int]:
+        if self.params.answers is None:
+            return {}
+        path = Path(self.params.answers)
+        try:
+            return {uid: option_index(answer) for uid, answer in _object(path).items()}
+        except ItemError as error:
+            raise StageError(f"{path} is not EgoSchema's subset_answers.json: {error}") from error
+
+    def annotations(self) -> Iterator[Annotation | BadRow]:
+        """The questions; an answers file that knows other videos is refused."""
+        answers, wanted = self._answers(), self._wanted()
+        strangers = sorted(set(answers) - wanted)
+        if strangers:
+            raise StageError(
+                f"{self.params.answers} answers {len(strangers)} questions that {self.params.questions} does not hold "
+                f"({strangers[0]}): the files are of different versions"
+            )
+        rows = (row for row in read_located(self._questions()) if row.row is None or _uid(row.row) in wanted)
+        return annotate(rows, lambda row: iter([self._annotation(row, answers)]))
+
+    def _annotation(self, row: Raw, answers: dict[str, int]) -> Annotation:
+        uid = text(row, "q_uid", "video_idx")
+        options = row.get("option") or [text(row, f"option {i}") for i in range(5)]
+        return Annotation(
+            question_id=uid,
+            video_id=uid,
+            source=self.name,
+            licence=self.params.licence,
+            question=text(row, "question"),
+            options=tuple(options),
+            answer=answers.get(uid),
+            split="test",
+        )
+
+    def fetch(self, item: VideoItem, folder: Path) -> Path:
+        """Copy, unpack or cut one clip."""
+        target = folder / item.filename
+        match self.params.layout:
+            case "ego4d":
+                recording, start, end = item.location.split(" ")
+                return cut(self.videos / f"{recording}.mp4", target, float(start), float(end))
+            case "zips":
+                return ZipFolder(self.videos).extract(item.filename, target)
+            case _:
+                return copy_whole(self._file(item.filename), target)
+
+    def _file(self, filename: str) -> Path:
+        places = [self.videos / filename, self.videos / "videos" / filename]
+        found = next((path for path in places if path.is_file()), None)
+        if found is None:
+            raise ItemError("missing_file", f"{filename} is not in {self.videos}")
+        return found
+
+
+def _window(row: Raw) -> tuple[str, float, float]:
+    return str(row["video_uid"]), number(row["starting_sec"], "starting_sec"), number(row["ending_sec"], "ending_sec")
+
+
+def _uid(row: Raw | None) -> str | None:
+    uid = (row or {}).get("q_uid") or (row or {}).get("video_idx")
+    return uid if isinstance(uid, str) and is_safe_id(uid) else None
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StageError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise StageError(f"{path} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise StageError(f"{path}: expected an object, found {type(value).__name__}")
+    return value

@@ -1,0 +1,151 @@
+"""Fetching many videos: in parallel, each at most once, picking up where an earlier run stopped.
+
+The journal `fetched.jsonl` beside the videos says which file was fetched from what (`Source.fingerprint`) and its
+digest. A file is kept while all agree; the journal grows line by line during a run, so a kill loses nothing, and is
+sorted at the end.
+"""
+
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from pipeline.errors import ItemError
+from pipeline.sources.base import Source, VideoItem
+from pipeline.sources.paths import digest_of, sha256_of
+
+
+@dataclass(frozen=True)
+class Task:
+    """One video to bring into `folder` (the source's own below `videos/`)."""
+
+    source: Source
+    item: VideoItem
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """Where the file will stand."""
+        return self.folder / self.item.filename
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the journal; `path` is relative to the journal's folder."""
+
+    path: str
+    fingerprint: str
+    sha256: str
+    bytes: int
+
+
+class Journal:
+    """What has been fetched so far, on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.entries = {entry.path: entry for entry in _read_entries(path)}
+
+    def add(self, entry: Entry) -> None:
+        """Remember one file at once."""
+        self.entries[entry.path] = entry
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(_line(entry))
+
+    def finish(self, kept: set[str]) -> None:
+        """Keep only the files of `kept`, sorted, in one line each."""
+        self.entries = {path: entry for path, entry in sorted(self.entries.items()) if path in kept}
+        partial = self.path.with_name(self.path.name + ".partial")
+        partial.write_text("".join(_line(entry) for entry in self.entries.values()), encoding="utf-8")
+        partial.replace(self.path)
+
+
+def _line(entry: Entry) -> str:
+    return json.dumps(asdict(entry)) + "\n"
+
+
+def _read_entries(path: Path) -> Iterator[Entry]:
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+    for line in lines:
+        try:
+            yield Entry(**json.loads(line))
+        except (json.JSONDecodeError, TypeError):  # torn by a kill: that file is fetched again
+            continue
+
+
+Probe = Callable[[Path], object]
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What became of one task: the probe's answer and the file's digest, or the error."""
+
+    task: Task
+    probed: object = None
+    entry: Entry | None = None
+    kept: bool = False
+    error: ItemError | None = None
+
+
+def fetch_all(tasks: Sequence[Task], journal: Journal, probe: Probe, workers: int) -> Iterator[Fetched]:
+    """Fetch and probe every task, in no particular order; bad ones come with their `ItemError`."""
+    jobs = [(task, journal.entries.get(_relative(task, journal)), journal.path.parent, probe) for task in tasks]
+    for done in tqdm(_run(jobs, workers), total=len(jobs), desc="fetch", unit="video"):
+        if done.entry is not None and not done.kept:
+            journal.add(done.entry)
+        yield done
+
+
+def _relative(task: Task, journal: Journal) -> str:
+    return task.path.relative_to(journal.path.parent).as_posix()
+
+
+Job = tuple[Task, Entry | None, Path, Probe]
+
+
+def _run(jobs: list[Job], workers: int) -> Iterator[Fetched]:
+    if workers == 1 or len(jobs) < 2:
+        yield from map(_fetch_one, jobs)
+        return
+    context = multiprocessing.get_context("spawn")  # a forked child would inherit decoder and HTTP threads
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:
+        futures = [pool.submit(_fetch_one, job) for job in jobs]
+        try:
+            yield from (future.result() for future in as_completed(futures))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _fetch_one(job: Job) -> Fetched:
+    task, known, root, probe = job
+    try:
+        fingerprint = task.source.fingerprint(task.item)
+        if known is not None and known.fingerprint == fingerprint and _intact(task.path, known):
+            return Fetched(task, probe(task.path), known, kept=True)
+        task.folder.mkdir(parents=True, exist_ok=True)
+        path = task.source.fetch(task.item, task.folder)
+        entry = Entry(path.relative_to(root).as_posix(), fingerprint, sha256_of(path), path.stat().st_size)
+        _check(task.item, entry, path)
+        return Fetched(task, probe(path), entry)
+    except ItemError as error:
+        return Fetched(task, error=error)
+
+
+def _intact(path: Path, known: Entry) -> bool:
+    return path.is_file() and path.stat().st_size == known.bytes and sha256_of(path) == known.sha256
+
+
+def _check(item: VideoItem, entry: Entry, path: Path) -> None:
+    """What the source promised holds; a file that breaks its word does not stay."""
+    facts = [("size", item.bytes, entry.bytes), ("checksum", item.sha256, entry.sha256)]
+    if item.md5 is not None:
+        facts.append(("checksum", item.md5, digest_of(path, "md5")))
+    for name, promised, found in facts:
+        if promised is not None and promised != found:
+            path.unlink()
+            raise ItemError(f"wrong_{name}", f"expected {promised}, found {found}")

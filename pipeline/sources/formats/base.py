@@ -1,0 +1,119 @@
+"""What a reader of annotations needs to know beside the row."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from pipeline.errors import ItemError
+from pipeline.records import Annotation, Split
+from pipeline.sources.base import VideoItem
+from pipeline.sources.paths import VIDEO_SUFFIXES, check_relative
+from pipeline.sources.rows import Raw, number, required, safe_id
+
+UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_EPIC = re.compile(r"(P\d\d_\d{2,3})")
+
+
+def recording_of(name: str) -> str | None:
+    """The recording a file was cut from, as far as its name says: an Ego4D uid or an EPIC-Kitchens id."""
+    stem = PurePosixPath(name).stem
+    found = UUID.search(stem) or _EPIC.match(stem)
+    return found.group() if found else None
+
+
+@dataclass(frozen=True)
+class Names:
+    """From the name a row gives its video (path, file name or stem) to the video's id."""
+
+    ids: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, items: Iterable[VideoItem]) -> "Names":
+        """Names of these videos; a file name or stem that two of them share leads nowhere."""
+        found: dict[str, set[str]] = {}
+        for item in items:
+            path = PurePosixPath(item.location)
+            for name in {item.video_id, path.as_posix(), path.name, path.stem, path.with_suffix("").as_posix()}:
+                found.setdefault(name, set()).add(item.video_id)
+        return cls({name: next(iter(ids)) for name, ids in found.items() if len(ids) == 1})
+
+    def id_of(self, name: str) -> str:
+        """Id of the video called `name`; where there is none, a safe id that no video has.
+
+        Raises:
+            ItemError: `unsafe_path`, where the name leads out of a folder.
+        """
+        check_relative(name)
+        path = PurePosixPath(name)
+        tried = (name, path.as_posix(), path.name, path.stem)
+        known = next((self.ids[key] for key in tried if key in self.ids), None)
+        return known or safe_id(path.stem if path.suffix.lower() in VIDEO_SUFFIXES else name)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The source's own facts, which every row takes over."""
+
+    source: str
+    licence: str
+    split: Split | None
+    frame_rate: float | None
+    names: Names
+
+    def annotation(self, question_id: Any, video: str, question: str, **fields: Any) -> Annotation:
+        """An Annotation with what is the same for all rows of the source."""
+        return Annotation(
+            question_id=safe_id(question_id),
+            video_id=self.names.id_of(video),
+            source=self.source,
+            question=question,
+            **({"licence": self.licence, "split": self.split} | fields),
+        )
+
+    def seconds(self, frame: Any, name: str, rate: float | None = None) -> float:
+        """Time of a frame number, by the row's own `rate` or the source's.
+
+        Raises:
+            ItemError: `no_frame_rate`.
+        """
+        known = rate or self.frame_rate
+        if known is None:
+            raise ItemError("no_frame_rate", f"{name} is a frame number: set `frame_rate` of source {self.source}")
+        return max(0.0, number(frame, name)) / known
+
+
+Reader = Callable[[Raw, Reading], Iterator[Annotation]]
+
+
+def span(row: Raw, reading: Reading, start: str, end: str, rate: float | None = None) -> dict[str, float | None]:
+    """Start and end from two nullable frame numbers."""
+    return {
+        "start_seconds": None if row.get(start) is None else reading.seconds(row[start], start, rate),
+        "end_seconds": None if row.get(end) is None else reading.seconds(row[end], end, rate),
+    }
+
+
+def listed(row: Raw, *names: str) -> list[Any]:
+    """A required list field."""
+    value = required(row, *names)
+    if not isinstance(value, list | tuple):
+        raise ItemError("wrong_type", f"{names[0]}: expected a list, found {type(value).__name__}")
+    return list(value)
+
+
+def texts(values: Sequence[Any], name: str) -> tuple[str, ...]:
+    """All of `values`, which must be texts."""
+    wrong = [value for value in values if not isinstance(value, str)]
+    if wrong:
+        raise ItemError("wrong_type", f"{name}: expected texts, found {wrong[0]!r}")
+    return tuple(values)
+
+
+def clock(value: object, name: str) -> float:
+    """Seconds from a number of seconds, `MM:SS` or `HH:MM:SS.mmm`."""
+    parts = str(value).split(":")
+    if len(parts) > 3:
+        raise ItemError("wrong_type", f"{name}: expected seconds or HH:MM:SS, found {value!r}")
+    return float(sum(number(part, name) * 60**i for i, part in enumerate(reversed(parts))))

@@ -1,0 +1,92 @@
+"""Source `hub`: files of a dataset repository on the Hugging Face hub, at one revision."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path
+
+from pipeline.errors import ItemError, StageError
+from pipeline.source_params import HubSource as HubParams
+from pipeline.sources.base import VideoItem
+from pipeline.sources.paths import VIDEO_SUFFIXES, check_relative
+from pipeline.sources.real import RealSource
+
+
+class HubSource(RealSource):
+    """Video files that match one of the patterns; `questions` is a path inside the repository. The hub knows size and
+    sha256 of large files, so a torn or exchanged file is found."""
+
+    def __init__(self, name: str, seed: int, params: HubParams) -> None:
+        super().__init__(name, seed, params)
+        self.repository, self.revision, self.patterns = params.repository, params.revision, params.patterns
+
+    def list_videos(self) -> Sequence[VideoItem]:
+        """Files of the pinned revision."""
+        from httpx import HTTPError
+        from huggingface_hub.errors import HfHubHTTPError
+
+        try:
+            tree = _tree(self.repository, self.revision)
+        except (HfHubHTTPError, HTTPError, OSError) as error:
+            raise StageError(f"source {self.name}: {self._advice(error)}") from error
+        return [self.item(path, size, sha256) for path, size, sha256 in tree if self._wanted(path)]
+
+    def _wanted(self, path: str) -> bool:
+        return Path(path).suffix.lower() in VIDEO_SUFFIXES and any(fnmatch(path, pattern) for pattern in self.patterns)
+
+    def fetch(self, item: VideoItem, folder: Path) -> Path:
+        """Download one file; huggingface_hub resumes it from `folder/.hub`."""
+        from httpx import HTTPError
+        from huggingface_hub.errors import HfHubHTTPError
+
+        check_relative(item.location)
+        staging = folder / ".hub" / item.video_id
+        try:
+            path = self._download(item.location, staging)
+        except (HfHubHTTPError, HTTPError, OSError) as error:
+            raise ItemError("hub", self._advice(error)) from error
+        target = path.replace(folder / item.filename)
+        shutil.rmtree(staging)
+        return target
+
+    def questions_file(self) -> Path:
+        """The questions of the pinned revision, in the hub's own cache."""
+        from httpx import HTTPError
+        from huggingface_hub.errors import HfHubHTTPError
+
+        try:
+            return self._download(self.params.questions, None)
+        except (HfHubHTTPError, HTTPError, OSError) as error:
+            raise StageError(f"source {self.name}: {self.params.questions}: {self._advice(error)}") from error
+
+    def _download(self, path: str, folder: Path | None) -> Path:
+        from huggingface_hub import hf_hub_download
+
+        endpoint = os.environ.get("HF_ENDPOINT")
+        had = hf_hub_download(
+            self.repository, path, repo_type="dataset", revision=self.revision, endpoint=endpoint, local_dir=folder
+        )
+        return Path(had)
+
+    def _advice(self, error: Exception) -> str:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        where = f"{self.repository} at {self.revision[:12]}"
+        if status in (401, 403):
+            return f"{where} is gated: accept its terms on the hub and run `hf auth login`"
+        if status == 404:
+            return f"{where} does not exist or holds no such file"
+        return f"{where}: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+@cache
+def _tree(repository: str, revision: str) -> list[tuple[str, int, str | None]]:
+    """Path, size and (for large files) sha256 of every file, sorted."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import RepoFile
+
+    api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
+    entries = api.list_repo_tree(repository, recursive=True, revision=revision, repo_type="dataset")
+    files = [entry for entry in entries if isinstance(entry, RepoFile)]
+    return sorted((file.path, file.size, file.lfs.sha256 if file.lfs else None) for file in files)

@@ -1,0 +1,50 @@
+"""Source `local`: a folder of videos that somebody already has, and questions on them."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.errors import ItemError, StageError
+from pipeline.source_params import LocalSource as LocalParams
+from pipeline.sources.base import VideoItem
+from pipeline.sources.paths import VIDEO_SUFFIXES, copy_whole, inside, sha256_of
+from pipeline.sources.real import RealSource
+
+
+class LocalSource(RealSource):
+    """Every video file below a folder. Files are copied, never changed in place."""
+
+    def __init__(self, name: str, seed: int, params: LocalParams) -> None:
+        super().__init__(name, seed, params)
+        self.folder = Path(params.folder)
+        self._items: tuple[VideoItem, ...] | None = None
+
+    def list_videos(self) -> Sequence[VideoItem]:
+        """The files by relative path; a file's digest is part of its item, so a changed file is copied again."""
+        if not self.folder.is_dir():
+            raise StageError(
+                f"source {self.name}: folder {self.folder} does not exist: "
+                f"correct download_videos.sources.{self.name}.folder"
+            )
+        if self._items is None:
+            self._items = tuple(self._item(relative) for relative in self._files())
+        return self._items
+
+    def __getstate__(self) -> dict[str, object]:
+        return self.__dict__ | {"_items": None}  # workers get one item each, not the list
+
+    def _files(self) -> list[str]:
+        found = (Path(at, name) for at, _, names in os.walk(self.folder) for name in names)
+        return sorted(p.relative_to(self.folder).as_posix() for p in found if p.suffix.lower() in VIDEO_SUFFIXES)
+
+    def _item(self, relative: str) -> VideoItem:
+        path = self.folder / relative
+        known = path.is_file() and path.resolve().is_relative_to(self.folder.resolve())
+        return self.item(relative, path.stat().st_size, sha256_of(path)) if known else self.item(relative)
+
+    def fetch(self, item: VideoItem, folder: Path) -> Path:
+        """Copy one video."""
+        path = inside(self.folder, item.location)
+        if not path.is_file():
+            raise ItemError("missing_file", f"{item.location} is gone or a broken link")
+        return copy_whole(path, folder / item.filename)

@@ -1,0 +1,51 @@
+"""Foreign names and paths: nothing a manifest, an archive or a row says leads outside its folder."""
+
+import hashlib
+import shutil
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from pipeline.errors import ItemError
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts"})
+
+
+def check_relative(name: str) -> tuple[str, ...]:
+    """The parts of a foreign path that stays below its folder.
+
+    Raises:
+        ItemError: an absolute path, a drive, `..` or a NUL byte (`unsafe_path`).
+    """
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if not parts or "\0" in name or ".." in parts or parts[0] == "/" or PureWindowsPath(name).drive:
+        raise ItemError("unsafe_path", f"{name[:200]!r} is no relative path below the source's folder")
+    return parts
+
+
+def inside(folder: Path, name: str) -> Path:
+    """`folder / name`, which must lie inside `folder` also when links are followed. The file need not exist.
+
+    Raises:
+        ItemError: `unsafe_path`, see `check_relative`, or a link that leads out.
+    """
+    path = folder.joinpath(*check_relative(name))
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ItemError("unsafe_path", f"{name!r} is a link that leads out of {folder.name}")
+    return path
+
+
+def digest_of(path: Path, name: str) -> str:
+    """Hex digest of a file (`sha256`, or `md5` where a manifest knows no better)."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.new(name, usedforsecurity=False)).hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file."""
+    return digest_of(path, "sha256")
+
+
+def copy_whole(source: Path, target: Path) -> Path:
+    """Copy a file so that `target` is whole or absent."""
+    partial = target.with_name(target.name + ".partial")
+    shutil.copyfile(source, partial)
+    return partial.replace(target)

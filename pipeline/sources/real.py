@@ -1,0 +1,50 @@
+"""What all sources of real videos share: questions in one of the published forms, recordings known by file names."""
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from pipeline.records import Annotation
+from pipeline.source_params import RealSource as RealParams
+from pipeline.sources.base import BadRow, Source, VideoItem
+from pipeline.sources.formats import READERS, Names, Reading, recording_of
+from pipeline.sources.paths import VIDEO_SUFFIXES
+from pipeline.sources.rows import annotate, read_located, safe_id
+
+
+class RealSource(Source):
+    """A source whose videos somebody filmed; subclasses say where the files are."""
+
+    def __init__(self, name: str, seed: int, params: RealParams) -> None:
+        super().__init__(name, seed)
+        self.params = params
+
+    def questions_file(self) -> Path:
+        """Where the annotations stand."""
+        return Path(self.params.questions)
+
+    def annotations(self) -> Iterator[Annotation | BadRow]:
+        """Rows of the questions file, on the videos that are listed."""
+        split = None if self.params.split == "by_hash" else self.params.split
+        names = Names.of(self.list_videos())
+        reading = Reading(self.name, self.params.licence, split, self.params.frame_rate, names)
+        read = READERS[self.params.format]
+        return annotate(read_located(self.questions_file()), lambda row: read(row, reading))
+
+    def item(self, location: str, bytes_: int | None = None, sha256: str | None = None) -> VideoItem:
+        """The video at `location` (a relative path), its id and recording taken from the name."""
+        video_id = video_id_of(location)
+        return VideoItem(
+            video_id=video_id,
+            filename=video_id + PurePosixPath(location).suffix.lower(),
+            parent_video_id=safe_id(recording_of(location) or video_id),
+            licence=self.params.licence,
+            bytes=bytes_,
+            sha256=sha256,
+            location=location,
+        )
+
+
+def video_id_of(relative: str) -> str:
+    """Id of a video file by its path in the folder: `b.mp4` -> `b`, `a/b.mp4` -> `a_b-` and a digest."""
+    path = PurePosixPath(relative)
+    return safe_id(path.with_suffix("").as_posix() if path.suffix.lower() in VIDEO_SUFFIXES else path.as_posix())

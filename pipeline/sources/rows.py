@@ -1,0 +1,196 @@
+"""Rows of foreign annotation files: reading them one by one, and turning each into an Annotation or a BadRow."""
+
+import csv
+import hashlib
+import io
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipeline.errors import ItemError, StageError
+from pipeline.records import Annotation, is_safe_id
+from pipeline.sources.base import BadRow
+
+Raw = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Located:
+    """A raw row (or None, with `problem`, where it could not be read) and where it stands: `questions.jsonl:17`."""
+
+    where: str
+    row: Raw | None
+    problem: str = ""
+
+
+def read_located(path: Path) -> Iterator[Located]:
+    """Rows of a `.jsonl`, `.json` (list of objects, or object of objects), `.csv`, `.tsv` or `.parquet` file.
+
+    Raises:
+        StageError: the file is missing, of another kind, or unreadable as a whole.
+    """
+    if not path.is_file():
+        raise StageError(f"questions file {path} does not exist: correct `questions` in params.yaml")
+    readers: dict[str, Callable[[Path], Iterable[Located]]] = {
+        ".jsonl": _read_jsonl,
+        ".json": _read_json,
+        ".csv": _read_csv,
+        ".tsv": _read_csv,
+        ".parquet": _read_parquet,
+    }
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise StageError(f"questions file {path}: expected one of {', '.join(readers)}, found {path.suffix!r}")
+    yield from reader(path)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise StageError(f"{path} is not UTF-8 text (byte {error.start}): convert it") from error
+
+
+def _located(where: str, value: Any) -> Located:
+    if isinstance(value, dict):
+        return Located(where, value)
+    return Located(where, None, f"expected an object, found {type(value).__name__}")
+
+
+def _read_jsonl(path: Path) -> Iterator[Located]:
+    for number, line in enumerate(_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        where = f"{path.name}:{number}"
+        try:
+            yield _located(where, json.loads(line))
+        except (json.JSONDecodeError, RecursionError) as error:
+            yield Located(where, None, f"not JSON: {error}")
+
+
+def _read_json(path: Path) -> Iterator[Located]:
+    try:
+        value = json.loads(_text(path))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise StageError(f"{path} is not JSON: {error}") from error
+    if isinstance(value, dict):
+        value = [{"id": key, **row} if isinstance(row, dict) else row for key, row in value.items()]
+    if not isinstance(value, list):
+        raise StageError(f"{path}: expected a list or an object of rows, found {type(value).__name__}")
+    for number, row in enumerate(value):
+        yield _located(f"{path.name}[{number}]", row)
+
+
+def _read_csv(path: Path) -> Iterator[Located]:
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    reader = csv.DictReader(io.StringIO(_text(path), newline=""), delimiter=delimiter)
+    for row in reader:
+        where = f"{path.name}:{reader.line_num}"
+        if None in row or None in row.values():
+            yield Located(where, None, f"expected {len(reader.fieldnames or [])} columns")
+        else:
+            yield Located(where, {key: value for key, value in row.items() if value != ""})
+
+
+def _read_parquet(path: Path) -> Iterator[Located]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise StageError(f"{path} cannot be read as parquet: {error}") from error
+    for number, row in enumerate(table.to_pylist()):
+        yield Located(f"{path.name}[{number}]", row)
+
+
+def annotate(rows: Iterable[Located], convert: Callable[[Raw], Iterable[Annotation]]) -> Iterator[Annotation | BadRow]:
+    """Each row through `convert`; a row that does not fit comes as a `BadRow` named by its id and place."""
+    for located in rows:
+        if located.row is None:
+            yield BadRow(located.where, "malformed_row", located.problem)
+            continue
+        try:
+            yield from list(convert(located.row))  # all of a row or nothing
+        except ItemError as error:
+            yield BadRow(_name(located), error.reason, f"{located.where}: {error.detail}")
+        except ValidationError as error:
+            yield BadRow(_name(located), "wrong_type", f"{located.where}: {explain(error)}")
+
+
+def explain(error: ValidationError) -> str:
+    """The first problem of a pydantic error on one line: where, what, found."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']} (found {str(first.get('input'))[:80]!r})".lstrip(": ")
+
+
+def _name(located: Located) -> str:
+    row = located.row or {}
+    found = next(
+        (row[key] for key in ("question_id", "id", "sample_id", "q_uid", "video_idx") if row.get(key) is not None), None
+    )
+    return located.where if found is None else str(found)
+
+
+# --- fields -----------------------------------------------------------------------------------------------------------
+
+
+def required(row: Raw, *names: str) -> Any:
+    """The first of `names` that the row has.
+
+    Raises:
+        ItemError: none is there, or it is null (`missing_field`).
+    """
+    for name in names:
+        if row.get(name) is not None:
+            return row[name]
+    raise ItemError("missing_field", f"expected {' or '.join(names)}; found {', '.join(sorted(map(str, row)))[:120]}")
+
+
+def text(row: Raw, *names: str) -> str:
+    """A required, non-blank text field."""
+    value = required(row, *names)
+    if not isinstance(value, str) or not value.strip():
+        raise ItemError("wrong_type", f"{names[0]}: expected text, found {value!r}")
+    return value.strip()
+
+
+def number(value: Any, name: str) -> float:
+    """A finite number, also from a CSV's text.
+
+    Raises:
+        ItemError: not a number, NaN or infinite (`wrong_type`).
+    """
+    try:
+        found = float(value) if not isinstance(value, bool) else math.nan
+    except (TypeError, ValueError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise ItemError("wrong_type", f"{name}: expected a finite number, found {value!r}")
+    return found
+
+
+def option_index(value: Any, name: str = "answer") -> int:
+    """An option's index from an integer, an integral float, `"2"` or a letter `"C"`."""
+    if isinstance(value, str) and re.fullmatch(r"[A-Ja-j]", value.strip()):
+        return ord(value.strip().upper()) - ord("A")
+    found = number(value, name)
+    if found != int(found):
+        raise ItemError("wrong_type", f"{name}: expected a whole number or a letter, found {value!r}")
+    return int(found)
+
+
+def safe_id(raw: Any) -> str:
+    """`raw` as an id that can name a file: itself where it already can, else a readable stem and a digest."""
+    name = str(raw)
+    if is_safe_id(name):
+        return name
+    stem = re.sub(r"[^A-Za-z0-9_.@+-]+", "_", name).strip("_.-")[:80] or "id"
+    return f"{stem}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"

@@ -1,0 +1,109 @@
+"""Lessons for the tiny base: a pool of clips of its own, prompts as in training and evaluation, and examinations."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from pipeline.mcq.answers import parse_answer
+from pipeline.mcq.prompts import build_messages, fill
+from pipeline.models.generate import generate
+from pipeline.models.policy import Policy
+from pipeline.models.sampling import Sampling
+from pipeline.models.tiny_pretrain import Lesson
+from pipeline.params import Prompts, TinyPhase, TinyRecipe
+from pipeline.sources.synthetic.families import FAMILIES, Asked, actions_needed
+from pipeline.sources.synthetic.lessons import (
+    LessonClip,
+    draw_question,
+    mix,
+    observe,
+    render_clip,
+    write_completion,
+    write_direct,
+)
+from pipeline.sources.synthetic.seeds import stream
+from pipeline.sources.synthetic.world import COLOURS, PLACES, WINDOWS, WorldSettings
+
+_DIRECT_SHARE = 0.1  # of the lessons that ask for the letter alone
+_EXAM_BATCH = 64
+_MAX_NEW_TOKENS = 40
+
+
+def texts_of_the_world(prompts: Prompts) -> list[str]:
+    """Every text that occurs in lessons and in the world's questions: what the tokenizer must know."""
+    families = FAMILIES.values()
+    wordings = [wording for family in families for wording in family.wordings]
+    values = [value for family in families for value in family.vocabulary]
+    phrases = [family.phrase(value) for family in families for value in family.vocabulary]
+    frames = " ".join(str(i) for i in range(WINDOWS))
+    return [prompts.reasoning, prompts.direct, "frame so", frames, *COLOURS, *PLACES, *values, *wordings, *phrases]
+
+
+@dataclass(frozen=True)
+class School:
+    """Draws lessons from `clips`; `held_out` are for examinations only."""
+
+    seed: int
+    prompts: Prompts
+    recipe: TinyRecipe
+    clips: Sequence[LessonClip]
+    held_out: Sequence[LessonClip]
+
+    def draw(self, name: str, phase: TinyPhase, step: int) -> list[Lesson]:
+        """The lessons of one step of a phase: clips in turn."""
+        rng = stream(self.seed, "school", name, step)
+        first = step * self.recipe.batch
+        clips = [self.clips[(first + i) % len(self.clips)] for i in range(self.recipe.batch)]
+        return [self._lesson(clip, phase, rng) for clip in clips]
+
+    def _lesson(self, clip: LessonClip, phase: TinyPhase, rng: np.random.Generator) -> Lesson:
+        """One question on a clip; each fact in the text is another clip's with `wrong_fraction`."""
+        asked = draw_question(clip, self.recipe.families, rng)
+        other = self.clips[int(rng.integers(len(self.clips)))]
+        seen = mix(observe(clip.script), observe(other.script), phase.wrong_fraction, rng)
+        direct = rng.random() < _DIRECT_SHARE
+        written = write_direct(seen, asked) if direct else write_completion(seen, asked, clip.pts_seconds.tolist())
+        template = self.prompts.direct if direct else self.prompts.reasoning
+        messages = self._messages(template, clip, asked, phase.with_video)
+        return Lesson(clip if phase.with_video else None, messages, written)
+
+    def _messages(self, template: str, clip: LessonClip, asked: Asked, with_video: bool) -> list[dict[str, Any]]:
+        end = clip.script.duration_seconds
+        text = fill(template, asked.question, asked.options, clip.pts_seconds.tolist(), 0.0, end)
+        return build_messages(text, clip.script.video_id if with_video else None)
+
+    def examine(self, policy: Policy, temperature: float) -> dict[str, float]:
+        """Accuracy (a fraction) on one question a held-out clip, in all and by family; what cannot be read is wrong."""
+        sampling = Sampling(_MAX_NEW_TOKENS, temperature)
+        right: dict[str, list[bool]] = {family: [] for family in self.recipe.families}
+        for asked, text in self._sit(policy, sampling):
+            right[asked.family].append(parse_answer(text, asked.options).option == asked.answer)
+        everything = [ok for family in right.values() for ok in family]
+        scores = {"all": everything, **right}
+        return {name: round(sum(oks) / len(oks), 4) for name, oks in scores.items() if oks}
+
+    def _sit(self, policy: Policy, sampling: Sampling) -> Iterator[tuple[Asked, str]]:
+        """Each held-out clip's question with the policy's completion."""
+        rng = stream(self.seed, "school", "exam")
+        paired = [(clip, draw_question(clip, self.recipe.families, rng)) for clip in self.held_out]
+        for first in tqdm(range(0, len(paired), _EXAM_BATCH), desc="examine", unit="batch"):
+            batch = paired[first : first + _EXAM_BATCH]
+            prompts = [self._messages(self.prompts.reasoning, clip, asked, True) for clip, asked in batch]
+            clips = {clip.script.video_id: clip for clip, _ in batch}
+            seeds = [f"{self.seed}|exam|{clip.script.video_id}" for clip, _ in batch]
+            for (_, asked), row in zip(batch, generate(policy, prompts, clips, sampling, 1, seeds), strict=True):
+                yield asked, row[0].text
+
+
+def open_school(seed: int, prompts: Prompts, recipe: TinyRecipe) -> School:
+    """Render the clips, with a progress bar."""
+    settings = WorldSettings(recipe.seconds_min, recipe.seconds_max, actions_needed(recipe.families))
+    total = recipe.clips + recipe.held_out_clips
+    clips = [
+        render_clip(seed, i, settings, recipe.frames_per_clip, recipe.frame_pixels)
+        for i in tqdm(range(total), desc="render", unit="clip")
+    ]
+    return School(seed, prompts, recipe, clips[: recipe.clips], clips[recipe.clips :])

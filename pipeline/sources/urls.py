@@ -1,0 +1,74 @@
+"""Source `urls`: a manifest of addresses, with checksums and sizes where they are known."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from pipeline.errors import ItemError, StageError
+from pipeline.source_params import UrlsSource as UrlsParams
+from pipeline.sources.base import VideoItem
+from pipeline.sources.download import Limits, download
+from pipeline.sources.formats import recording_of
+from pipeline.sources.paths import VIDEO_SUFFIXES
+from pipeline.sources.real import RealSource
+from pipeline.sources.rows import Raw, number, read_located, safe_id, text
+
+
+class UrlsSource(RealSource):
+    """Files behind HTTP addresses. A row: `video_id, url`, and where known `sha256`, `md5`, `bytes`, `parent_video_id`,
+    `parent_start_seconds`, `licence`."""
+
+    def __init__(self, name: str, seed: int, params: UrlsParams) -> None:
+        super().__init__(name, seed, params)
+        self.manifest = Path(params.manifest)
+        self.limits = Limits(params.retries, params.timeout_seconds, params.max_bytes)
+
+    def list_videos(self) -> Sequence[VideoItem]:
+        """The rows of the manifest; a row that cannot be read stops the stage, for it would be lost without a trace."""
+        items = []
+        for located in read_located(self.manifest):
+            try:
+                if located.row is None:
+                    raise ItemError("malformed_row", located.problem)
+                items.append(self._item(located.row))
+            except ItemError as error:
+                raise StageError(f"{self.manifest}: {located.where}: {error}") from error
+        return items
+
+    def _item(self, row: Raw) -> VideoItem:
+        url, video_id = text(row, "url"), safe_id(text(row, "video_id"))
+        suffix = PurePosixPath(unquote(urlsplit(url).path)).suffix.lower()
+        start = row.get("parent_start_seconds")
+        return VideoItem(
+            video_id=video_id,
+            filename=video_id + (suffix if suffix in VIDEO_SUFFIXES else ".mp4"),
+            parent_video_id=safe_id(row.get("parent_video_id") or recording_of(video_id) or video_id),
+            licence=str(row.get("licence") or self.params.licence),
+            parent_start_seconds=None if start is None else number(start, "parent_start_seconds"),
+            bytes=None if row.get("bytes") is None else int(number(row["bytes"], "bytes")),
+            sha256=_hex(row, "sha256", 64),
+            md5=_hex(row, "md5", 32),
+            location=url,
+        )
+
+    def fetch(self, item: VideoItem, folder: Path) -> Path:
+        """Download one video; resumable where its checksum is known."""
+        if item.bytes is not None and item.bytes > self.limits.max_bytes:
+            raise ItemError("too_large", f"the manifest says {item.bytes} bytes, max_bytes is {self.limits.max_bytes}")
+        return download(item.location, folder / item.filename, self.limits, resume=bool(item.sha256 or item.md5))
+
+    def fingerprint(self, item: VideoItem) -> str:
+        """A new address for the same checksum (a renewed link) is the same file."""
+        known = replace(item, location=urlsplit(item.location)._replace(query="").geturl())
+        return super().fingerprint(known)
+
+
+def _hex(row: Raw, name: str, digits: int) -> str | None:
+    value = row.get(name)
+    if value is None:
+        return None
+    found = str(value).strip().lower()
+    if len(found) != digits or set(found) - set("0123456789abcdef"):
+        raise ItemError("wrong_type", f"{name}: expected {digits} hex digits, found {found[:80]!r}")
+    return found

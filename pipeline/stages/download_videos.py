@@ -1,0 +1,107 @@
+"""Stage download_videos: every source's videos and annotations into data/raw, probed and checksummed.
+
+Files that are already there and still right are kept; files that no source asks for any more are removed.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from pipeline.params import Params
+from pipeline.records import Annotation, Quarantined, Video, is_safe_id, write_rows
+from pipeline.reports import StageReport, write_json
+from pipeline.sources.base import BadRow, Source
+from pipeline.sources.fetching import Fetched, Journal, Task, fetch_all
+from pipeline.sources.registry import build_sources
+from pipeline.video.probe import VideoProbe, probe
+
+
+def run(params: Params, root: Path, report: StageReport) -> None:
+    """Fill `root/data/raw`: videos/, annotations, quarantine and, last, the manifest videos.parquet."""
+    settings, raw = params.download_videos, root / "data/raw"
+    raw.mkdir(parents=True, exist_ok=True)
+    sources = build_sources(params)
+    annotations = _annotations(sources, report)
+    journal = Journal(raw / "fetched.jsonl")
+    tasks = _tasks(sources, raw / "videos", report)
+    rows = [_video(done, raw) for done in _good(fetch_all(tasks, journal, probe, settings.workers), report)]
+    report.quarantined.sort(key=lambda row: (row.kind, row.item_id, row.reason))
+    report.stop_if_too_bad("video", settings.max_bad_fraction)
+    report.stop_if_too_bad("question", settings.max_bad_fraction)
+    kept = {row.path for row in rows}
+    journal.finish(kept)
+    _remove_strangers(raw, kept)
+    kinds = {name: section.kind for name, section in settings.sources.items() if section is not None}
+    write_json(raw / "sources.json", dict(sorted(kinds.items())))
+    write_rows(raw / "annotations.parquet", annotations, Annotation)
+    write_rows(raw / "quarantine.parquet", report.quarantined, Quarantined)
+    write_rows(raw / "videos.parquet", sorted(rows, key=lambda row: row.video_id), Video)
+
+
+def _annotations(sources: Sequence[Source], report: StageReport) -> list[Annotation]:
+    """All readable rows, sorted by source and id; the others go to quarantine."""
+    rows: list[Annotation] = []
+    for source in sources:
+        for row in source.annotations():
+            if isinstance(row, BadRow):
+                report.quarantine("question", row.item_id, row.reason, row.detail)
+            else:
+                report.count("question", "ok")
+                rows.append(row)
+    return sorted(rows, key=lambda row: (row.source, row.question_id))
+
+
+def _tasks(sources: Sequence[Source], videos: Path, report: StageReport) -> list[Task]:
+    """What is to be fetched; ids that cannot name a file and ids given twice go to quarantine."""
+    tasks: dict[str, Task] = {}
+    for source in sources:
+        for item in source.list_videos():
+            if not (is_safe_id(item.video_id) and is_safe_id(item.filename)):
+                report.quarantine("video", item.video_id, "unsafe_id", f"{source.name}: {item.filename!r}")
+            elif item.video_id in tasks:
+                other = tasks[item.video_id].source.name
+                report.quarantine("video", item.video_id, "duplicate_id", f"{source.name}: also in {other}")
+            else:
+                tasks[item.video_id] = Task(source, item, videos / source.name)
+    return list(tasks.values())
+
+
+def _good(results: Iterable[Fetched], report: StageReport) -> Iterator[Fetched]:
+    """The videos that were had and can be read; the others go to quarantine."""
+    for done in results:
+        if done.error is not None:
+            report.quarantine("video", done.task.item.video_id, done.error.reason, done.error.detail)
+        else:
+            report.count("video", "ok")
+            yield done
+
+
+def _video(done: Fetched, raw: Path) -> Video:
+    item, entry, probed = done.task.item, done.entry, done.probed
+    if entry is None or not isinstance(probed, VideoProbe):
+        raise TypeError(f"{item.video_id}: a fetched video without its probe")
+    return Video(
+        video_id=item.video_id,
+        path=entry.path,
+        sha256=entry.sha256,
+        bytes=entry.bytes,
+        codec=probed.codec,
+        width=probed.width,
+        height=probed.height,
+        frames_per_second=probed.frames_per_second,
+        duration_seconds=probed.duration_seconds,
+        rotation=probed.rotation,
+        parent_video_id=item.parent_video_id,
+        parent_start_seconds=item.parent_start_seconds,
+        source=done.task.source.name,
+        licence=item.licence,
+    )
+
+
+def _remove_strangers(raw: Path, kept: set[str]) -> None:
+    """Delete every file below videos/ that is not in `kept`, and folders left empty."""
+    for path in sorted((raw / "videos").rglob("*"), reverse=True):
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif path.relative_to(raw).as_posix() not in kept:
+            path.unlink()

@@ -1,0 +1,120 @@
+"""Base and policy on the held-out questions: predictions, headline metrics, controls, plots, submission."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ArtifactError, EmptyInput, ItemError
+from pipeline.evaluation.benchmarks import BENCHMARKS
+from pipeline.evaluation.benchmarks.base import select
+from pipeline.evaluation.exam import examinees, take_exam
+from pipeline.evaluation.journal import Journal
+from pipeline.evaluation.keyframe_quality import MatchSettings
+from pipeline.evaluation.lmms import write_lmms
+from pipeline.evaluation.metrics import Exam, details, headline
+from pipeline.evaluation.plots import write_plots
+from pipeline.evaluation.predict import LoadClip
+from pipeline.evaluation.runs import HEADLINE, modes_of
+from pipeline.evaluation.scores import Judge, by_run
+from pipeline.evaluation.submission import answers_of, q_uid, write_submission
+from pipeline.params import Params
+from pipeline.records import Prediction, Question, Video, read_rows, write_rows
+from pipeline.reports import StageReport, write_json
+from pipeline.video.store import FrameStore
+
+
+def run(params: Params, root: Path, report: StageReport) -> None:
+    """Write data/predictions, data/reports/{metrics,controls}.json and data/reports/plots."""
+    settings = params.evaluate_egoschema
+    questions = _questions(params, root)
+    parents = _parents(root, questions)
+    folders = {name: root / "data/models" / name for name in ("base", "policy")}
+    journal = Journal(root / "data/checkpoints/evaluate_egoschema")
+    models = examinees(folders, settings, root / "data/checkpoints/features")
+    load_clip = _loader(FrameStore(root / "data/frames"))
+    predictions = take_exam(models, questions, parents, load_clip, journal, settings, params.prompts, params.seed)
+    exam = Exam(
+        predictions,
+        {q.question_id: q for q in questions},
+        modes_of(settings, params.prompts),
+        Judge(settings.confidence, settings.bootstrap_draws, params.seed),
+        MatchSettings(settings.keyframe_sigma_spacings, settings.keyframe_max_count),
+    )
+    _write(exam, params, root, report)
+    journal.forget_unused()
+
+
+def _questions(params: Params, root: Path) -> list[Question]:
+    """The benchmark's questions of the chosen splits."""
+    settings = params.evaluate_egoschema
+    rows = read_rows(root / "data/dataset/questions.parquet", Question)
+    chosen = select(BENCHMARKS[settings.benchmark], (q for q in rows if q.split in settings.splits))
+    if not chosen:
+        splits = ", ".join(f"{s}: {sum(q.split == s for q in rows)}" for s in ("train", "dev", "test"))
+        raise EmptyInput(
+            f"no question of benchmark {settings.benchmark} in splits {list(settings.splits)} (data/dataset holds "
+            f"{splits}): change evaluate_egoschema.benchmark or .splits, or add a source"
+        )
+    if all(question.answer is None for question in chosen):
+        raise EmptyInput(f"none of the {len(chosen)} questions has a public answer: no accuracy of an empty set")
+    return chosen
+
+
+def _parents(root: Path, questions: list[Question]) -> dict[str, str]:
+    """Recording of each video, by which intervals are clustered."""
+    parents = {v.video_id: v.parent_video_id for v in read_rows(root / "data/raw/videos.parquet", Video)}
+    unknown = sorted({q.video_id for q in questions} - set(parents))
+    if unknown:
+        raise ArtifactError(
+            f"data/raw/videos.parquet does not hold {unknown[0]}, which data/dataset asks about: run `dvc repro`"
+        )
+    return parents
+
+
+def _loader(store: FrameStore) -> LoadClip:
+    def load(clip_id: str) -> Any:
+        if clip_id not in store:
+            raise ItemError("no_frames", clip_id)
+        return store.load(clip_id)
+
+    return load
+
+
+def _write(exam: Exam, params: Params, root: Path, report: StageReport) -> None:
+    settings = params.evaluate_egoschema
+    context = _dataset_context(root)
+    metrics = {"benchmark": settings.benchmark, "leaky": context["leaky"], **headline(exam)}
+    for prediction in exam.predictions:
+        report.count(f"{prediction.model} {prediction.mode}/{prediction.view}", prediction.outcome)
+    write_rows(root / "data/predictions/predictions.parquet", exam.predictions, Prediction)
+    write_plots(exam, root / "data/reports/plots")
+    _hand_in(exam, params, root / "data/predictions")
+    write_json(root / "data/reports/controls.json", {**context, **details(exam)})
+    write_json(root / "data/reports/metrics.json", metrics)
+
+
+def _dataset_context(root: Path) -> dict[str, Any]:
+    """What the data checks say about the questions: whether they leak, and what probes without video score."""
+    leakage = _optional_json(root / "data/dataset/leakage.json")
+    return {"leaky": bool(leakage.get("leaky", False)), "probes": _optional_json(root / "data/dataset/probes.json")}
+
+
+def _optional_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ArtifactError(f"{path} is not JSON ({error}): run `dvc repro validate_dataset`") from error
+    return value if isinstance(value, dict) else {"values": value}
+
+
+def _hand_in(exam: Exam, params: Params, folder: Path) -> None:
+    """Results in other people's forms: lmms-eval's, and the submission of a benchmark that has a server."""
+    benchmark = BENCHMARKS[params.evaluate_egoschema.benchmark]
+    runs = by_run(exam.predictions)
+    for model in ("base", "policy"):
+        write_lmms(folder / "lmms_eval" / model, benchmark, runs[model, HEADLINE], exam.questions, exam.judge, model)
+        if benchmark.submits:
+            expected = {q_uid(question) for question in exam.questions}
+            write_submission(answers_of(runs[model, HEADLINE]), expected, folder / "submission" / model)

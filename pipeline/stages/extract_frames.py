@@ -1,0 +1,67 @@
+"""Stage extract_frames: the frames of every clip at the model's size, in a sharded store."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ItemError
+from pipeline.params import ExtractFrames, Params
+from pipeline.records import Clip, Video
+from pipeline.reports import StageReport
+from pipeline.video.clips import ClipInputs, count_clips
+from pipeline.video.decoding import decoder_version
+from pipeline.video.extraction import FORMAT, FrameSettings, FrameTask, extract
+from pipeline.video.geometry import FrameSize
+from pipeline.video.incremental import Item, update_shards
+from pipeline.video.parallel import Workers
+from pipeline.video.salvage import Lost, write_sheets
+from pipeline.video.shards import Layout, digest, write_manifest
+from pipeline.video.store import SCHEMA, FrameStore
+
+QUARANTINE_SHEETS = 40  # enough to see what is wrong with a source
+
+
+def run(params: Params, root: Path, report: StageReport) -> None:
+    """Bring `root/data/frames` up to date with `data/raw` and `data/questions/clips.parquet`."""
+    section, out = params.extract_frames, root / "data/frames"
+    inputs = ClipInputs.read(root)
+    settings = {"format": FORMAT, **asdict(frame_settings(section)), "version": decoder_version(section.decoder)}
+    items = [_item(*found, section, settings) for found in inputs.usable()]
+    layout = Layout(SCHEMA, section.shards, section.shard_megabytes * 2**20)
+    workers = Workers(section.executor, section.workers, section.clip_seconds_limit)
+    outcome = update_shards(out, layout, items, extract, workers, "extract_frames")
+    count_clips(report, inputs, outcome.failed, out)
+    write_sheets(out / "quarantined", _lost(inputs, outcome.failed), QUARANTINE_SHEETS)
+    report.stop_if_too_bad("clip", section.max_bad_fraction)
+    write_manifest(out, layout, settings)
+    report.values["frames"] = _summary(FrameStore(out))
+
+
+def frame_settings(section: ExtractFrames) -> FrameSettings:
+    """The part of the params that determines the frames."""
+    size = FrameSize(section.max_pixels, section.size_multiple)
+    return FrameSettings(section.decoder, section.frames_per_clip, size, section.jpeg_quality)
+
+
+def _item(clip: Clip, video: Video, path: Path, section: ExtractFrames, settings: dict[str, Any]) -> Item:
+    task = FrameTask(
+        clip.video_id,
+        path,
+        clip.start_seconds,
+        clip.end_seconds,
+        frame_settings(section),
+        section.clip_seconds_limit,
+    )
+    return Item(clip.clip_id, digest([settings, video.sha256, clip.model_dump()]), task)
+
+
+def _lost(inputs: ClipInputs, failed: Mapping[str, ItemError]) -> list[Lost]:
+    found = ((clip.clip_id, path) for clip, _, path in inputs.usable() if clip.clip_id in failed)
+    return [Lost(clip_id, path, failed[clip_id].reason, failed[clip_id].detail) for clip_id, path in found]
+
+
+def _summary(store: FrameStore) -> dict[str, Any]:
+    ways = store.column("path")
+    counts = [len(pts) for pts in store.column("pts_seconds")]
+    return {"clips": len(ways), "frames": sum(counts), "decoded": {way: ways.count(way) for way in sorted(set(ways))}}

@@ -1,0 +1,87 @@
+"""Stage mine_keyframes: the moments of every clip that are worth asking about."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from pipeline.keyframes.mining import FORMAT, SCHEMA, MiningSettings, MiningTask, mine
+from pipeline.keyframes.recall import Truth, recall_table
+from pipeline.keyframes.scorers import load_scorer
+from pipeline.params import MineKeyframes, Params
+from pipeline.records import Clip, Keyframe, Question, Video, read_rows, write_rows
+from pipeline.reports import StageReport
+from pipeline.video.clips import ClipInputs, count_clips
+from pipeline.video.decoding import decoder_version
+from pipeline.video.incremental import Item, update_shards
+from pipeline.video.parallel import Workers
+from pipeline.video.shards import Layout, Row, digest, read_bucket, write_manifest
+
+Questions = Mapping[str, Sequence[Question]]  # by clip id
+
+
+def run(params: Params, root: Path, report: StageReport) -> None:
+    """Bring `root/data/keyframes` up to date: shards of mined clips, keyframes.parquet, quarantine.parquet."""
+    section, out = params.mine_keyframes, root / "data/keyframes"
+    load_scorer(section.signal)  # an unknown name is told now, not by every worker
+    inputs = ClipInputs.read(root)
+    questions = _by_clip(read_rows(root / "data/questions/questions.parquet", Question))
+    settings = {"format": FORMAT, **asdict(mining_settings(section)), "version": decoder_version("pyav")}
+    items = [_item(*found, questions, section, settings) for found in inputs.usable()]
+    layout = Layout(SCHEMA, section.shards, section.shard_megabytes * 2**20)
+    workers = Workers(section.executor, section.workers, section.clip_seconds_limit)
+    outcome = update_shards(out, layout, items, mine, workers, "mine_keyframes")
+    count_clips(report, inputs, outcome.failed, out)
+    report.stop_if_too_bad("clip", section.max_bad_fraction)
+    rows = sorted(_rows(out, layout), key=lambda row: str(row["item_id"]))
+    keyframes = [keyframe for row in rows for keyframe in keyframes_of(row)]
+    write_rows(out / "keyframes.parquet", keyframes, Keyframe)
+    write_manifest(out, layout, settings)
+    report.count("keyframe", "ok", len(keyframes))
+    report.values["recall"] = recall_table(truths(rows, questions), section.recall_tolerance_seconds)
+
+
+def mining_settings(section: MineKeyframes) -> MiningSettings:
+    """The part of the params that determines the candidates."""
+    return MiningSettings(**{field.name: getattr(section, field.name) for field in fields(MiningSettings)})
+
+
+def keyframes_of(row: Row) -> Iterator[Keyframe]:
+    """A mined clip's candidates as records, best first."""
+    for rank, (pts, score) in enumerate(zip(row["candidate_seconds"], row["candidate_scores"], strict=True)):
+        yield Keyframe(clip_id=row["item_id"], pts_seconds=pts, rank=rank, score=score, signal=row["signal"])
+
+
+def truths(rows: Sequence[Row], questions: Questions) -> list[Truth]:
+    """Mined clips whose questions carry key times; times that several questions share count once."""
+    found = []
+    for row in rows:
+        times = {t for question in questions[row["item_id"]] for t in question.keyframe_seconds or ()}
+        if times:
+            span = (row["start_seconds"], row["end_seconds"])
+            found.append(Truth(*span, tuple(sorted(times)), tuple(row["candidate_seconds"])))
+    return found
+
+
+def _by_clip(questions: Sequence[Question]) -> Questions:
+    by_clip: dict[str, list[Question]] = defaultdict(list)
+    for question in sorted(questions, key=lambda question: question.question_id):
+        by_clip[question.clip_id].append(question)
+    return by_clip
+
+
+def _item(
+    clip: Clip, video: Video, path: Path, questions: Questions, section: MineKeyframes, settings: dict[str, Any]
+) -> Item:
+    # Built-in signals read no question: their candidates do not change with the texts.
+    texts = tuple(q.question for q in questions[clip.clip_id]) if ":" in section.signal else ()
+    span = (clip.start_seconds, clip.end_seconds)
+    task = MiningTask(clip.video_id, path, *span, texts, mining_settings(section), section.clip_seconds_limit)
+    return Item(clip.clip_id, digest([settings, video.sha256, clip.model_dump(), texts]), task)
+
+
+def _rows(folder: Path, layout: Layout) -> Iterator[Row]:
+    for bucket in range(layout.buckets):
+        for row in read_bucket(folder, bucket).values():
+            yield {name: value for name, value in row.items() if name != "thumbnails"}

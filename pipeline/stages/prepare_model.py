@@ -1,0 +1,91 @@
+"""Stage prepare_model: the base model in data/models/base, made here (`tiny`) or fetched as it is (`hub`)."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pipeline.params import HubRecipe, Params
+from pipeline.reports import StageReport
+
+CARD = """# Tiny base
+
+This is **not** a vision-language model from the world. It is a Qwen2.5-VL *architecture* of {parameters:,} parameters,
+made and pretrained by this pipeline on rendered clips in a few CPU minutes, and it **stands in for a downloaded base**
+such as `Qwen/Qwen2.5-VL-3B-Instruct`, so that the whole road can be walked and tested without a GPU or a network. It
+knows nothing beyond that rendered world, and its scores say nothing about real video.
+
+Like a real base it has skills without the behaviour. It was taught to see, to write
+`<think>…</think><keyframes>…</keyframes><answer>…</answer>` and to look options up; then a short phase spoiled
+it: {wrong:.0%} of the facts in that phase's texts are another clip's (a noisy observer). What GRPO adds is to report
+what it sees.
+
+Held-out accuracy (five options, chance 0.2): {skilled} greedy before the spoiling; after it {greedy} greedy and
+{sampled} sampled.
+"""
+
+
+def run(params: Params, root: Path, report: StageReport) -> None:
+    """Write a plain `from_pretrained` folder to `root/data/models/base`, whole or not at all."""
+    target = root / "data/models/base"
+    partial = target.with_name("base.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    settings = params.prepare_model
+    report.values["recipe"] = settings.recipe
+    report.values |= _make_tiny(params, partial) if settings.recipe == "tiny" else _fetch(settings.hub, partial)
+    report.count("model", "ok")
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+
+
+def _make_tiny(params: Params, folder: Path) -> dict[str, Any]:
+    import torch
+
+    from pipeline.models.tiny import new_policy, take_course
+    from pipeline.models.tiny_model import parameter_count, save_tiny
+    from pipeline.sources.synthetic.school import open_school, texts_of_the_world
+
+    torch.set_num_threads(1)  # sums in another order would give other weights
+    recipe = params.prepare_model.tiny
+    school = open_school(params.seed, params.prompts, recipe)
+    policy = new_policy(recipe.shape, texts_of_the_world(params.prompts), params.seed)
+    values: dict[str, Any] = {"parameters": parameter_count(policy.model), "vocabulary": len(policy.tokenizer)}
+    values["lookup"] = take_course(policy, "lookup", recipe.lookup, school.draw)
+    values["skills"] = take_course(policy, "skills", recipe.skills, school.draw)
+    values["skills_accuracy"] = school.examine(policy, temperature=0.0)
+    values["habits"] = take_course(policy, "habits", recipe.habits, school.draw)
+    values["base_accuracy"] = school.examine(policy, temperature=0.0)
+    values["base_sampled_accuracy"] = school.examine(policy, temperature=1.0)
+    card = CARD.format(
+        parameters=values["parameters"],
+        wrong=recipe.habits.wrong_fraction,
+        skilled=values["skills_accuracy"]["all"],
+        greedy=values["base_accuracy"]["all"],
+        sampled=values["base_sampled_accuracy"]["all"],
+    )
+    save_tiny(policy.model, policy.tokenizer, folder, card)
+    return values
+
+
+def _fetch(hub: HubRecipe, folder: Path) -> dict[str, Any]:
+    """Copy a hub or local model through the loader that training uses."""
+    import torch
+
+    from pipeline.models.policy import load_policy
+    from pipeline.models.tiny_model import parameter_count
+
+    policy = load_policy(hub.model, hub.revision, dtype=torch.bfloat16)
+    policy.model.save_pretrained(folder)
+    policy.tokenizer.save_pretrained(folder)
+    _write_colours(policy.vision, folder)
+    return {"name": hub.model, "revision": hub.revision, "parameters": parameter_count(policy.model)}
+
+
+def _write_colours(vision: Any, folder: Path) -> None:
+    from pipeline.reports import write_json
+
+    colours = {"image_mean": list(vision.image_mean), "image_std": list(vision.image_std)}
+    geometry = {name: getattr(vision, name) for name in ("patch_size", "temporal_patch_size", "merge_size")}
+    write_json(
+        folder / "preprocessor_config.json", {**colours, **geometry, "image_processor_type": "Qwen2VLImageProcessor"}
+    )

@@ -1,0 +1,118 @@
+"""Stage prepare_questions: one Question for every usable annotation, with splits kept apart by recording."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from pipeline.errors import ItemError
+from pipeline.mcq.building import Plan, build_question
+from pipeline.mcq.distractors import AnswerPool
+from pipeline.mcq.duplicates import near_duplicates
+from pipeline.mcq.questions import share_of
+from pipeline.params import Params, PrepareQuestions
+from pipeline.records import Annotation, Clip, Quarantined, Question, Split, Video, read_rows, write_rows
+from pipeline.reports import StageReport
+
+Videos = Mapping[str, Video]
+
+
+def run(params: Params, root: Path, report: StageReport) -> None:
+    """Fill `root/data/questions` from `root/data/raw`: questions.parquet, clips.parquet, quarantine.parquet."""
+    settings, raw, out = params.prepare_questions, root / "data/raw", root / "data/questions"
+    videos = {row.video_id: row for row in read_rows(raw / "videos.parquet", Video)}
+    annotations = usable(read_rows(raw / "annotations.parquet", Annotation), videos, report)
+    splits = splits_of(annotations, videos, settings, params.seed)
+    questions = _built(annotations, videos, splits, params, report)
+    questions = _without_repeats(questions, videos, settings, report)
+    report.count("question", "ok", len(questions))
+    report.stop_if_too_bad("question", settings.max_bad_fraction)
+    write_rows(out / "clips.parquet", clips_of(questions), Clip)
+    write_rows(out / "quarantine.parquet", report.quarantined, Quarantined)
+    write_rows(out / "questions.parquet", questions, Question)
+
+
+def usable(annotations: Iterable[Annotation], videos: Videos, report: StageReport) -> list[Annotation]:
+    """Rows with an id of their own and a video; of rows with one id the first stays."""
+    kept: dict[str, Annotation] = {}
+    for row in annotations:
+        if row.question_id in kept:
+            other = kept[row.question_id].source
+            report.quarantine("question", row.question_id, "duplicate_id", f"{row.source}: also in {other}")
+        elif row.video_id not in videos:
+            report.quarantine("question", row.question_id, "no_video", f"{row.source}: {row.video_id} was not had")
+        else:
+            kept[row.question_id] = row
+    return list(kept.values())
+
+
+def splits_of(
+    annotations: Iterable[Annotation], videos: Videos, settings: PrepareQuestions, seed: int
+) -> dict[str, Split]:
+    """The split of each recording (parent video) for the rows whose source leaves it open.
+
+    A recording for which some source states a split follows it (test before dev before train, so that evaluation is
+    never trained on); the others are shared out by a hash of the recording's id.
+    """
+    stated: dict[str, set[Split]] = {}
+    for row in annotations:
+        known = stated.setdefault(videos[row.video_id].parent_video_id, set())
+        if row.split is not None:
+            known.add(row.split)
+    return {parent: _split(parent, known, settings, seed) for parent, known in stated.items()}
+
+
+def _split(parent: str, stated: set[Split], settings: PrepareQuestions, seed: int) -> Split:
+    order: tuple[Split, ...] = ("test", "dev", "train")
+    for split in order:
+        if split in stated:
+            return split
+    share = share_of(parent, seed)
+    train = settings.splits.train
+    return "train" if share < train else "dev" if share < train + settings.splits.dev else "test"
+
+
+def _built(
+    annotations: Sequence[Annotation], videos: Videos, splits: Mapping[str, Split], params: Params, report: StageReport
+) -> list[Question]:
+    shuffled = params.prepare_questions.shuffle_splits
+    pool = AnswerPool(annotations, {video.video_id: video.parent_video_id for video in videos.values()})
+    questions: list[Question] = []
+    for row in annotations:
+        video = videos[row.video_id]
+        split = row.split or splits[video.parent_video_id]
+        try:
+            questions.append(build_question(row, video, Plan(split, split in shuffled, params.seed, pool)))
+        except ItemError as error:
+            report.quarantine("question", row.question_id, error.reason, f"{row.source}: {error.detail}")
+    return questions
+
+
+def _without_repeats(
+    questions: Sequence[Question], videos: Videos, settings: PrepareQuestions, report: StageReport
+) -> list[Question]:
+    """Without training questions that repeat another one. Evaluation questions stay: a benchmark is what it is."""
+    rule = settings.near_duplicates
+    if rule is None:
+        return list(questions)
+    train = [q for q in questions if q.split == "train"]
+    groups = [videos[q.video_id].parent_video_id if rule.scope == "recording" else "" for q in train]
+    repeats = near_duplicates([_compared(q) for q in train], groups, rule.similarity)
+    for index, other in repeats.items():
+        report.quarantine("question", train[index].question_id, "near_duplicate", f"repeats {train[other].question_id}")
+    dropped = {train[index].question_id for index in repeats}
+    return [q for q in questions if q.question_id not in dropped]
+
+
+def _compared(question: Question) -> str:
+    truth = "" if question.answer is None else question.options[question.answer]
+    return f"{question.question} {truth}"
+
+
+def clips_of(questions: Iterable[Question]) -> list[Clip]:
+    """The distinct spans that questions are about, sorted by id."""
+    clips = {
+        q.clip_id: Clip(
+            clip_id=q.clip_id, video_id=q.video_id, start_seconds=q.start_seconds, end_seconds=q.end_seconds
+        )
+        for q in questions
+    }
+    return [clips[key] for key in sorted(clips)]

@@ -1,0 +1,135 @@
+"""Train the base model with GRPO on the validated questions; see pipeline/grpo."""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from pipeline.environment import apply_defaults
+from pipeline.errors import EgovlmError, ItemError
+from pipeline.grpo.checkpoints import digest_path
+from pipeline.grpo.clips import ClipLoader
+from pipeline.grpo.config import resolve_device
+from pipeline.grpo.difficulty import filter_by_difficulty
+from pipeline.grpo.launch import is_main_worker, is_worker, run_workers, write_report
+from pipeline.grpo.run import Run, quiet, train
+from pipeline.grpo.samples import Sample, build_sample, group_by_clip
+from pipeline.models.inputs import tokenize_prompt
+from pipeline.models.policy import Policy, load_policy
+from pipeline.params import Params, load_params
+from pipeline.records import Keyframe, Question, read_rows
+from pipeline.reports import StageReport
+from pipeline.video.store import FrameStore
+
+READS = ("data/dataset/questions.parquet", "data/keyframes/keyframes.parquet", "data/frames", "data/models/base")
+
+HANDOFF = Path("data/checkpoints/train_grpo-report.json")
+
+
+def run(params: Params, root: Path, report: StageReport) -> None:
+    """Read data/dataset, data/keyframes, data/frames and data/models/base; write data/models/policy.
+
+    State for resuming lies in data/checkpoints/train_grpo and is deleted when the policy is written; live metrics are
+    in data/reports/live/train_grpo. With `train_grpo.launch` the work is done by the processes that it starts.
+    """
+    launch = params.train_grpo.launch
+    if launch is None or is_worker():
+        _train(params, root, report)
+        return
+    if params.train_grpo.difficulty.samples:
+        _read(params, root, StageReport("train_grpo"))  # the base is asked once; the workers find its answers
+    run_workers(launch, "pipeline.stages.train_grpo", root, root / HANDOFF, report)
+
+
+def _train(params: Params, root: Path, report: StageReport) -> None:
+    work = _read(params, root, report)
+    report.values.update(train(work))
+    if is_main_worker():
+        shutil.rmtree(work.checkpoints, ignore_errors=True)
+
+
+def _read(params: Params, root: Path, report: StageReport) -> Run:
+    """Everything the training needs, with unusable questions in the report."""
+    settings = params.train_grpo
+    torch.set_num_threads(settings.threads)
+    store = FrameStore(root / "data/frames")
+    with quiet():
+        policy = load_policy(root / "data/models/base", device=resolve_device(settings), attention=settings.attention)
+    questions = read_rows(root / READS[0], Question)
+    samples = _samples(params, root, questions, store, policy, report)
+    state = root / "data/checkpoints/train_grpo"
+    hashes = {path: digest_path(root / path) for path in READS}
+    clips = ClipLoader(store, settings.cache_megabytes)
+    training = [sample for split, sample in samples if split == "train"]
+    return Run(
+        params=params,
+        policy=policy,
+        train=filter_by_difficulty(params, policy, training, clips, state, hashes, report),
+        dev=[sample for split, sample in samples if split == "dev"][: settings.dev_questions],
+        clips=clips,
+        hashes=hashes,
+        checkpoints=state,
+        live=root / "data/reports/live/train_grpo",
+        output=root / "data/models/policy",
+    )
+
+
+def _samples(
+    params: Params,
+    root: Path,
+    questions: Sequence[Question],
+    store: FrameStore,
+    policy: Policy,
+    report: StageReport,
+) -> list[tuple[str, Sample]]:
+    """(split, sample) of every usable train and dev question; the others are in the report with their reason."""
+    mined = group_by_clip(read_rows(root / READS[1], Keyframe))
+    template, settings = params.prompts.reasoning, params.train_grpo
+    samples: list[tuple[str, Sample]] = []
+    for question in sorted(questions, key=lambda q: q.question_id):
+        if question.split not in ("train", "dev"):
+            continue
+        try:
+            if question.clip_id not in store:
+                raise ItemError("no_frames", question.clip_id)
+            pts = store.pts_seconds(question.clip_id)
+            found = mined.get(question.clip_id, [])
+            sample = build_sample(question, pts.tolist(), found, template, settings.reward_settings)
+            _check_length(policy, sample, store, settings.max_new_tokens)
+        except ItemError as error:
+            report.quarantine("question", question.question_id, error.reason, error.detail)
+            continue
+        report.count("question", "ok")
+        samples.append((question.split, sample))
+    return samples
+
+
+def _check_length(policy: Policy, sample: Sample, store: FrameStore, max_new_tokens: int) -> None:
+    """A prompt that leaves no room for a completion is refused, never cut."""
+    frames = len(store.pts_seconds(sample.clip_id))
+    width, height = store.size(sample.clip_id)
+    ids = tokenize_prompt(policy, sample.messages, [policy.vision.video_tokens(frames, height, width)])
+    context = policy.context_length
+    if len(ids) + max_new_tokens > context:
+        raise ItemError("prompt_too_long", f"{len(ids)} tokens + {max_new_tokens} to write, the context is {context}")
+
+
+def _work() -> int:
+    """What each process of a launcher runs."""
+    apply_defaults()
+    report = StageReport("train_grpo")
+    try:
+        run(load_params(Path("params.yaml")), Path(), report)
+    except EgovlmError as error:
+        if is_main_worker():
+            print(f"egovlm train_grpo: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    if is_main_worker():
+        write_report(HANDOFF, report)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_work())

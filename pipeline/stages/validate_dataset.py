@@ -1,0 +1,145 @@
+"""Stage validate_dataset: the dataset that training and evaluation read, and why it can be trusted.
+
+Rows without frames and training rows that leak go to quarantine; what is left is checked by the suites. A critical
+failure stops the pipeline after the Data Docs are written, and no dataset is left behind.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pipeline.checks.card import dataset_card
+from pipeline.checks.clips import ClipLook, look_at_clips
+from pipeline.checks.dataset import Inputs, decontaminate, probe_splits, read_inputs, reference_of, with_frames
+from pipeline.checks.findings import Finding, stop_at_critical
+from pipeline.checks.leakage import Leak, leakage_report
+from pipeline.checks.ledger import Account, balance, read_ledgers, reasons
+from pipeline.checks.shortcuts import ProbeScore
+from pipeline.checks.suites import suites
+from pipeline.checks.tables import (
+    clip_table,
+    keyframe_table,
+    letter_table,
+    question_table,
+    shortcut_table,
+    split_table,
+    video_table,
+)
+from pipeline.params import Params
+from pipeline.records import Quarantined, Question, write_rows
+from pipeline.reports import StageReport, write_json
+
+SUMMED = ("data/raw/videos.parquet", "data/dataset/questions.parquet", "data/dataset/quarantine.parquet")
+Probes = dict[str, list[ProbeScore]]
+
+
+def run(params: Params, root: Path, report: StageReport) -> None:
+    """Fill `root/data/dataset`; questions.parquet comes last.
+
+    Raises:
+        GateError: a critical check failed.
+    """
+    settings, out = params.validate_dataset, root / "data/dataset"
+    (out / "questions.parquet").unlink(missing_ok=True)
+    inputs, earlier = read_inputs(root), read_ledgers(root)
+    questions = with_frames(inputs, report)
+    report.stop_if_too_bad("question", settings.max_bad_fraction)  # leaks do not count: leaving them out is the work
+    looks = look_at_clips(inputs.store, inputs.clips, settings.workers)
+    questions, leakage = _decontaminated(questions, looks, inputs, params, root, report)
+    probes = probe_splits(questions, inputs.videos, settings, params.seed)
+    write_json(out / "probes.json", {split: [s.as_dict() for s in scores] for split, scores in probes.items()})
+    findings = _check(questions, inputs, looks, probes, params, root)
+    ledger = [*earlier, *report.quarantined]
+    accounts = _accounts(inputs, questions, ledger)
+    report.values = _values(questions, accounts, ledger, findings)
+    stop_at_critical(findings, "data/dataset/data_docs/index.html")
+    write_rows(out / "quarantine.parquet", ledger, Quarantined)
+    write_rows(out / "questions.parquet", questions, Question)
+    checksums = {name: hashlib.sha256((root / name).read_bytes()).hexdigest() for name in SUMMED}
+    card = dataset_card(questions, inputs.videos, leakage, probes, accounts, reasons(ledger), findings, checksums)
+    (root / "data/reports").mkdir(parents=True, exist_ok=True)
+    (root / "data/reports/dataset_card.md").write_text(card, encoding="utf-8")
+
+
+def _decontaminated(
+    questions: Sequence[Question],
+    looks: Sequence[ClipLook],
+    inputs: Inputs,
+    params: Params,
+    root: Path,
+    report: StageReport,
+) -> tuple[list[Question], dict[str, Any]]:
+    """The rows that stay, and the leakage report."""
+    settings = params.validate_dataset
+    training = [q for q in questions if q.split == "train"]
+    reference = reference_of(inputs, questions, settings, root)
+    leaks = decontaminate(questions, looks, inputs, reference, settings)
+    facts = {"recordings_in_evaluation": len(reference.windows), "egoschema_windows": settings.egoschema_windows}
+    stamped = leakage_report(leaks, training, settings.allow_leakage, facts)
+    write_json(root / "data/dataset/leakage.json", stamped)
+    kept = list(questions) if settings.allow_leakage else _without(questions, leaks, report)
+    return kept, stamped
+
+
+def _without(questions: Sequence[Question], leaks: Sequence[Leak], report: StageReport) -> list[Question]:
+    for leak in leaks:
+        report.count("question", "ok", -1)
+        report.quarantine("question", leak.question_id, f"leak_{leak.kind}", f"{leak.source}: shows {leak.reference}")
+    leaking = {leak.question_id for leak in leaks}
+    return [q for q in questions if q.question_id not in leaking]
+
+
+def _check(
+    questions: Sequence[Question],
+    inputs: Inputs,
+    looks: Sequence[ClipLook],
+    probes: Probes,
+    params: Params,
+    root: Path,
+) -> list[Finding]:
+    """Run the suites and write the Data Docs."""
+    from pipeline.checks.docs import write_docs  # Great Expectations takes seconds to import
+    from pipeline.checks.expectations import find, validate
+
+    settings = params.validate_dataset
+    reference = reference_of(inputs, questions, settings, root)
+    leaking = {leak.question_id for leak in decontaminate(questions, looks, inputs, reference, settings)}
+    spans = {clip.clip_id: (clip.start_seconds, clip.end_seconds) for clip in inputs.clips}
+    tables = {
+        "videos": video_table(list(inputs.videos.values()), root / "data/raw"),
+        "clips": clip_table(looks, inputs.keyframes, settings.clip_limits),
+        "keyframes": keyframe_table(inputs.keyframes, spans),
+        "questions": question_table(questions, inputs.videos, set(inputs.store.clip_ids()), leaking),
+        "splits": split_table(questions, inputs.videos),
+        "letters": letter_table(questions),
+        "shortcuts": shortcut_table(probes, settings.shortcut_bound),
+    }
+    wanted = suites(settings.allow_leakage)
+    results = validate(tables, wanted)
+    findings = find(results, wanted)
+    write_docs(results, findings, root / "data/dataset/data_docs")
+    return findings
+
+
+def _accounts(inputs: Inputs, questions: Sequence[Question], ledger: Sequence[Quarantined]) -> list[Account]:
+    return [
+        balance("prepare_questions", "question", inputs.annotations, len(inputs.questions), ledger),
+        balance("validate_dataset", "question", len(inputs.questions), len(questions), ledger),
+    ]
+
+
+def _values(
+    questions: Sequence[Question],
+    accounts: Sequence[Account],
+    ledger: Sequence[Quarantined],
+    findings: Sequence[Finding],
+) -> dict[str, Any]:
+    return {
+        "accounts": [account.as_dict() for account in accounts],
+        "quarantine": reasons(ledger),
+        "failed_checks": [f"{finding.check.severity}: {finding}" for finding in findings],
+        "splits": {split: sum(q.split == split for q in questions) for split in ("train", "dev", "test")},
+        "great_expectations": version("great-expectations"),
+    }

@@ -1,0 +1,1 @@
+"""Sampling (pure), decoding and the frame store."""

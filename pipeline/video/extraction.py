@@ -1,0 +1,59 @@
+"""The work of `extract_frames` on one clip: sample, decode, encode."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.video.backends import decode_frames
+from pipeline.video.geometry import FrameSize
+from pipeline.video.jpeg import encode_jpeg
+from pipeline.video.sampling import uniform_times
+
+FORMAT = "egovlm-frames/1"  # part of every row's key: change it when the same settings give other frames
+
+
+@dataclass(frozen=True)
+class FrameSettings:
+    """What determines the frames of a clip, beside its video."""
+
+    decoder: str
+    frames_per_clip: int
+    size: FrameSize
+    jpeg_quality: int
+
+
+@dataclass(frozen=True)
+class FrameTask:
+    """One clip for one worker; times in seconds from the file's start."""
+
+    video_id: str
+    path: Path
+    start_seconds: float
+    end_seconds: float
+    settings: FrameSettings
+    seconds_limit: float
+
+
+def extract(task: FrameTask) -> dict[str, Any]:
+    """The clip's row of the frame store (`store.SCHEMA` without `item_id` and `key`).
+
+    Raises:
+        ItemError: see `decode_frames`.
+    """
+    settings = task.settings
+    decoded = decode_frames(
+        task.path,
+        uniform_times(task.start_seconds, task.end_seconds, settings.frames_per_clip),
+        settings.size,
+        decoder=settings.decoder,
+        seconds_limit=task.seconds_limit,
+    )
+    return {
+        "video_id": task.video_id,
+        "pts_seconds": decoded.pts_seconds.tolist(),
+        "origin_seconds": decoded.origin_seconds,
+        "width": decoded.images.shape[2],
+        "height": decoded.images.shape[1],
+        "path": decoded.way,
+        "jpegs": [encode_jpeg(image, settings.jpeg_quality) for image in decoded.images],
+    }

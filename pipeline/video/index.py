@@ -1,0 +1,138 @@
+"""The packet index: every packet's times and flags, from one pass over the file without decoding."""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.sidedata.sidedata import Type as SideData
+from numpy.typing import NDArray
+
+from pipeline.errors import ItemError
+from pipeline.video.container import open_video
+from pipeline.video.geometry import Orientation, orientation_of
+
+NO_PTS = np.iinfo(np.int64).min
+TRUNCATED_SECONDS = 2.0  # a container may round its duration; more than this is missing data
+
+
+@dataclass(frozen=True)
+class PacketIndex:
+    """The packets of one video stream in decode order; arrays are `[N]`, times in ticks of `time_base` seconds.
+
+    `pts` is `NO_PTS` where the container gives none. `is_iframe` packets can be decoded without what came before them.
+    `is_discard` packets lie outside the edit list: decoded, never shown. `origin_seconds` is where the file starts: a
+    frame's `pts_seconds` is `pts * time_base - origin_seconds`, as players and `ffmpeg -ss` count.
+    """
+
+    pts: NDArray[np.int64]
+    is_iframe: NDArray[np.bool_]
+    is_discard: NDArray[np.bool_]
+    is_corrupt: NDArray[np.bool_]
+    time_base: Fraction
+    origin_seconds: float
+    frame_seconds: float
+
+    def __post_init__(self) -> None:
+        if not (self.pts.shape == self.is_iframe.shape == self.is_discard.shape == self.is_corrupt.shape):
+            raise ValueError("a packet index needs arrays of one length")
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+    def __repr__(self) -> str:
+        return f"PacketIndex({len(self)} packets, {int(self.is_iframe.sum())} I-frames, time_base {self.time_base})"
+
+    @property
+    def has_all_pts(self) -> bool:
+        """Whether every packet says when it is shown; without that there is no packet plan."""
+        return bool((self.pts != NO_PTS).all())
+
+    def shown_pts(self) -> NDArray[np.int64]:
+        """Presentation times of the frames a viewer sees, sorted, in ticks: `int64 [<= N]`."""
+        return np.unique(self.pts[~self.is_discard & (self.pts != NO_PTS)])
+
+    def seconds(self, pts: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Ticks to seconds from the start of the file."""
+        return to_seconds(pts, self.time_base, self.origin_seconds)
+
+
+def to_seconds(pts: NDArray[np.int64], time_base: Fraction, origin_seconds: float) -> NDArray[np.float64]:
+    """`pts * time_base - origin_seconds` to the nanosecond: `float64`, the shape of `pts`."""
+    return np.round(pts.astype(np.float64) * time_base.numerator / time_base.denominator - origin_seconds, 9)
+
+
+def read_index(container: av.container.InputContainer, stream: av.VideoStream) -> PacketIndex:
+    """Read the index of an open stream (consumes the container).
+
+    Raises:
+        ItemError: `no_frames`, the stream holds no packet; `truncated`, data that the container promises is missing.
+    """
+    rows = [
+        (NO_PTS if p.pts is None else p.pts, p.is_keyframe, p.is_discard, p.is_corrupt)
+        for p in container.demux(stream)
+        if p.size
+    ]
+    if not rows:
+        raise ItemError("no_frames", "the video stream holds no packet")
+    pts, iframe, discard, corrupt = (np.array(column) for column in zip(*rows, strict=True))
+    time_base = stream.time_base or Fraction(1, 1000)
+    rate = stream.average_rate or stream.guessed_rate or stream.base_rate
+    index = PacketIndex(
+        pts.astype(np.int64),
+        iframe.astype(bool),
+        discard.astype(bool),
+        corrupt.astype(bool),
+        time_base,
+        _origin(container, time_base, pts[pts != NO_PTS]),
+        float(1 / rate) if rate else 0.04,
+    )
+    _check_complete(container, stream, index)
+    return index
+
+
+def _origin(container: av.container.InputContainer, time_base: Fraction, pts: NDArray[np.int64]) -> float:
+    """Start of the file in seconds; 0 unless the container starts late (a transport stream), never after a frame."""
+    start = max(0.0, (container.start_time or 0) / av.time_base)
+    first = float(int(pts.min()) * time_base) if pts.size else 0.0
+    return min(start, max(first, 0.0))
+
+
+def _check_complete(container: av.container.InputContainer, stream: av.VideoStream, index: PacketIndex) -> None:
+    promised = len(stream.index_entries) if container.format.name.startswith("mov") else 0
+    if promised > len(index):
+        raise ItemError("truncated", f"{len(index)} of {promised} video packets are there")
+    duration = _promised_seconds(stream)
+    if duration and index.has_all_pts:
+        there = max(int(index.pts.max()), int(np.ptp(index.pts)))  # Matroska counts from zero, others from the start
+        missing = duration - float(there * index.time_base)
+        if missing > max(TRUNCATED_SECONDS + index.frame_seconds, 0.05 * duration):
+            raise ItemError("truncated", f"the last {missing:.1f} s that the container promises are missing")
+
+
+def _promised_seconds(stream: av.VideoStream) -> float | None:
+    """The video stream's duration as the container states it; Matroska does so in a tag of the track."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    tag = re.fullmatch(r"(\d+):(\d\d):(\d\d\.\d+)", stream.metadata.get("DURATION", ""))
+    return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3]) if tag else None
+
+
+def index_video(path: Path) -> PacketIndex:
+    """Index of the file `path`.
+
+    Raises:
+        ItemError: see `open_video` and `read_index`.
+    """
+    with open_video(path) as (container, stream):
+        return read_index(container, stream)
+
+
+def orientation(frame: av.VideoFrame) -> Orientation:
+    """How a decoded frame wants to be shown (its display matrix; upright where it has none)."""
+    side_data: Any = frame.side_data  # typed as a mapping by name, but looked up by type
+    data = side_data.get(SideData.DISPLAYMATRIX)
+    return orientation_of(tuple(np.frombuffer(data, np.int32).tolist())) if data else Orientation()

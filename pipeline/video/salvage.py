@@ -1,0 +1,69 @@
+"""What can still be seen of a quarantined clip: for people, never for training."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import ItemError
+from pipeline.video.container import open_video
+from pipeline.video.geometry import FrameSize, Image
+from pipeline.video.jpeg import decode_jpeg, encode_jpeg
+from pipeline.video.parallel import Workers, run_parallel
+from pipeline.video.sheets import frames_sheet
+
+PICTURES = 8
+PACKETS = 400  # looked at; the rest of a long video adds nothing
+SIZE = FrameSize(160 * 120, 4)
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A quarantined clip: whose video to look at, and what the heading says."""
+
+    clip_id: str
+    path: Path
+    reason: str
+    detail: str
+
+
+def salvage(lost: Lost) -> list[bytes]:
+    """Up to eight small JPEGs out of the video's first packets; [] where nothing can be decoded."""
+    try:
+        frames = _frames(lost.path)
+    except ItemError:
+        return []
+    return [encode_jpeg(image, 85) for image in frames]
+
+
+def _frames(path: Path) -> list[Image]:
+    """Pictures as they come, damage and all, thinned to at most `PICTURES`."""
+    images: list[Image] = []
+    with open_video(path) as (container, stream):
+        for number, packet in enumerate(container.demux(stream)):
+            if number == PACKETS:
+                break
+            try:
+                frames = packet.decode()
+            except (ValueError, OSError):  # av.error.InvalidDataError and its kin
+                continue
+            for frame in frames:
+                width, height = SIZE.fit(frame.width, frame.height)
+                images.append(frame.reformat(width, height, "rgb24").to_ndarray().astype(np.uint8, copy=False))
+    return images[:: max(1, -(-len(images) // PICTURES))]
+
+
+def write_sheets(folder: Path, lost: list[Lost], limit: int) -> None:
+    """Write `folder`/<clip id>.jpg for the first `limit` clips by id: reason and what can still be seen. Others go."""
+    chosen = sorted(lost, key=lambda clip: clip.clip_id)[:limit]
+    if chosen:
+        folder.mkdir(parents=True, exist_ok=True)
+    pictures: dict[int, list[bytes]] = {}
+    for position, result in run_parallel(salvage, chosen, Workers("processes", 1, 20.0)):
+        pictures[position] = [] if isinstance(result, ItemError) else result
+    for position, clip in enumerate(chosen):
+        images = [decode_jpeg(data) for data in pictures[position]]
+        sheet = frames_sheet(images, [""] * len(images), f"{clip.clip_id}   {clip.reason}: {clip.detail}"[:150])
+        sheet.save(folder / f"{clip.clip_id}.jpg", quality=85)
+    for path in set(folder.glob("*.jpg")) - {folder / f"{clip.clip_id}.jpg" for clip in chosen}:
+        path.unlink()

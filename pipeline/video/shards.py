@@ -1,0 +1,137 @@
+"""Rows of any schema in a few Arrow files of bounded size, each row addressed by its item's id.
+
+An item's bucket is a stable hash of its id, so that adding one item rewrites one bucket. A bucket is one file, or more
+where it would outgrow `max_bytes`. Files are uncompressed Arrow IPC: they are memory-mapped, and reading one item
+touches its pages only. `manifest.json` is written last: a folder without one is not whole.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from tqdm import tqdm
+
+from pipeline.errors import ArtifactError
+from pipeline.reports import write_json
+
+Row = dict[str, Any]
+MANIFEST = "manifest.json"
+COMMON = [("item_id", pa.string()), ("key", pa.string())]  # `key`: digest of everything the row was made from
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How rows become files: the schema begins with `COMMON`."""
+
+    schema: pa.Schema
+    buckets: int
+    max_bytes: int
+
+    def bucket_of(self, item_id: str) -> int:
+        """Bucket of an item: stable across machines, runs and Python versions."""
+        return int.from_bytes(hashlib.sha256(item_id.encode()).digest()[:8], "big") % self.buckets
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a JSON value in canonical form, 32 hex digits."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()[:32]
+
+
+def bucket_files(folder: Path, bucket: int) -> list[Path]:
+    """The files of one bucket, in order."""
+    return sorted(folder.glob(f"shard-{bucket:04d}-*.arrow"))
+
+
+def read_table(path: Path) -> pa.Table:
+    """Memory-map one shard.
+
+    Raises:
+        ArtifactError: the file is not a whole Arrow file.
+    """
+    try:
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    except (pa.ArrowException, OSError) as error:
+        raise ArtifactError(f"{path} cannot be read ({error}): delete it and run `dvc repro`") from error
+
+
+def read_bucket(folder: Path, bucket: int) -> dict[str, Row]:
+    """All rows of a bucket by item id; a file that cannot be read counts as absent (its rows are made again)."""
+    rows: list[Row] = []
+    for path in bucket_files(folder, bucket):
+        try:
+            rows += read_table(path).to_pylist()
+        except ArtifactError as error:
+            tqdm.write(str(error))
+    return {row["item_id"]: row for row in rows if "item_id" in row and "key" in row}
+
+
+def write_bucket(folder: Path, layout: Layout, bucket: int, rows: Iterable[Row]) -> None:
+    """Write a bucket's rows, sorted by item, atomically file by file; files that are no longer needed go."""
+    written = []
+    for part, chunk in enumerate(_parts(sorted(rows, key=lambda row: row["item_id"]), layout)):
+        path = folder / f"shard-{bucket:04d}-{part:03d}.arrow"
+        partial = path.with_suffix(".partial")
+        with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, layout.schema) as writer:
+            for row in chunk:  # a batch per row: one item is read without its neighbours
+                writer.write_batch(pa.RecordBatch.from_pylist([row], schema=layout.schema))
+        partial.replace(path)
+        written.append(path)
+    for path in set(bucket_files(folder, bucket)) - set(written):
+        path.unlink()
+
+
+def _parts(rows: Sequence[Row], layout: Layout) -> Iterator[list[Row]]:
+    chunk: list[Row] = []
+    size = 0
+    for row in rows:
+        weight = _weight(row)
+        if chunk and size + weight > layout.max_bytes:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(row)
+        size += weight
+    if chunk:
+        yield chunk
+
+
+def _weight(value: Any) -> int:
+    """Bytes of a row's content, nearly."""
+    if isinstance(value, dict):
+        return sum(map(_weight, value.values()))
+    if isinstance(value, list):
+        return sum(map(_weight, value))
+    return len(value) if isinstance(value, str | bytes) else 8
+
+
+def write_manifest(folder: Path, layout: Layout, settings: dict[str, Any]) -> None:
+    """Close the folder: list its files with their digests, drop what belongs to no bucket."""
+    files = []
+    for path in sorted(folder.glob("shard-*")):
+        if path.suffix != ".arrow" or int(path.name.split("-")[1]) >= layout.buckets:
+            path.unlink()
+            continue
+        with path.open("rb") as stream:
+            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        files.append({"file": path.name, "bytes": path.stat().st_size, "sha256": sha256})
+    write_json(folder / MANIFEST, {"settings": settings, "files": files})
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read the manifest of a whole folder.
+
+    Raises:
+        ArtifactError: there is none, or a listed file is missing or of another size.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{folder / MANIFEST} cannot be read ({error}): run `dvc repro` to make it") from error
+    for entry in manifest["files"]:
+        path = folder / entry["file"]
+        if not path.is_file() or path.stat().st_size != entry["bytes"]:
+            raise ArtifactError(f"{path} is missing or torn: run `dvc repro` (or `dvc pull`) to mend it")
+    return manifest

@@ -1,0 +1,85 @@
+"""Shared fixtures: the repository root, the real-data folder beside it, quiet defaults."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.environment import apply_defaults
+from tests.toy.project import Project, make_project
+
+apply_defaults()
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+ONE_PROCESS = ("tests/toy", "tests/flows")  # they share a server and a project that take a minute to make
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several processes, tests that share the costly fixtures stay together; the others go where room is."""
+    for item in items:
+        where = str(item.path.relative_to(ROOT))
+        group = "road" if where.startswith(ONE_PROCESS) else where
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Root of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real data that may lie beside the repository; tests that need it are skipped where it is absent."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("no ../shared folder with real data beside the repository")
+    return folder
+
+
+# Small enough for a minute on one core; every stage does all it does at full size.
+TOY = {
+    "download_videos.sources.synthetic.videos_train": 10,
+    "download_videos.sources.synthetic.videos_dev": 3,
+    "download_videos.sources.synthetic.videos_test": 6,
+    "prepare_model.tiny.clips": 64,
+    "prepare_model.tiny.held_out_clips": 8,
+    "prepare_model.tiny.lookup.steps": 10,
+    "prepare_model.tiny.skills.steps": 10,
+    "prepare_model.tiny.habits.steps": 4,
+    "train_grpo.max_steps": 4,
+    "train_grpo.dev_every": 2,
+    "train_grpo.save_every": 2,
+    "evaluate_egoschema.bootstrap_draws": 500,
+}
+
+
+@pytest.fixture(scope="session")
+def whole_road(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project in which `dvc repro` has run once, from videos to the report.
+
+    Trained on rendered videos, tested on rendered ones and, where they lie beside the repository, on real clips.
+    """
+    project = make_project(repository, tmp_path_factory.mktemp("road"))
+    project.change(TOY)
+    clips = repository.parent / "shared/real_clips"
+    if clips.is_dir():
+        project.change(
+            {"download_videos.sources": {**project.params()["download_videos"]["sources"], "real": _real(clips)}}
+        )
+    project.run("dvc", "repro")
+    return project
+
+
+def _real(clips: Path) -> dict[str, str | None]:
+    return {
+        "kind": "local",
+        "folder": str(clips),
+        "questions": str(clips / "annotations.jsonl"),
+        "format": "native",
+        "frame_rate": None,
+        "split": "test",
+        "licence": "for tests only",
+    }

@@ -1,0 +1,137 @@
+"""dvc.yaml, params.yaml, the code and the reports hold together."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.params import Params, load_params, parse_params
+from pipeline.profiles import merge_overlay, profile_names, read_profile
+
+# A change in these touches every stage by its meaning or none: see docs/decisions.md.
+FOUNDATION = {"records", "reports", "params", "source_params", "sections", "profiles", "errors", "environment"}
+
+
+@pytest.fixture(scope="module")
+def stages(repository: Path) -> dict[str, Any]:
+    graph: dict[str, Any] = yaml.safe_load((repository / "dvc.yaml").read_text())["stages"]
+    assert len(graph) == 9
+    return graph
+
+
+def test_one_name_per_stage_everywhere(repository: Path, stages: dict[str, Any]) -> None:
+    modules = {path.stem for path in (repository / "pipeline/stages").glob("[a-z]*.py")}
+    assert modules == set(stages)
+    for name, stage in stages.items():
+        assert stage["cmd"] == f"python -m pipeline.stages {name}"
+        assert name in Params.model_fields
+        assert name in stage["params"]
+        assert f"pipeline/stages/{name}.py" in stage["deps"]
+
+
+def _imported_files(path: Path, repository: Path) -> set[Path]:
+    """Files of the package that `path` imports, at any depth of its syntax tree."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            if name.split(".")[0] != "pipeline":
+                continue
+            base = repository.joinpath(*name.split("."))
+            found |= {p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file()}
+    return found
+
+
+def _closure(start: Path, repository: Path) -> set[Path]:
+    seen: set[Path] = set()
+    waiting = [start]
+    while waiting:
+        path = waiting.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        waiting += _imported_files(path, repository)
+    return seen
+
+
+def test_every_code_dependency_is_in_dvc_yaml(repository: Path, stages: dict[str, Any]) -> None:
+    missing = []
+    for name, stage in stages.items():
+        closure = _closure(repository / f"pipeline/stages/{name}.py", repository)
+        assert len(closure) > 1
+        for path in sorted(closure):
+            relative = path.relative_to(repository)
+            if relative.stem in FOUNDATION or relative.name == "__init__.py":
+                continue
+            if not any(str(relative) == dep or str(relative).startswith(dep + "/") for dep in stage["deps"]):
+                missing.append(f"{name} uses {relative}, which is no dependency in dvc.yaml")
+    assert not missing, "\n".join(missing)
+
+
+def test_no_code_dependency_is_idle(repository: Path, stages: dict[str, Any]) -> None:
+    idle = []
+    for name, stage in stages.items():
+        closure = {
+            str(p.relative_to(repository)) for p in _closure(repository / f"pipeline/stages/{name}.py", repository)
+        }
+        idle += [
+            f"{name} names {dep} but does not use it"
+            for dep in stage["deps"]
+            if dep.startswith("pipeline") and not any(path == dep or path.startswith(dep + "/") for path in closure)
+        ]
+    assert not idle, "\n".join(idle)
+
+
+def test_every_param_of_a_stage_is_its_dependency(repository: Path, stages: dict[str, Any]) -> None:
+    """A stage reads `params.<section>` only for the sections that dvc.yaml lists."""
+    wrong = []
+    for name, stage in stages.items():
+        read = {
+            node.attr
+            for path in _closure(repository / f"pipeline/stages/{name}.py", repository)
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "params"
+        }
+        used = read & set(Params.model_fields)
+        assert used, f"{name} reads no params"
+        wrong += [f"{name} reads params.{key}" for key in sorted(used - set(stage["params"]))]
+        wrong += [f"{name} lists {key} but does not read it" for key in sorted(set(stage["params"]) - used)]
+    assert not wrong, "\n".join(wrong)
+
+
+def _leaves(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {k: v for key, sub in value.items() for k, v in _leaves(sub, f"{prefix}{key}.").items()}
+    return {prefix.rstrip("."): value}
+
+
+def test_every_param_is_read_somewhere(repository: Path) -> None:
+    raw = yaml.safe_load((repository / "params.yaml").read_text())
+    names = {key.rsplit(".", 1)[-1] for key in _leaves(raw)}
+    assert len(names) > 30
+    code = [
+        path.read_text(encoding="utf-8")
+        for path in [*repository.glob("pipeline/**/*.py"), *repository.glob("flows/**/*.py")]
+        if path.name not in ("params.py", "source_params.py")
+    ]
+    attributes = {node.attr for text in code for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute)}
+    unread = {name for name in names if name not in attributes and not any(f'"{name}"' in text for text in code)}
+    assert unread == set()
+
+
+def test_params_yaml_is_valid(repository: Path) -> None:
+    load_params(repository / "params.yaml")
+
+
+def test_every_profile_fits_params_yaml(repository: Path) -> None:
+    assert "full" in profile_names(repository)
+    text = (repository / "params.yaml").read_text()
+    for name in profile_names(repository):
+        merged = merge_overlay(text, read_profile(repository, name))
+        assert parse_params(yaml.safe_load(merged)) != load_params(repository / "params.yaml")

@@ -1,0 +1,104 @@
+"""Imports point down (docs/decisions.md), heavy libraries stay in their rooms."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LEVELS = [
+    {"flows"},
+    {"pipeline.cli", "pipeline.__main__"},
+    {"pipeline.stages"},
+    {"pipeline.report"},
+    {"pipeline.grpo", "pipeline.evaluation", "pipeline.keyframes", "pipeline.checks", "pipeline.sources"},
+    {"pipeline.models", "pipeline.mcq", "pipeline.video"},
+    {
+        "pipeline.records",
+        "pipeline.reports",
+        "pipeline.params",
+        "pipeline.source_params",
+        "pipeline.sections",
+        "pipeline.profiles",
+        "pipeline.errors",
+    },
+    {"pipeline.environment"},
+]
+HOMES = {
+    "prefect": "flows",
+    "dvc": "flows",
+    "gto": "flows",
+    "trl": "pipeline/grpo",
+    "great_expectations": "pipeline/checks",
+}
+FOUNDATION = LEVELS[-2] | LEVELS[-1]
+
+
+def _modules(repository: Path) -> list[Path]:
+    files = sorted([*repository.glob("pipeline/**/*.py"), *repository.glob("flows/**/*.py")])
+    assert len(files) > 20, "found no code to check"
+    return files
+
+
+def _imports(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def _room(module: str) -> str | None:
+    """Room of a dotted name: `pipeline.video.store.FrameStore` -> `pipeline.video`; None for foreign modules."""
+    parts = module.split(".")
+    if parts[0] == "flows":
+        return "flows"
+    return ".".join(parts[:2]) if parts[0] == "pipeline" and len(parts) > 1 else None
+
+
+def _level(room: str) -> int:
+    return next(i for i, rooms in enumerate(LEVELS) if room in rooms)
+
+
+def test_imports_point_down(repository: Path) -> None:
+    wrong = []
+    for path in _modules(repository):
+        own = _room(".".join(path.relative_to(repository).with_suffix("").parts))
+        if own in (None, "pipeline.__init__"):
+            continue
+        for name in _imports(path):
+            other = _room(name)
+            if other is None or other == own:
+                continue
+            beside = _level(other) == _level(own) and not {own, other} <= FOUNDATION
+            if _level(other) < _level(own) or (beside and _level(own) not in (1,)):
+                wrong.append(f"{path.relative_to(repository)} imports {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(("library", "home"), HOMES.items())
+def test_a_library_stays_in_its_room(repository: Path, library: str, home: str) -> None:
+    users = [
+        str(path.relative_to(repository))
+        for path in _modules(repository)
+        if any(name.split(".")[0] == library for name in _imports(path))
+    ]
+    assert users, f"nobody imports {library}"
+    assert [user for user in users if not user.startswith(home)] == []
+
+
+def test_mcq_needs_no_torch() -> None:
+    modules = "pipeline.mcq.answers, pipeline.mcq.keyframes, pipeline.mcq.prompts"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_files_are_short(repository: Path) -> None:
+    long = {
+        str(p.relative_to(repository)): n for p in _modules(repository) if (n := len(p.read_text().splitlines())) > 400
+    }
+    assert long == {}

@@ -1,0 +1,73 @@
+"""Every command of the README exists, and names things that exist."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.main import get_command
+
+from pipeline.cli import build_app
+
+
+def _blocks(repository: Path, language: str) -> list[str]:
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def commands(repository: Path) -> list[list[str]]:
+    joined = "".join(_blocks(repository, "bash")).replace("\\\n", " ")
+    lines = [shlex.split(line, comments=True) for line in joined.splitlines()]
+    found = [words for words in lines if words]
+    assert len(found) > 12
+    return found
+
+
+def test_make_verbs(repository: Path, commands: list[list[str]]) -> None:
+    verbs = {words[1] for words in commands if words[0] == "make"}
+    assert {"run", "test", "ui"} <= verbs
+    targets = set(re.findall(r"^([a-z]+):", (repository / "Makefile").read_text(), flags=re.MULTILINE))
+    assert verbs <= targets
+
+
+def test_egovlm_commands_and_their_options(commands: list[list[str]]) -> None:
+    known = get_command(build_app()).commands  # type: ignore[attr-defined]
+    used = [words for words in commands if words[0] == "egovlm"]
+    assert len(used) >= 5
+    for words in used:
+        assert words[1] in known, words
+        if words[1] == "run":  # hands its arguments on to flows.run
+            continue
+        options = {option for parameter in known[words[1]].params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= options, words
+
+
+def test_deployments(repository: Path, commands: list[list[str]]) -> None:
+    declared = {d["name"] for d in yaml.safe_load((repository / "prefect.yaml").read_text())["deployments"]}
+    runs = [words for words in commands if words[:3] == ["prefect", "deployment", "run"]]
+    assert runs
+    for words in runs:
+        flow, _, name = words[3].partition("/")
+        assert flow.startswith("egovlm")
+        assert name in declared
+
+
+def test_params_named_exist(repository: Path, commands: list[list[str]]) -> None:
+    params = yaml.safe_load((repository / "params.yaml").read_text())
+    settings = [words[i + 1] for words in commands for i, word in enumerate(words[:-1]) if word in ("-S", "--set")]
+    assert settings
+    for setting in settings:
+        section, *path = setting.partition("=")[0].split(".")
+        here = params[section]
+        for part in path[:-1]:
+            here = here[part]
+        assert path[-1] in here or path[:-1] == ["sources"], setting
+
+
+def test_links_lead_somewhere(repository: Path) -> None:
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    targets = [t for t in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in t]
+    assert targets
+    assert [t for t in targets if not (repository / t).exists()] == []

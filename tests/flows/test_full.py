@@ -1,0 +1,75 @@
+"""Flow egovlm against a real server and worker."""
+
+import json
+import time
+
+import pytest
+
+from tests.flows.service import Service, stage_processes, until
+from tests.flows.toy import STAGES, behave
+
+ALL = [name for name, _, _ in STAGES]
+
+
+def test_a_run_completes_a_second_one_is_cached_and_overrides_last_for_their_run(service: Service) -> None:
+    root = service.project.root
+    first = service.run(experiment="first")
+    assert first.state is not None and first.state.name == "Completed", first.state
+    service.expect_tasks(first.id, dict.fromkeys([*ALL, "save_experiment"], "Completed"))
+    assert first.name == f"first-{service.project.short_sha()}"
+    assert "accuracy 0.500 [0.410, 0.590] on 120 questions" in (first.state.message or "")
+    second = service.run()
+    service.expect_tasks(second.id, dict.fromkeys([*ALL, "save_experiment"], "Cached"))
+    assert second.state_name == "Cached"
+
+    text = (root / "params.yaml").read_bytes()
+    third = service.run(overrides={"train_grpo.learning_rate": 1e-6})
+    again = {"train_grpo": "Completed", "evaluate_egoschema": "Completed", "save_experiment": "Completed"}
+    service.expect_tasks(third.id, {**dict.fromkeys(ALL, "Cached"), **again})
+    report = json.loads((root / "data/reports/train_grpo.json").read_text())
+    assert report["values"] == {"learning_rate": 1e-6}
+    assert (root / "params.yaml").read_bytes() == text
+    artifact = service.artifact("egovlm-summary")
+    assert "| accuracy | 0 |" in artifact and "| extract_frames | Cached | 1 clip torn |" in artifact
+    assert "http://127.0.0.1:" in artifact or "Report" not in artifact
+
+
+@pytest.mark.faults
+def test_a_failed_stage_says_what_and_what_next_and_the_next_run_goes_on(service: Service) -> None:
+    behave(service.project.root, "extract_frames", "fail")
+    run = service.run()
+    service.expect_tasks(run.id, {"download_videos": "Completed", "extract_frames": "Failed"})
+    assert run.state is not None and run.state.is_failed()
+    message = run.state.message or ""
+    assert message.startswith("extract_frames: egovlm extract_frames: StageError: clip a@1 has no frames")
+    assert "(exit code 1)" in message and "dvc repro -s extract_frames" in message
+    behave(service.project.root, "extract_frames", None)
+    again = service.run()
+    expected = {
+        **dict.fromkeys([*ALL, "save_experiment"], "Completed"),
+        "download_videos": "Cached",
+    }
+    service.expect_tasks(again.id, expected)
+
+
+@pytest.mark.faults
+def test_a_wrong_parameter_is_one_clear_line_and_changes_nothing(service: Service) -> None:
+    before = (service.project.root / "params.yaml").read_bytes()
+    run = service.run(overrides={"train_grpo.learning_rat": 1e-6})
+    assert run.state is not None and run.state.is_failed()
+    assert run.state.message == "params.yaml: unknown key train_grpo.learning_rat; did you mean learning_rate?"
+    assert (service.project.root / "params.yaml").read_bytes() == before
+
+
+def test_cancelling_ends_the_trainer_within_ten_seconds_and_restores_params(service: Service) -> None:
+    root = service.project.root
+    before = (root / "params.yaml").read_bytes()
+    behave(root, "train_grpo", "sleep=60")
+    run_id = service.start(overrides={"train_grpo.learning_rate": 1e-6})
+    until(lambda: stage_processes("train_grpo", root), 40, "the trainer runs")
+    started = time.monotonic()
+    service.cancel(run_id)
+    until(lambda: not stage_processes("train_grpo", root), 15, "the trainer is gone")
+    assert time.monotonic() - started < 10
+    assert service.wait(run_id, 20).state_name == "Cancelled"
+    until(lambda: (root / "params.yaml").read_bytes() == before, 5, "params.yaml is the user's again")

@@ -1,0 +1,125 @@
+"""Commands: live output, real exit codes, and nothing that outlives its flow."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from flows.errors import StageFailed
+from flows.graph import Graph
+from flows.process import run_streaming
+from flows.progress import Progress, read_progress
+from flows.project import Project
+from flows.reproduce import Outcome, reproduce
+from tests.flows.service import until
+from tests.flows.toy import STAGES, behave
+
+
+def _run(code: str, tmp_path: Path) -> tuple[int, list[tuple[str, bool]]]:
+    lines: list[tuple[str, bool]] = []
+    exit_code = run_streaming([sys.executable, "-c", code], tmp_path, lambda text, bar: lines.append((text, bar)))
+    return exit_code, lines
+
+
+def test_lines_bars_and_exit_code_arrive(tmp_path: Path) -> None:
+    code = (
+        "import sys; print('a'); print('b', end='\\r'); print('\\x1b[31mc\\x1b[0m'); sys.stderr.write('d'); sys.exit(7)"
+    )
+    assert _run(code, tmp_path) == (7, [("a", False), ("b", True), ("c", False), ("d", False)])
+
+
+def _grandchildren(tmp_path: Path) -> list[psutil.Process]:
+    return [p for p in psutil.process_iter() if _is_sleeper(p, str(tmp_path))]
+
+
+def _is_sleeper(process: psutil.Process, word: str) -> bool:
+    try:
+        return word in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+# a child that starts a grandchild in a session of its own (as torchrun does), which ignores SIGTERM
+STUBBORN = """
+import subprocess, sys, time
+code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(99)"
+subprocess.Popen([sys.executable, "-c", code, sys.argv[1]], start_new_session=True)
+time.sleep(99)
+"""
+
+
+def test_an_error_ends_the_whole_tree_even_what_ignores_sigterm_in_another_session(tmp_path: Path) -> None:
+    class Stop(BaseException):
+        pass
+
+    def stop(text: str, is_progress: bool) -> None:
+        raise Stop
+
+    started = time.monotonic()
+    with pytest.raises(Stop):
+        run_streaming([sys.executable, "-c", STUBBORN, str(tmp_path)], tmp_path, stop)
+    assert time.monotonic() - started < 10
+    assert not _grandchildren(tmp_path)
+
+
+def test_the_guard_ends_the_tree_of_a_flow_that_was_killed(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from flows.process import run_streaming\n"
+        f"run_streaming([sys.executable, '-c', {STUBBORN!r}, sys.argv[1]], Path('.'), lambda t, p: None)"
+    )
+    flow = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=Path(__file__).parents[2])
+    until(lambda: len(_grandchildren(tmp_path)) >= 3, 20, "the tree is up")
+    os.kill(flow.pid, signal.SIGKILL)
+    flow.wait()
+    until(lambda: not _grandchildren(tmp_path), 12, "the tree is gone")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("frames:  45%|###   | 9/20 [00:10<00:12,  1.1it/s]", Progress(45, "frames 9/20, 00:10 gone, 00:12 to go")),
+        (" 12%|█▏        | 3.1M/25M [00:01<?, ?B/s]", Progress(12, "3.1M/25M, 00:01 gone, ? to go")),
+        ("loss 45% better", None),
+    ],
+)
+def test_progress_is_read_from_tqdm_lines(line: str, expected: Progress | None) -> None:
+    assert read_progress(line) == expected
+
+
+def test_stages_run_once_are_restored_after_a_detour_and_fail_with_their_own_words(project: Project) -> None:
+    graph = Graph(project)
+    lines: list[str] = []
+
+    def all_stages() -> dict[str, Outcome]:
+        return {s.name: reproduce(graph, s.name, lambda text, _: lines.append(text)) for s in graph.stages}
+
+    names = [name for name, _, _ in STAGES]
+    assert [stage.name for stage in graph.stages] == names
+    assert all_stages() == dict.fromkeys(names, Outcome.RAN)
+    assert all_stages() == dict.fromkeys(names, Outcome.CACHED)
+    assert graph.status() == {}
+
+    params = project.root / "params.yaml"
+    text = params.read_text()
+    params.write_text(text.replace("jpeg_quality: 95", "jpeg_quality: 96"))
+    assert graph.changes("extract_frames") == ["extract_frames modified"]
+    behave(project.root, "extract_frames", "crash")
+    with pytest.raises(StageFailed) as failed:
+        all_stages()
+    assert failed.value.exit_code == 1  # DVC's own is 255
+    assert "extract_frames: KeyError: 'clip a@1' (exit code 1)" in str(failed.value)
+    assert any(line.startswith("Traceback") for line in failed.value.lines)
+    behave(project.root, "extract_frames", "sleep=0.3 resume=1")
+    with pytest.raises(StageFailed, match=r"ended by SIGKILL.*out of memory"):
+        all_stages()
+    assert "extract_frames: resumed from step 1" not in lines
+    assert all_stages()["extract_frames"] is Outcome.RAN
+    assert "extract_frames: resumed from step 1" in lines
+    params.write_text(text)
+    assert all_stages()["extract_frames"] is Outcome.RESTORED
+    graph.close()

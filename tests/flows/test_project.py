@@ -1,0 +1,142 @@
+"""The lock, the overlay, the snapshot and the watch on local sources: what keeps runs of one project apart."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from flows.changes import sources_changed, sources_seen
+from flows.errors import ProjectBusy
+from flows.lock import end_holder, held, read_holder, silent_seconds
+from flows.overlay import overlaid, restore
+from flows.project import Project, find_project
+from flows.run import main
+from flows.travel import snapshot
+from pipeline.errors import ParamsError, StageError
+from pipeline.params import parse_params
+from tests.flows.service import until
+from tests.flows.toy import git
+
+HOLD = """
+import sys, time; from flows.lock import held; from flows.project import find_project
+with held(find_project(sys.argv[1]), "12345678-1234-5678-1234-567812345678"): print("held", flush=True); time.sleep(60)
+"""
+
+
+def _holder(project: Project) -> "subprocess.Popen[bytes]":
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(project.root)], cwd=Path(__file__).parents[2])
+    until(lambda: read_holder(project), 20, "the other process holds the project")
+    return holder
+
+
+def test_one_run_at_a_time_and_a_killed_one_frees_the_project_at_once(project: Project) -> None:
+    other = _holder(project)
+    with (
+        pytest.raises(ProjectBusy, match=r"run 12345678-1234-5678-1234-567812345678 .* has held .* for 0 min"),
+        held(project, "me"),
+    ):
+        pass
+    other.kill()
+    other.wait()
+    with held(project, "me", wait_seconds=2) as dead:
+        assert dead is not None and dead.run == "12345678-1234-5678-1234-567812345678" and dead.pid == other.pid
+    with held(project, "me") as dead:
+        assert dead is None  # the last one said goodbye
+
+
+def test_a_stuck_holder_can_be_ended(project: Project) -> None:
+    other = _holder(project)
+    os.utime(project.private / "alive", (time.time() - 7200,) * 2)
+    assert silent_seconds(project) > 7000
+    ended = end_holder(project)
+    assert ended is not None and ended.pid == other.pid
+    other.wait(10)
+    with held(project, "me", wait_seconds=2):
+        pass
+
+
+def test_an_overlay_lasts_for_its_block_and_keeps_comments(project: Project) -> None:
+    path = project.root / "params.yaml"
+    before = path.read_bytes()
+    with overlaid(project, "quick", {"evaluate_egoschema.splits": ["dev"]}, parse_params):
+        text = path.read_text()
+        assert "learning_rate: 3.0e-6" in text and "splits:" in text
+        assert text.count("  # ") == before.decode().count("  # ")
+    assert path.read_bytes() == before
+    for profile, overrides, message in (
+        (None, {"train_grpo.learning_rte": 1}, "did you mean learning_rate"),
+        ("../x", {}, "unknown profile '../x'; profiles: quick"),
+    ):
+        with pytest.raises(ParamsError) as error, overlaid(project, profile, overrides, parse_params):
+            pytest.fail("not reached")
+        assert message in str(error.value)
+    assert path.read_bytes() == before
+
+
+def test_the_overlay_of_a_killed_run_is_undone_by_the_next(project: Project) -> None:
+    path = project.root / "params.yaml"
+    before = path.read_bytes()
+    (project.private).mkdir(parents=True, exist_ok=True)
+    (project.private / "params.yaml").write_bytes(before)  # as a killed run leaves it
+    path.write_text("seed: 1\n")
+    assert restore(project) and path.read_bytes() == before and not restore(project)
+
+
+def test_a_snapshot_holds_the_working_tree_and_touches_nothing(project: Project) -> None:
+    (project.root / "stage.py").write_text("# edited\n")
+    (project.root / "new.py").write_text("# new\n")
+    (project.root / "data/raw").mkdir(parents=True)
+    (project.root / "data/raw/big.bin").write_text("DVC's, ignored by git")
+    before = git(project.root, "status", "--porcelain")
+    commit = snapshot(project)
+    assert git(project.root, "show", f"{commit}:stage.py") == "# edited"
+    assert git(project.root, "show", f"{commit}:new.py") == "# new"
+    assert "data/raw" not in git(project.root, "ls-tree", "-r", "--name-only", commit)
+    assert git(project.root, "status", "--porcelain") == before
+    assert git(project.root, "rev-parse", f"{commit}^") == git(project.root, "rev-parse", "HEAD")
+
+
+def test_new_files_of_a_local_source_are_seen(project: Project, tmp_path: Path) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    (videos / "a.mp4").write_bytes(b"a")
+    source = {"kind": "local", "folder": str(videos)}
+    params = {"download_videos": {"sources": {"mine": source, "off": None, "world": {"kind": "synthetic"}}}}
+    (project.root / "params.yaml").write_text(json.dumps(params))
+    assert sources_changed(project) is None  # never run: the stage downloads anyway
+    (project.root / "dvc.lock").write_text("{}")
+    sources_seen(project, downloaded=True)
+    assert sources_changed(project) is None
+    (videos / "b.mp4").write_bytes(b"b")
+    assert sources_changed(project) == "new or changed files in source mine"
+    sources_seen(project, downloaded=False)
+    assert sources_changed(project) is not None
+    sources_seen(project, downloaded=True)
+    (videos / "a.mp4").unlink()
+    assert sources_changed(project) is not None
+
+
+def test_make_run_prints_the_headline_and_a_no_op_is_fast(
+    project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.root)
+    assert main([]) == 0
+    assert "accuracy 0.500 [0.410, 0.590] on 120 questions" in capsys.readouterr().out
+    started = time.perf_counter()
+    assert main([]) == 0
+    assert time.perf_counter() - started < 3
+    out = capsys.readouterr().out
+    assert "[4/5] train_grpo: cached" in out and "ran" not in out
+    assert main(["--set", "train_grpo.learning_rate=7e-4"]) == 0
+    assert "accuracy 0.700" in capsys.readouterr().out
+    assert main(["nonsense"]) == 1
+    assert "ParamsError: unknown stage nonsense; stages: download_videos, " in capsys.readouterr().err
+
+
+def test_a_folder_without_a_graph_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match=r"no dvc\.yaml"):
+        find_project(tmp_path)

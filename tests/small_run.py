@@ -1,0 +1,79 @@
+"""A training run of seconds: a random policy, random clips, questions on them."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from random_policy import FakeClip, ask, make_clip, make_random_policy
+
+from pipeline.grpo.clips import ClipLoader
+from pipeline.grpo.run import Run, train
+from pipeline.grpo.samples import Sample
+from pipeline.params import Params, load_params
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL: dict[str, Any] = {
+    "max_steps": 6,
+    "prompts_per_step": 4,
+    "completions_per_prompt": 4,
+    "max_new_tokens": 8,
+    "learning_rate": 1e-2,
+    "dev_every": 3,
+    "save_every": 1,
+    "keep_checkpoints": 2,
+    "device": "cpu",
+}
+
+
+class FakeStore:
+    """Clips c0, c1 ...; odd ones have an odd number of frames."""
+
+    def load(self, clip_id: str) -> FakeClip:
+        return make_clip(int(clip_id[1:]), frames=4 + int(clip_id[1:]) % 2)
+
+
+def small_params(**overrides: Any) -> Params:
+    """params.yaml with a small train_grpo section."""
+    params = load_params(ROOT / "params.yaml")
+    settings = {**params.train_grpo.model_dump(), **SMALL, **overrides}
+    return params.model_copy(update={"train_grpo": type(params.train_grpo).model_validate(settings)})
+
+
+def small_samples(number: int = 20) -> list[Sample]:
+    """Questions of different lengths; several share a clip."""
+    words = ["cup", "red", "blue"]
+    return [
+        Sample(
+            question_id=f"q{i:02d}",
+            clip_id=f"c{i % 7}",
+            family="taken",
+            messages=ask("what is taken ? " + " ".join(words[: i % 4]), f"c{i % 7}"),
+            options=("cup", "red", "blue", "first", "taken"),
+            answer=i % 5,
+            key_seconds=(0.5, 1.0),
+            sigma_seconds=0.25,
+        )
+        for i in range(number)
+    ]
+
+
+def small_run(folder: Path, **overrides: Any) -> Run:
+    """A run below `folder`."""
+    samples = small_samples()
+    return Run(
+        params=small_params(**overrides),
+        policy=make_random_policy(),
+        train=samples[:14],
+        dev=samples[14:],
+        clips=ClipLoader(FakeStore(), 10),
+        hashes={"data/dataset/questions.parquet": "1"},
+        checkpoints=folder / "checkpoints",
+        live=folder / "live",
+        output=folder / "policy",
+    )
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    train(small_run(Path(sys.argv[1])))

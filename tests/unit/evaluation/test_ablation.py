@@ -1,0 +1,45 @@
+"""Arms with several seeds."""
+
+import pytest
+
+from pipeline.errors import EmptyInput
+from pipeline.evaluation.ablation import compare_arms, render_arms
+from pipeline.evaluation.scores import Judge
+from pipeline.records import Prediction
+from tests.unit.evaluation.making import make_prediction
+
+JUDGE = Judge(0.95, 500, 0)
+
+
+def one_seed(right: int, base: int = 4) -> list[Prediction]:
+    """20 questions, `right` of them right by the policy and `base` by the base model."""
+    return [
+        make_prediction(i, i % 5 if i < share else (i + 1) % 5, model=model)
+        for model, share in (("policy", right), ("base", base))
+        for i in range(20)
+    ]
+
+
+def test_arms_are_means_over_seeds_and_differences_are_paired() -> None:
+    arms = compare_arms({"full": [one_seed(12), one_seed(14)], "blind": [one_seed(5), one_seed(5)]}, "full", JUDGE)
+    full, blind = arms
+    assert (full.name, full.versus, full.per_seed) == ("full", None, (0.6, 0.7))
+    assert full.accuracy.value == pytest.approx(0.65)
+    assert full.gain.value == pytest.approx(0.45)
+    assert blind.versus is not None
+    assert blind.versus.value == pytest.approx(-0.4)
+    assert blind.versus.high < 0
+    assert full.accuracy.low < 0.6 < 0.7 < full.accuracy.high
+
+
+def test_the_table_is_in_points() -> None:
+    lines = render_arms(compare_arms({"full": [one_seed(12)]}, "full", JUDGE)).splitlines()
+    assert len(lines) == 3
+    assert lines[2].startswith("| full | 1 | 60.0 [")
+
+
+def test_incomplete_arms_are_refused() -> None:
+    with pytest.raises(EmptyInput, match="reference arm full"):
+        compare_arms({"other": [one_seed(3)]}, "full", JUDGE)
+    with pytest.raises(EmptyInput, match="arm other has no policy"):
+        compare_arms({"full": [one_seed(3)], "other": [one_seed(3)[1:]]}, "full", JUDGE)

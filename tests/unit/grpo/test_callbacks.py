@@ -1,0 +1,112 @@
+"""Budgets, early stop, the best step, live metrics and the alarm."""
+
+import json
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+from small_run import small_params, small_run, small_samples
+
+from pipeline.errors import StageError
+from pipeline.grpo.callbacks import DevAccuracy, GradientAlarm, LiveMetrics, TimeBudget, Wandb
+from pipeline.grpo.checkpoints import best_step, dev_scores
+from pipeline.grpo.run import train
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")
+
+
+def state(step: int = 0, log: Any = ()) -> SimpleNamespace:
+    return SimpleNamespace(global_step=step, log_history=list(log), is_world_process_zero=True, max_steps=10)
+
+
+def control() -> SimpleNamespace:
+    return SimpleNamespace(should_save=False, should_training_stop=False, should_log=False)
+
+
+@pytest.mark.parametrize(
+    ("scores", "step"),
+    [({}, None), ({0: 0.9}, None), ({0: 0.9, 5: 0.1}, 5), ({5: 0.4, 10: 0.4, 15: 0.3}, 10), ({5: 0.4, 10: 0.5}, 10)],
+)
+def test_best_step(scores: dict[int, float], step: int | None) -> None:
+    assert best_step(scores) == step
+
+
+def test_dev_scores_come_from_the_log() -> None:
+    assert dev_scores([{"loss": 1, "step": 1}, {"dev_accuracy": 0.5, "step": 2}]) == {2: 0.5}
+
+
+def test_patience_counts_measurements_without_a_new_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = small_params(patience=2, dev_every=1, max_steps=9).train_grpo
+    scores = iter([0.2, 0.5, 0.4, 0.5])
+    callback = DevAccuracy(small_samples(2), settings)
+    now = state()
+    monkeypatch.setattr(
+        callback, "_measure", lambda: now.log_history.append({"dev_accuracy": next(scores), "step": now.global_step})
+    )
+    stops = []
+    for step in (1, 2, 3, 4):
+        now.global_step = step
+        flow = control()
+        callback.on_step_end(None, now, flow)
+        assert flow.should_save
+        stops.append(flow.should_training_stop)
+    assert stops == [False, False, False, True]  # the tie at step 4 is no new best
+
+
+def test_time_budget_saves_and_stops() -> None:
+    late, early = TimeBudget(-1.0), TimeBudget(1000.0)
+    for callback, expected in ((late, True), (early, False)):
+        flow = control()
+        callback.on_step_end(None, state(), flow)
+        assert (flow.should_save, flow.should_training_stop) == (expected, expected)
+
+
+def test_a_run_out_of_time_leaves_a_policy(tmp_path: Path) -> None:
+    numbers = train(small_run(tmp_path, max_seconds=1e-3))
+    assert numbers["steps"] == 1
+    assert (tmp_path / "policy/model.safetensors").is_file()
+
+
+def test_the_policy_is_the_best_step_not_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = iter([0, 5, 1, 0])  # at steps 0, 2, 4 and 6
+    monkeypatch.setattr("pipeline.grpo.callbacks.count_correct", lambda *_: next(right))
+    numbers = train(small_run(tmp_path, dev_every=2, keep_checkpoints=1, learning_rate=0.05))
+    assert numbers["chosen_step"] == 2
+    kept = sorted(p.name for p in (tmp_path / "checkpoints").glob("checkpoint-*"))
+    assert kept == ["checkpoint-000002", "checkpoint-000006"]
+    policy = load_file(tmp_path / "policy/model.safetensors")
+    best = load_file(tmp_path / "checkpoints/checkpoint-000002/model.safetensors")
+    assert all((policy[name] == best[name]).all() for name in best)
+
+
+def test_a_gradient_that_is_not_a_number_stops_before_the_checkpoint() -> None:
+    GradientAlarm().on_log(None, state(3), None, {"grad_norm": 0.5})
+    with pytest.raises(StageError, match="the gradient is nan at step 3"):
+        GradientAlarm().on_log(None, state(3), None, {"grad_norm": float("nan")})
+
+
+def test_live_metrics_are_replayed_and_hold_no_times(tmp_path: Path) -> None:
+    rows = [{"step": 1, "reward": 0.25, "step_time": 9.0}, {"step": 2, "reward": 0.5}]
+    live = LiveMetrics(tmp_path / "live")
+    live.on_train_begin(None, state(2, rows), None)
+    live.on_log(None, state(3), None, {"reward": 1.0, "loss": -0.0})
+    live.on_train_end(None, state(3), None)
+    assert (tmp_path / "live/plots/metrics/reward.tsv").read_text() == "step\treward\n1\t0.25\n2\t0.5\n3\t1.0\n"
+    assert json.loads((tmp_path / "live/metrics.json").read_text()) == {"reward": 1.0, "loss": 0.0, "step": 3}
+    assert sorted(p.name for p in (tmp_path / "live/plots/metrics").iterdir()) == ["loss.tsv", "reward.tsv"]
+
+
+def test_wandb_gets_the_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: list[Any] = []
+    run = SimpleNamespace(log=lambda values, step: logged.append((step, values)), finish=lambda: logged.append("end"))
+    module = ModuleType("wandb")
+    module.init = lambda **kwargs: logged.append(kwargs["project"]) or run  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "wandb", module)
+    callback = Wandb("egovlm", {"seed": 0}, tmp_path / "wandb")
+    callback.on_train_begin(None, state(), None)
+    callback.on_log(None, state(4), None, {"reward": 0.5, "step": 4})
+    callback.on_train_end(None, state(), None)
+    assert logged == ["egovlm", (4, {"reward": 0.5}), "end"]

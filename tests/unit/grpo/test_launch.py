@@ -1,0 +1,50 @@
+"""Two processes compute what one computes."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.errors import ParamsError, StageError
+from pipeline.grpo.launch import launcher_command, read_report, run_workers, write_report
+from pipeline.reports import StageReport
+
+CONFIGS = Path(__file__).resolve().parents[3] / "configs"
+
+
+def test_commands_are_lists_of_words() -> None:
+    command = launcher_command("torchrun --nproc_per_node 2 --tee '3 4'", "a.b")
+    assert command[1:] == ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--tee", "3 4", "-m", "a.b"]
+    with pytest.raises(ParamsError, match="must start with one of torchrun, accelerate, found 'rm -rf /'"):
+        launcher_command("rm -rf /", "a.b")
+
+
+def test_a_report_survives_the_way_home(tmp_path: Path) -> None:
+    told, heard = StageReport("train_grpo"), StageReport("train_grpo")
+    told.count("question", "ok", 3)
+    told.quarantine("question", "q1", "no_frames", "v@1")
+    told.values["steps"] = 4
+    write_report(tmp_path / "report.json", told)
+    read_report(tmp_path / "report.json", heard)
+    assert heard.as_dict() == told.as_dict()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failing_worker_fails_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "pipeline.grpo.launch.launcher_command", lambda *_: [sys.executable, "-c", "raise SystemExit(3)"]
+    )
+    with pytest.raises(StageError, match="ended with code 3"):
+        run_workers("torchrun", "m", tmp_path, tmp_path / "report.json", StageReport("train_grpo"))
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in CONFIGS.glob("*_gpu.yaml")))
+def test_shipped_configurations_are_what_accelerate_reads(name: str) -> None:
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    config = load_config_from_file(str(CONFIGS / name))
+    written = yaml.safe_load((CONFIGS / name).read_text())
+    assert config.num_processes == written["num_processes"] == 8
+    assert str(config.mixed_precision) == "bf16"
+    assert name.startswith({"MULTI_GPU": "ddp", "FSDP": "fsdp", "DEEPSPEED": "zero"}[written["distributed_type"]])

@@ -1,0 +1,80 @@
+"""Loading a policy: a round trip, and every way in which a folder can be wrong."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from random_policy import make_random_policy, make_tokenizer
+
+from pipeline.errors import ModelError
+from pipeline.models.policy import load_policy, make_policy
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("policy")
+    policy = make_random_policy()
+    policy.model.save_pretrained(path)
+    policy.tokenizer.save_pretrained(path)
+    return path
+
+
+def test_round_trip(folder: Path) -> None:
+    policy, made = load_policy(folder), make_random_policy()
+    for name, weight in made.model.state_dict().items():
+        assert torch.equal(policy.model.state_dict()[name], weight), name
+    assert policy.vision == made.vision
+    assert policy.eos_token_ids == (policy.tokenizer.convert_tokens_to_ids("<|im_end|>"),)
+    assert policy.context_length == 512
+    assert policy.tokenizer.padding_side == "left"
+
+
+def test_think_tags_survive_decoding(folder: Path) -> None:
+    tokenizer = load_policy(folder).tokenizer
+    ids = tokenizer("<think>red</think><answer>B</answer>")["input_ids"]
+    assert tokenizer.decode(ids, skip_special_tokens=True).replace(" ", "") == "<think>red</think><answer>B</answer>"
+
+
+def test_colour_statistics_come_from_the_folder(folder: Path) -> None:
+    path = folder / "preprocessor_config.json"
+    path.write_text('{"image_mean": [0.1, 0.2, 0.3], "image_std": [1.0, 1.0, 1.0]}')
+    try:
+        assert load_policy(folder).vision.image_mean == (0.1, 0.2, 0.3)
+    finally:
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("/nowhere/at/all", "neither a folder nor a hub id"),
+        ("owner/model", "hub id without a revision"),
+        ("just-a-name", "neither a folder nor a hub id"),
+    ],
+)
+def test_bad_names(name: str, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        load_policy(name)
+
+
+def test_an_empty_folder_says_how_to_fill_it(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="dvc repro prepare_model"):
+        load_policy(tmp_path)
+
+
+def test_torn_weights_are_an_error_of_one_line(folder: Path, tmp_path: Path) -> None:
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes()[: 100 if path.suffix == ".safetensors" else None])
+    with pytest.raises(ModelError, match="policy can be loaded") as caught:
+        load_policy(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_model_and_tokenizer_that_do_not_match() -> None:
+    policy, tokenizer = make_random_policy(), make_tokenizer()
+    tokenizer.add_tokens([f"extra{i}" for i in range(5)])
+    with pytest.raises(ModelError, match=r"the tokenizer has \d+ tokens, the model embeds 43"):
+        make_policy(policy.model, tokenizer)
+    policy.model.config.video_token_id = 3
+    with pytest.raises(ModelError, match=r"video_pad\|> is token 6, the model's video_token_id is 3"):
+        make_policy(policy.model, make_tokenizer())

@@ -1,0 +1,22 @@
+"""A small run of the pipeline, made once."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.report.inputs import Inputs, read_inputs
+from tests.report_run import make_run
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root of the run."""
+    root = tmp_path_factory.mktemp("run")
+    make_run(root)
+    return root
+
+
+@pytest.fixture
+def inputs(run_folder: Path) -> Inputs:
+    """What the report reads of it."""
+    return read_inputs(run_folder)

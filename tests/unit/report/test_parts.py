@@ -1,0 +1,168 @@
+"""Curves, headline, facts, recall, strips, sheets and the model card."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from dvclive import Live
+
+from pipeline.records import Keyframe, Quarantined
+from pipeline.report import facts, headline
+from pipeline.report.card import model_card
+from pipeline.report.curves import charts
+from pipeline.report.inputs import Inputs, read_inputs
+from pipeline.report.mining import mining_recall
+from pipeline.report.sheets import contact_sheet, save_jpeg
+from pipeline.report.strips import MAX_FRAMES, strip
+from pipeline.video.store import Frames
+
+
+def test_charts_group_reward_parts_and_drop_what_is_not_a_number(inputs: Inputs) -> None:
+    made = {chart["title"]: chart["series"] for chart in charts(inputs.curves)}
+    assert [one["name"] for one in made["reward and its parts"]] == ["reward", "accuracy", "format"]
+    gradient = made["gradient norm"][0]
+    assert gradient["steps"][9] == 10
+    assert gradient["values"][9] is None
+    assert gradient["values"][8] == 0.5
+
+
+def test_an_unknown_quantity_gets_a_chart_of_its_own() -> None:
+    assert [chart["title"] for chart in charts({"new_thing": [(1, 2.0)], "loss": [(1, 0.1)]})] == ["loss", "new_thing"]
+
+
+def test_lines_put_the_headline_first_and_controls_last(inputs: Inputs) -> None:
+    lines = headline.lines(inputs.controls)
+    assert [(line.label, line.is_control) for line in lines] == [
+        ("reasoning prompt", False),
+        ("option likelihood", False),
+        ("no video", True),
+    ]
+    scores = [score for line in lines for score in (line.policy, line.base) if score]
+    assert len(scores) == 6
+    assert all(score.low <= score.value <= score.high for score in scores)
+
+
+def test_a_run_of_one_model_and_an_unknown_run_are_lines_too() -> None:
+    estimate = {"accuracy": {"value": 0.5, "low": 0.4, "high": 0.6, "count": 9}}
+    (line,) = headline.lines({"runs": {"policy reasoning/upside_down": estimate, "base direct/video": {}}})
+    assert (line.label, line.base) == ("reasoning/upside_down", None)
+
+
+GOOD = {"gain_low": 0.1, "above_blind_low": 0.2, "gain_over_best_base_low": 0.1, "unparsed_fraction": 0.01, "gain": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, None),
+        ({"leaky": True}, "leaks"),
+        ({"gain_low": -0.01}, "holds 0"),
+        ({"above_blind_low": -0.1}, "may not use what it sees"),
+        ({"unparsed_fraction": 0.2}, "20.0\u00a0% of completions"),
+        ({"gain_over_best_base_low": -0.02}, "undo the prompt's cost"),
+        ({"detectable_gain": 0.3, "questions": 40}, "40 questions can only show"),
+    ],
+)
+def test_cautions_name_what_speaks_against_the_headline(change: dict[str, float], words: str | None) -> None:
+    found = headline.cautions(GOOD | change, {"runs": {"policy reasoning/video": {}}})
+    assert len(found) == (words is not None)
+    assert words is None or words in found[0]
+
+
+def test_details_leave_out_what_was_not_measured(inputs: Inputs) -> None:
+    labels = [label for label, _ in headline.details(inputs.metrics, inputs.controls)]
+    assert labels[0] == "gain, same prompt"
+    assert "questions that flipped" in labels
+    assert "gain, sampled" not in labels
+    assert headline.details({"unparsed_fraction": 0.25}, {}) == [
+        ("completions without an answer", "policy 25.0\u00a0%")
+    ]
+
+
+def test_no_controls_is_a_caution() -> None:
+    assert headline.cautions(GOOD, {}) == ["No controls were run: the score stands alone."]
+
+
+def test_flatten_keeps_order_and_cuts_long_lists() -> None:
+    pairs = facts.flatten({"b": {"x": 0.123456, "y": None}, "a": list(range(12)), "yes": True})
+    assert pairs == [("b.x", "0.1235"), ("b.y", "–"), ("a", "0, 1, 2, 3, 4, 5, 6, 7 … (12 in all)"), ("yes", "yes")]
+
+
+def test_quarantine_is_counted_by_reason() -> None:
+    rows = [Quarantined(stage="s", kind="clip", item_id=f"c{i}", reason="frozen") for i in range(5)]
+    rows.append(Quarantined(stage="s", kind="clip", item_id="z", reason="black"))
+    left = facts.left_out(rows)
+    assert [(group.reason, group.count) for group in left] == [("frozen", 5), ("black", 1)]
+    assert [item.item_id for item in left[0].examples] == ["c0", "c1", "c2"]
+
+
+def test_recall_grows_with_candidates(inputs: Inputs) -> None:
+    """True times 2.0 and 5.5; candidates at 2.2, 7.0 and 5.4 in this order: half, half, all."""
+    table = mining_recall(inputs.questions, inputs.keyframes, 0.5)
+    assert [(row["candidates"], row["mined"]) for row in table] == [(1, 0.5), (2, 0.5), (3, 1.0)]
+    assert mining_recall(inputs.questions, [], 0.5) == []
+    none_near = [Keyframe(clip_id=k.clip_id, pts_seconds=99, rank=0, score=1, signal="x") for k in inputs.keyframes]
+    assert mining_recall(inputs.questions, none_near, 0.5)[0]["mined"] == 0.0
+
+
+def test_strips_are_thinned_and_shrunk() -> None:
+    frames = Frames(np.zeros((40, 90, 160, 3), np.uint8), np.arange(40, dtype=np.float64))
+    made = strip(frames, max_width=80, start_seconds=2.0)
+    assert (made["width"], made["height"]) == (80, 45)
+    assert len(made["pts"]) == MAX_FRAMES
+    assert (made["pts"][0], made["pts"][-1]) == (-2.0, 37.0)
+
+
+def test_contact_sheet_marks_frames(tmp_path: Path) -> None:
+    images = [np.full((30, 40, 3), 100, np.uint8)] * 5
+    sheet = contact_sheet(images, [f"{i} s" for i in range(5)], marked={1}, columns=3, width=80)
+    assert sheet.shape == (2 * (60 + 22 + 8), 3 * 88, 3)
+    assert sheet[1, 1].tolist() != sheet[1, 88 + 1].tolist()
+    save_jpeg(sheet, tmp_path / "deep/sheet.jpg")
+    assert (tmp_path / "deep/sheet.jpg").read_bytes()[:2] == b"\xff\xd8"
+    with pytest.raises(ValueError, match="5 images need as many captions"):
+        contact_sheet(images, ["a"])
+
+
+def test_model_card_is_in_the_hubs_format(inputs: Inputs) -> None:
+    card = model_card(inputs)
+    header, body = card.split("---\n")[1:3]
+    data = yaml.safe_load(header)
+    assert data["library_name"] == "transformers"
+    assert data["model-index"][0]["results"][0]["metrics"][0]["value"] == inputs.metrics["accuracy"]
+    assert "stands in for one" in body
+    assert "control: no video" in body
+    assert "CC0-1.0" in body
+    assert "max_steps: 40" in body
+    assert model_card(inputs) == card
+
+
+def test_model_card_of_nothing_says_so(tmp_path: Path) -> None:
+    card = model_card(read_inputs(tmp_path))
+    assert "No score yet" in card
+    assert "Not evaluated yet" in card
+    assert "model-index" not in card
+
+
+def test_foreign_text_stays_in_its_cell(inputs: Inputs) -> None:
+    bad = inputs.questions[0].model_copy(update={"licence": "a | b\n# <b>c"})
+    card = model_card(Inputs(**{**vars(inputs), "questions": [bad]}))
+    assert "a \\| b # &lt;b>c" in card
+
+
+def test_curves_are_read_as_dvclive_writes_them(tmp_path: Path) -> None:
+    live = Live(
+        str(tmp_path / "data/reports/live/train_grpo"),
+        dvcyaml=None,
+        save_dvc_exp=False,
+        report=None,
+        monitor_system=False,
+    )
+    for step in range(3):
+        live.step = step
+        live.log_metric("reward", step / 4, timestamp=False)
+    live.end()
+    assert read_inputs(tmp_path).curves == {"reward": [(0, 0.0), (1, 0.25), (2, 0.5)]}
+    assert json.dumps(charts(read_inputs(tmp_path).curves))

@@ -1,0 +1,225 @@
+"""Hand-made rows in exactly the published forms."""
+
+from typing import Any
+
+import pytest
+
+from pipeline.errors import ItemError
+from pipeline.records import Annotation
+from pipeline.sources.base import BadRow, VideoItem
+from pipeline.sources.formats import READERS, Names, Reading, recording_of
+from pipeline.sources.rows import Located, annotate
+
+UID = "490a50c0-988d-4091-9503-79c66e7d298a"
+
+
+def _reading(rate: float | None = 30.0) -> Reading:
+    items = [
+        VideoItem("v1", "v1.mp4", "v1", "", location=f"Ego4d/{UID}.mp4"),
+        VideoItem("P01_13", "P01_13.mp4", "P01", "", location="P01_13.mp4"),
+    ]
+    return Reading("src", "licence", "train", rate, Names.of(items))
+
+
+def _read(form: str, row: dict[str, Any], rate: float | None = 30.0) -> list[Annotation | BadRow]:
+    return list(annotate([Located("f:1", row)], lambda raw: READERS[form](raw, _reading(rate))))
+
+
+def _one(form: str, row: dict[str, Any], rate: float | None = 30.0) -> Annotation:
+    (found,) = _read(form, row, rate)
+    assert isinstance(found, Annotation), found
+    return found
+
+
+EGOIT = {
+    "id": "7f3a", "video": f"Ego4d/{UID}.mp4", "image": None, "audio": None, "dimensions": None,
+    "start_frame": 60, "end_frame": 150, "fps": 30.0, "start_time": None, "end_time": None,
+    "current_observation_frame": None,
+    "conversations": [
+        {"from": "human", "value": "<video>\nWhat am I doing?\nA. Cutting bread\nB. Washing a pan\nC. Reading"},
+        {"from": "gpt", "value": "B. Washing a pan"},
+        {"from": "human", "value": "Where am I?"},
+        {"from": "gpt", "value": "In a kitchen."},
+    ],
+}  # fmt: skip
+
+
+def test_egoit_choices_and_open_turns() -> None:
+    first, second = _read("egoit", EGOIT)
+    assert isinstance(first, Annotation)
+    assert isinstance(second, Annotation)
+    assert (first.question, first.options, first.answer) == (
+        "What am I doing?", ("Cutting bread", "Washing a pan", "Reading"), 1,
+    )  # fmt: skip
+    assert (first.video_id, first.start_seconds, first.end_seconds) == ("v1", 2.0, 5.0)
+    assert (second.question_id, second.question, second.options, second.answer_text) == (
+        "7f3a-1", "Where am I?", None, "In a kitchen.",
+    )  # fmt: skip
+
+
+def test_egoit_null_frames_and_clock_times() -> None:
+    assert _one("egoit", {**EGOIT, "start_frame": None, "end_frame": None, "fps": None,
+                          "conversations": EGOIT["conversations"][2:]}).start_seconds is None  # fmt: skip
+    timed = _read(
+        "egoit", {**EGOIT, "start_frame": None, "end_frame": None, "start_time": "00:01:05", "end_time": "70.5"}
+    )
+    assert [(t.start_seconds, t.end_seconds) for t in timed if isinstance(t, Annotation)] == [(65.0, 70.5)] * 2
+
+
+BAD_EGOIT = {
+    "wrong_type": {"conversations": [{"from": "gpt", "value": "x"}, {"from": "human", "value": "y"}]},
+    "no_question": {"conversations": []},
+    "missing_field": {"conversations": None},
+    "no_answer": {"conversations": [EGOIT["conversations"][0], {"from": "gpt", "value": "Z"}]},  # type: ignore[index]
+    "unsafe_path": {"video": "../../etc/passwd.mp4"},
+}
+
+
+@pytest.mark.parametrize("reason", BAD_EGOIT)
+def test_egoit_bad_rows_are_named(reason: str) -> None:
+    (bad,) = _read("egoit", {**EGOIT, **BAD_EGOIT[reason]})
+    assert isinstance(bad, BadRow)
+    assert (bad.item_id, bad.reason) == ("7f3a", reason)
+    assert bad.detail.startswith("f:1: ")
+
+
+EGOPLAN = {
+    "sample_id": 115, "video_source": "EpicKitchens", "video_id": "P01_13", "task_goal": "store cereal",
+    "question": "what action should I take next in order to store cereal?",
+    "choice_a": "put cereal box into cupboard", "choice_b": "take cereal bag", "choice_c": "open cupboard",
+    "choice_d": "put cereal bag into cereal box", "golden_choice_idx": "A", "answer": "put cereal box into cupboard",
+    "current_observation_frame": 760,
+    "task_progress_metadata": [
+        {"narration_text": "take cereal bag", "start_frame": 36, "stop_frame": 105},
+        {"narration_text": "open cupboard", "start_frame": 689, "stop_frame": 760},
+        {"narration_text": "after the observation", "start_frame": 900, "stop_frame": 960},
+    ],
+}  # fmt: skip
+
+
+def test_egoplan_benchmark_row() -> None:
+    row = _one("egoplan", EGOPLAN, rate=60.0)
+    assert row.options is not None
+    assert (row.answer, row.options[0], len(row.options)) == (0, "put cereal box into cupboard", 4)
+    assert (row.start_seconds, row.end_seconds) == (0.0, pytest.approx(760 / 60))
+    assert row.keyframe_seconds == pytest.approx(((36 + 105) / 120, (689 + 760) / 120))
+
+
+def test_egoplan_tuning_row_takes_the_answer_among_its_negatives() -> None:
+    tuning = {k: v for k, v in EGOPLAN.items() if not k.startswith(("choice", "golden"))}
+    tuning["negative_answers"] = [f"wrong {i}" for i in range(9)] + [EGOPLAN["answer"]]
+    row = _one("egoplan", tuning)
+    assert row.options is not None
+    assert row.answer is not None
+    assert row.options[row.answer] == EGOPLAN["answer"]
+    assert len(set(row.options)) == 5
+    places = {_one("egoplan", {**tuning, "sample_id": i}).answer for i in range(40)}
+    assert places == {0, 1, 2, 3, 4}, "the answer must not stand at one place"
+
+
+def test_egoplan_bench2_has_no_question_and_starts_late() -> None:
+    bench2 = {**EGOPLAN, "sample_id": "ca6e_2", "question": None, "task_start_frame": 30}
+    row = _one("egoplan", bench2)
+    assert row.question.endswith("in order to store cereal?")
+    assert row.start_seconds == 1.0
+
+
+def test_frame_numbers_need_a_rate() -> None:
+    (bad,) = _read("egoplan", EGOPLAN, rate=None)
+    assert isinstance(bad, BadRow)
+    assert bad.reason == "no_frame_rate"
+    assert "frame_rate" in bad.detail
+
+
+def test_egotaskqa_row() -> None:
+    row = _one("egotaskqa", {"question": "Did I pour before?", "answer": "yes", "category": "descriptive",
+                             "interval": "P01_13|30|90|x"})  # fmt: skip
+    assert (row.options, row.answer_text, row.family) == (None, "yes", "descriptive")
+    assert (row.video_id, row.start_seconds, row.end_seconds) == ("P01_13", 1.0, 3.0)
+    assert row.question_id.startswith("src_")
+
+
+HD_EPIC = {
+    "id": "fine_grained_action_recognition_12", "question": "What happens?", "choices": ["a", "b", "c", "d", "e"],
+    "correct_idx": 3, "inputs": {"video 1": {"id": "P01_13", "start_time": "00:01:00.500", "end_time": "00:01:02"}},
+}  # fmt: skip
+
+
+def test_hd_epic_row() -> None:
+    row = _one("hd_epic", HD_EPIC)
+    assert (row.answer, row.family, row.start_seconds, row.end_seconds) == (
+        3, "fine_grained_action_recognition", 60.5, 62.0,
+    )  # fmt: skip
+
+
+def test_hd_epic_with_two_videos_is_left_out_by_name() -> None:
+    inputs = {"video 1": {"id": "a"}, "video 2": {"id": "b"}}
+    (bad,) = _read("hd_epic", {**HD_EPIC, "inputs": inputs})
+    assert isinstance(bad, BadRow)
+    assert bad.reason == "several_videos"
+
+
+QAEGO4D = {
+    "video_id": UID, "sample_id": "ab_1", "question": "where is the cup?", "answer": "on the table",
+    "moment_start_frame": 300, "moment_end_frame": 360,
+}  # fmt: skip
+
+
+def test_qaego4d_open_and_closed() -> None:
+    opened = _one("qaego4d", QAEGO4D, rate=None)
+    assert (opened.options, opened.answer_text, opened.keyframe_seconds) == (None, "on the table", (11.0,))
+    closed = _one("qaego4d", {**QAEGO4D, "wrong_answers": ["in the sink", "on the floor", "in the bag"]})
+    assert closed.options is not None
+    assert closed.answer is not None
+    assert (closed.options[closed.answer], len(closed.options)) == ("on the table", 4)
+    assert closed.video_id == "v1"
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"id": "a", "video": "P01_13.mp4", "question": "q?", "options": "not json"}, "wrong_type"),
+        (
+            {"id": "a", "video": "P01_13.mp4", "question": "q?", "options": ["x", "y"], "answer": float("nan")},
+            "wrong_type",
+        ),
+        ({"id": "a", "video": "P01_13.mp4", "question": "q?", "options": ["x", "y"], "answer": 1.5}, "wrong_type"),
+        ({"id": "a", "video": "P01_13.mp4", "question": 7}, "wrong_type"),
+        ({"id": "a", "video": "P01_13.mp4"}, "missing_field"),
+        ({"video": "P01_13.mp4", "question": "q?"}, "missing_field"),
+        ({"id": "a", "video": "/abs/x.mp4", "question": "q?"}, "unsafe_path"),
+        ({"id": "a", "video": "C:\\x.mp4", "question": "q?"}, "unsafe_path"),
+        ({"id": "a", "video": "x.mp4", "question": "q?", "start_seconds": "later"}, "wrong_type"),
+        ({"id": "a", "video": "x.mp4", "question": "q?", "start_seconds": -1}, "wrong_type"),
+        ({"id": "a", "video": "x.mp4", "question": "q?", "options": ["x", 5]}, "wrong_type"),
+        ({"id": "a", "video": "x.mp4", "question": "q?", "split": "training"}, "wrong_type"),
+    ],
+)
+def test_native_bad_rows(row: dict[str, Any], reason: str) -> None:
+    (bad,) = _read("native", row)
+    assert isinstance(bad, BadRow)
+    assert bad.reason == reason
+
+
+def test_native_letter_answers_and_csv_columns() -> None:
+    row = _one("native", {"id": "a", "video": "P01_13.mp4", "question": "q?", "answer": "c",
+                          "option_0": "x", "option_1": "y", "option_2": "z", "split": "dev"})  # fmt: skip
+    assert (row.options, row.answer, row.split) == (("x", "y", "z"), 2, "dev")
+
+
+def test_a_name_that_two_videos_share_leads_nowhere() -> None:
+    names = Names.of(
+        [VideoItem("a_1", "", "", "", location="a/1.mp4"), VideoItem("b_1", "", "", "", location="b/1.mp4")]
+    )
+    assert names.id_of("a/1.mp4") == "a_1"
+    assert names.id_of("1.mp4") == "1"
+    with pytest.raises(ItemError, match="unsafe_path"):
+        names.id_of("a/../../1.mp4")
+
+
+@pytest.mark.parametrize(
+    ("name", "recording"),
+    [(f"Ego4d/{UID}.mp4", UID), (f"{UID}_12.mp4", UID), ("EPIC/P01_13.mp4", "P01_13"), ("cooking.mp4", None)],
+)
+def test_recordings_are_known_by_name(name: str, recording: str | None) -> None:
+    assert recording_of(name) == recording

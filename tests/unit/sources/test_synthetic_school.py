@@ -1,0 +1,71 @@
+"""What the tiny base is taught: right texts from right observations, wrong ones at the rate asked for."""
+
+import numpy as np
+import pytest
+
+from pipeline.mcq.answers import Outcome, parse_answer
+from pipeline.mcq.keyframes import parse_keyframes, soft_f1
+from pipeline.models.tiny import new_policy
+from pipeline.params import Prompts, TinyPhase, TinyRecipe, TinyShape
+from pipeline.sources.synthetic.families import FAMILIES, ask_at
+from pipeline.sources.synthetic.lessons import mix, observe, render_clip, write_completion
+from pipeline.sources.synthetic.school import School, texts_of_the_world
+from pipeline.sources.synthetic.world import WorldSettings
+
+PROMPTS = Prompts(reasoning="{times}\n{question}\n{options}\nthink", direct="{times}\n{question}\n{options}\nanswer")
+PHASE = TinyPhase(with_video=True, steps=1, learning_rate=1e-3, enough_loss=None, wrong_fraction=0.0)
+SHAPE = TinyShape(
+    layers=1, hidden_size=48, heads=4, vision_layers=1, vision_hidden_size=48, patch_size=8, initializer_range=0.08
+)
+RECIPE = TinyRecipe(
+    shape=SHAPE, clips=6, held_out_clips=2, seconds_min=6.0, seconds_max=12.0, families=("taken", "moved", "count"),
+    frames_per_clip=6, frame_pixels=48, batch=8, lookup=PHASE, skills=PHASE, habits=PHASE,
+)  # fmt: skip
+CLIPS = [render_clip(0, i, WorldSettings(6.0, 12.0, 1), 6, 48) for i in range(8)]
+SCHOOL = School(0, PROMPTS, RECIPE, CLIPS[:6], CLIPS[6:])
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_a_true_observer_is_right_and_names_the_key_frames(family: str) -> None:
+    settings = WorldSettings(6.0, 12.0, FAMILIES[family].actions)
+    for index in range(10):
+        clip = render_clip(0, index, settings, 6, 16)
+        asked = ask_at(clip.script, family, index % 5, np.random.default_rng(index))
+        text = write_completion(observe(clip.script), asked, clip.pts_seconds.tolist())
+        parsed = parse_answer(text, asked.options)
+        assert (parsed.option, parsed.outcome) == (asked.answer, Outcome.TAGGED)
+        named = parse_keyframes(text)
+        assert soft_f1(named, asked.key_seconds, clip.script.window_seconds / 2, 3) > 0.7
+
+
+def test_wrong_facts_come_at_the_rate_asked_for() -> None:
+    rng, (a, b) = np.random.default_rng(0), (observe(CLIPS[0].script), observe(CLIPS[1].script))
+    assert a.colours != b.colours
+    assert mix(a, b, 0.0, rng) == a
+    assert mix(a, b, 1.0, rng) == b
+    share = np.mean([mix(a, b, 0.7, rng).colours == b.colours for _ in range(2000)])
+    assert abs(share - 0.7) < 0.05
+
+
+def test_lessons_are_a_function_of_phase_and_step_and_need_no_unknown_word() -> None:
+    lessons = SCHOOL.draw("skills", PHASE, 3)
+    assert [x.completion for x in lessons] == [x.completion for x in SCHOOL.draw("skills", PHASE, 3)]
+    assert [x.completion for x in lessons] != [x.completion for x in SCHOOL.draw("skills", PHASE, 4)]
+    tokenizer = new_policy(SHAPE, texts_of_the_world(PROMPTS), 0).tokenizer
+    for lesson in lessons:
+        text = lesson.messages[0]["content"][-1]["text"] + lesson.completion
+        assert tokenizer.unk_token_id not in tokenizer(text).input_ids
+        written = tokenizer(lesson.completion).input_ids
+        assert len(written) <= 40
+        assert tokenizer.decode(written).split() == tokenizer.convert_ids_to_tokens(written)
+
+
+def test_a_phase_without_video_names_no_clip() -> None:
+    blind = SCHOOL.draw("lookup", PHASE.model_copy(update={"with_video": False}), 0)
+    assert all(lesson.clip is None for lesson in blind)
+    assert all(len(lesson.messages[0]["content"]) == 1 for lesson in blind)
+
+
+def test_an_untaught_policy_sits_the_exam_and_fails() -> None:
+    scores = SCHOOL.examine(new_policy(SHAPE, texts_of_the_world(PROMPTS), 0), temperature=0.0)
+    assert scores["all"] <= 0.5

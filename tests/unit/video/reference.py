@@ -1,0 +1,49 @@
+"""A full decode by the shortest road: the truth that every backend is held to. Shares no code with the pipeline."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from av.sidedata.sidedata import Type
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One frame of a full decode; `pts_seconds` is the container's own time."""
+
+    pts_seconds: float
+    frame: av.VideoFrame
+
+
+def full_decode(path: Path) -> list[Shown]:
+    """All frames of the default video stream, by time; what cannot be decoded is left out."""
+    with av.open(f"file:{path}") as container:
+        streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+        stream = next((s for s in streams if s.disposition & av.stream.Disposition.default), streams[0])
+        frames: dict[int, av.VideoFrame] = {}
+        for packet in container.demux(stream):
+            try:
+                for frame in packet.decode():
+                    frames.setdefault(frame.pts, frame)
+            except av.error.InvalidDataError:
+                continue
+        return [Shown(float(pts * stream.time_base), frames[pts]) for pts in sorted(frames)]
+
+
+def on_screen(shown: list[Shown], seconds: float) -> Shown:
+    """The last frame that starts no later than `seconds` of the container's time."""
+    return [s for s in shown if s.pts_seconds <= seconds + 1e-6 or s is shown[0]][-1]
+
+
+def upright(frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
+    """The frame as a viewer sees it, `[height, width, 3]`: every pixel is carried by the display matrix."""
+    matrix = next((np.frombuffer(d, np.int32) for d in frame.side_data if d.type == Type.DISPLAYMATRIX), None)
+    a, b, c, d = (1, 0, 0, 1) if matrix is None else (round(int(matrix[i]) / 65536) for i in (0, 1, 3, 4))
+    stored = (width, height) if a else (height, width)
+    image = frame.reformat(*stored, "rgb24", interpolation="AREA", src_color_range=frame.color_range).to_ndarray()
+    y, x = np.mgrid[: stored[1], : stored[0]]
+    to_x, to_y = a * x + c * y, b * x + d * y
+    out = np.empty((height, width, 3), np.uint8)
+    out[to_y - to_y.min(), to_x - to_x.min()] = image
+    return out
