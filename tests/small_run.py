@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from random_policy import FakeClip, ask, make_clip, make_random_policy
 
 from pipeline.grpo.clips import ClipLoader
 from pipeline.grpo.run import Run, train
 from pipeline.grpo.samples import Sample
 from pipeline.params import Params, load_params
+from tests.random_policy import FakeClip, ask, make_clip, make_random_policy
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL: dict[str, Any] = {

@@ -20,7 +20,8 @@ from tests.unit.video.reference import full_decode, on_screen, upright
 def add_video(root: Path, name: str, bad: bool = False) -> tuple[Video, Clip]:
     folder = root / "data/raw/videos"
     folder.mkdir(parents=True, exist_ok=True)
-    path = write(folder / f"{name}.mp4", frames=30 + len(name), mux={"movflags": "faststart"})
+    options = {"x264-params": "threads=1:mbtree=0"}  # with mbtree the same pictures may become other bytes
+    path = write(folder / f"{name}.mp4", options=options, frames=30 + len(name), mux={"movflags": "faststart"})
     if bad:
         damaged(path, flip_bits)
     data = path.read_bytes()

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from random_policy import make_random_policy
-from small_run import small_params
 
 from pipeline.errors import ArtifactError, EmptyInput, ModelError
 from pipeline.models.policy import load_policy
@@ -21,6 +19,8 @@ from pipeline.stages import train_grpo
 from pipeline.video.jpeg import encode_jpeg
 from pipeline.video.shards import Layout, write_bucket, write_manifest
 from pipeline.video.store import SCHEMA
+from tests.random_policy import make_random_policy
+from tests.small_run import small_params
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")
 

@@ -17,11 +17,10 @@ from pathlib import Path
 import torch
 
 torch.set_num_threads(1)
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from small_run import small_run  # noqa: E402
+sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from pipeline.grpo.run import train  # noqa: E402
+from tests.small_run import small_run  # noqa: E402
 
 
 def start(folder: Path) -> int:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from safetensors.torch import load_file
-from small_run import small_params, small_run, small_samples
 
 from pipeline.errors import StageError
 from pipeline.grpo.callbacks import DevAccuracy, GradientAlarm, LiveMetrics, TimeBudget, Wandb
 from pipeline.grpo.checkpoints import best_step, dev_scores
 from pipeline.grpo.run import train
+from tests.small_run import small_params, small_run, small_samples
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")
 

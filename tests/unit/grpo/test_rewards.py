@@ -4,7 +4,6 @@ import random
 from typing import Any
 
 import pytest
-from small_run import small_params, small_samples
 
 from pipeline.errors import StageError
 from pipeline.grpo.rewards import REWARDS, prove_rewards, rewards_in_use, score_all
@@ -13,6 +12,7 @@ from pipeline.grpo.rewards.rollout import Rollout
 from pipeline.grpo.rewards.temporal_iou import interval_iou
 from pipeline.grpo.samples import Sample, gold_completion
 from pipeline.params import RewardWeights
+from tests.small_run import small_params, small_samples
 
 SETTINGS = small_params().train_grpo.reward_settings
 ALL = RewardWeights(format=1, accuracy=1, keyframe=1, length=1, temporal_order=1, temporal_iou=1)

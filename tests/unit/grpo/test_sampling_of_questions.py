@@ -3,7 +3,6 @@
 from itertools import islice
 
 import pytest
-from small_run import small_params, small_samples
 
 from pipeline.errors import ParamsError, StageError
 from pipeline.grpo.config import make_config
@@ -11,6 +10,7 @@ from pipeline.grpo.planning import Group, plan_groups
 from pipeline.grpo.sampler import GroupSampler
 from pipeline.grpo.samples import Sample
 from pipeline.models.generate import Completion
+from tests.small_run import small_params, small_samples
 
 
 def test_groups_are_contiguous_and_repeated() -> None:

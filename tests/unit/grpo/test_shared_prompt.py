@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from random_policy import ask, make_clip, make_random_policy
 from trl.trainer.utils import add_fused_lm_head
 
 from pipeline.grpo.logprobs import Groups, separate_log_probs, shared_log_probs
@@ -13,6 +12,7 @@ from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy
 from pipeline.models.shared_prompt import enable_shared_prompt, pack
 from pipeline.models.vision import encode_clip
+from tests.random_policy import ask, make_clip, make_random_policy
 
 # peft 0.18 and TRL 1.16 still use names that transformers 5.23 calls old.
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")

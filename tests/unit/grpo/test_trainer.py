@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from small_run import small_run
 
 from pipeline.errors import StageError
 from pipeline.grpo.checkpoints import Checkpoints
 from pipeline.grpo.run import make_trainer, quiet
 from pipeline.grpo.trainer import VideoGRPOTrainer
 from pipeline.models.inputs import encode_prompts
+from tests.small_run import small_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")
 

@@ -5,10 +5,10 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from random_policy import make_clip, make_random_policy
-from small_run import small_params, small_samples
 
 from pipeline.grpo.vllm_rollout import VllmRollout
+from tests.random_policy import make_clip, make_random_policy
+from tests.small_run import small_params, small_samples
 
 
 class FakeSampling:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from random_policy import make_random_policy, make_tokenizer
 
 from pipeline.errors import ModelError
 from pipeline.models.policy import load_policy, make_policy
+from tests.random_policy import make_random_policy, make_tokenizer
 
 
 @pytest.fixture(scope="module")

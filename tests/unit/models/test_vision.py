@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import torch
-from random_policy import make_clip, make_random_policy
 
 from pipeline.models.inputs import patchify
 from pipeline.models.vision import FeatureCache, encode_clip, tower_digest
+from tests.random_policy import make_clip, make_random_policy
 
 
 def test_features_are_the_towers() -> None:

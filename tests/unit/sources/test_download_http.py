@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fault_server import FaultServer, serving
 
 from pipeline.errors import ItemError
 from pipeline.sources.download import CHUNK, Limits, download
+from tests.fault_server import FaultServer, serving
 
 SIZE = 300_000
 LIMITS = Limits(retries=2, timeout_seconds=0.6, max_bytes=10_000_000, first_wait_seconds=0.0)

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from data_world import clip, egoschema_params
-from fault_server import sha256
 
 from pipeline.errors import ItemError, StageError
 from pipeline.records import Annotation
@@ -15,6 +13,8 @@ from pipeline.source_params import EgoschemaSource as Params
 from pipeline.sources.base import BadRow
 from pipeline.sources.egoschema import EgoschemaSource
 from pipeline.video.probe import probe
+from tests.data_world import clip, egoschema_params
+from tests.fault_server import sha256
 
 
 def _real(shared: Path, **changes: Any) -> EgoschemaSource:

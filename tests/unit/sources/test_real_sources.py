@@ -11,8 +11,6 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from data_world import clip, local_params, row, write_jsonl
-from fault_server import serving, sha256
 
 from pipeline.errors import ItemError, ParamsError, StageError
 from pipeline.records import Annotation
@@ -26,6 +24,8 @@ from pipeline.sources.hub import HubSource
 from pipeline.sources.local import LocalSource
 from pipeline.sources.registry import build_source
 from pipeline.sources.urls import UrlsSource
+from tests.data_world import clip, local_params, row, write_jsonl
+from tests.fault_server import serving, sha256
 
 UID = "490a50c0-988d-4091-9503-79c66e7d298a"
 REAL = {"questions": "q.jsonl", "format": "native", "frame_rate": None, "split": "train", "licence": "CC0"}
@@ -296,9 +296,8 @@ def test_ego4d_without_the_video_without_the_command_without_a_uid(
 
 
 def test_a_source_name_must_name_a_folder() -> None:
-    from data_world import data_params
-
     from pipeline.sources.registry import build_sources
+    from tests.data_world import data_params
 
     params = data_params({"../out": local_params(Path("a"), Path("b"))})
     with pytest.raises(ParamsError, match="cannot name a folder"):
