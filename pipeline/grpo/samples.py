@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from pipeline.errors import ItemError
 from pipeline.mcq.keyframes import frame_spacing
 from pipeline.mcq.prompts import build_messages, fill
@@ -67,17 +69,24 @@ def build_sample(
         messages=build_messages(text, question.clip_id),
         options=question.options,
         answer=question.answer,
-        key_seconds=_key_seconds(question, mined, settings.mined_targets),
+        key_seconds=_key_seconds(question, mined, settings),
         sigma_seconds=settings.keyframe_sigma_spacings * frame_spacing(pts_seconds),
     )
 
 
-def _key_seconds(question: Question, mined: Sequence[Keyframe], targets: int) -> tuple[float, ...]:
+def _key_seconds(question: Question, mined: Sequence[Keyframe], settings: RewardSettings) -> tuple[float, ...]:
     if question.keyframe_seconds is not None:
         times: Iterable[float] = question.keyframe_seconds
     else:
-        times = [k.pts_seconds for k in mined if k.rank < targets]
-    return tuple(sorted(max(0.0, t - question.start_seconds) for t in times))
+        times = [k.pts_seconds for k in mined if k.rank < settings.mined_targets]
+    known = tuple(sorted(max(0.0, t - question.start_seconds) for t in times))
+    return known if settings.keyframe_targets == "known" else _anywhere(question, len(known))
+
+
+def _anywhere(question: Question, count: int) -> tuple[float, ...]:
+    """`count` times drawn evenly from the clip by the question's id: targets that looking cannot find."""
+    draw = np.random.default_rng(list(f"random key times|{question.question_id}".encode()))
+    return tuple(sorted(draw.uniform(0.0, question.end_seconds - question.start_seconds, count).tolist()))
 
 
 def gold_completion(sample: Sample) -> str:

@@ -39,18 +39,18 @@ def run(params: Params, root: Path, report: StageReport) -> None:
         _train(params, root, report)
         return
     if params.train_grpo.difficulty.samples:
-        _read(params, root, StageReport("train_grpo"))  # the base is asked once; the workers find its answers
+        read_run(params, root, StageReport("train_grpo"))  # the base is asked once; the workers find its answers
     run_workers(launch, "pipeline.stages.train_grpo", root, root / HANDOFF, report)
 
 
 def _train(params: Params, root: Path, report: StageReport) -> None:
-    work = _read(params, root, report)
+    work = read_run(params, root, report)
     report.values.update(train(work))
     if is_main_worker():
         shutil.rmtree(work.checkpoints, ignore_errors=True)
 
 
-def _read(params: Params, root: Path, report: StageReport) -> Run:
+def read_run(params: Params, root: Path, report: StageReport) -> Run:
     """Everything the training needs, with unusable questions in the report."""
     settings = params.train_grpo
     torch.set_num_threads(settings.threads)

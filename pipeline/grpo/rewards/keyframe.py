@@ -18,8 +18,11 @@ def key_time_f1(rollout: Rollout) -> float | None:
 
 
 def score(rollout: Rollout) -> float:
-    """Soft F1 where the answer is right, else 0; a sample without key times gives 1 for a right answer (no signal)."""
-    if not rollout.correct:
-        return 0.0
+    """Soft F1 where the answer is right, else 0; a sample without key times gives 1 for a right answer (no signal).
+
+    Without `keyframe_gated`, the control of the ablation, soft F1 whatever the answer.
+    """
     f1 = key_time_f1(rollout)
+    if not rollout.correct and (rollout.settings.keyframe_gated or f1 is None):
+        return 0.0
     return 1.0 if f1 is None else f1

@@ -1,6 +1,7 @@
 """Every reward on gold, empty and gamed completions. The table is what the documentation shows."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,10 @@ from pipeline.grpo.rewards import REWARDS, prove_rewards, rewards_in_use, score_
 from pipeline.grpo.rewards.keyframe import key_time_f1
 from pipeline.grpo.rewards.rollout import Rollout
 from pipeline.grpo.rewards.temporal_iou import interval_iou
-from pipeline.grpo.samples import Sample, gold_completion
+from pipeline.grpo.samples import Sample, build_sample, gold_completion
 from pipeline.params import RewardWeights
 from tests.small_run import small_params, small_samples
+from tests.unit.evaluation.making import make_question
 
 SETTINGS = small_params().train_grpo.reward_settings
 ALL = RewardWeights(format=1, accuracy=1, keyframe=1, length=1, temporal_order=1, temporal_iou=1)
@@ -176,6 +178,21 @@ def test_a_reward_that_raises_is_not_a_zero(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(REWARDS, "accuracy", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         score_all("accuracy", [rollout("", small_samples(1)[0])])
+
+
+def test_the_ablation_can_lift_the_gate_and_draw_the_targets() -> None:
+    sample = small_samples(1)[0]
+    wrong = rollout(write("B", list(sample.key_seconds)), sample)
+    ungated = replace(wrong, settings=SETTINGS.model_copy(update={"keyframe_gated": False}))
+    assert score_all("keyframe", [wrong, ungated]) == [0.0, pytest.approx(1.0)]
+    question = make_question(0, keyframe_seconds=(12.0, 14.0), start_seconds=10.0, end_seconds=20.0)
+    drawn = SETTINGS.model_copy(update={"keyframe_targets": "random"})
+    known, random_, again = (
+        build_sample(question, [10.5, 12.5, 14.5], [], "{question}", settings).key_seconds
+        for settings in (SETTINGS, drawn, drawn)
+    )
+    assert known == (2.0, 4.0) and random_ == again != known
+    assert len(random_) == 2 and all(0 <= t <= 10 for t in random_)
 
 
 def test_weights_of_zero_switch_off() -> None:
