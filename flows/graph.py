@@ -57,7 +57,9 @@ class Graph:
         """Why DVC would run stage `name` now; [] where it is up to date. Reads dvc.lock and the files anew."""
         with lock_repo(self.repo):
             stage = self.repo.stage.load_one(str(self.project.root / "dvc.yaml"), name)
-            return _explain(stage.status()) if stage.changed() else []
+            if not stage.changed():
+                return []
+            return _explain(stage.status()) if any(dep.hash_info for dep in stage.deps) else ["never run here"]
 
     def stale_outputs(self, paths: Collection[str]) -> list[str]:
         """Which of `paths` (outputs, or files and folders in them) are not in the workspace as dvc.lock has them."""

@@ -100,6 +100,7 @@ def test_stages_run_once_are_restored_after_a_detour_and_fail_with_their_own_wor
 
     names = [name for name, _, _ in STAGES]
     assert [stage.name for stage in graph.stages] == names
+    assert graph.changes(names[0]) == ["never run here"]
     assert all_stages() == dict.fromkeys(names, Outcome.RAN)
     assert all_stages() == dict.fromkeys(names, Outcome.CACHED)
     assert graph.status() == {}
