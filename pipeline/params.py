@@ -19,7 +19,10 @@ from pipeline.source_params import Source
 
 
 class DownloadVideos(Section):
+    """`ego4d_clips` is a path, `none` (stated: not wanted), or null (fine while no source needs it)."""
+
     sources: dict[str, Source | None]
+    ego4d_clips: str | None
     max_bad_fraction: Fraction
     workers: Positive
 

@@ -27,7 +27,7 @@ class RealSource(Section):
     """What every source of real videos says; relative paths are from the folder of params.yaml.
 
     `format` is the form of the `questions` file (see pipeline/sources/formats); `frame_rate` is the frames per
-    second of its frame numbers, where it has any and does not say itself.
+    second of its frame numbers, where it has any and does not say itself (null: each video's own, as measured).
     """
 
     questions: str

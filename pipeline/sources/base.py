@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,7 @@ class Source(ABC):
     def __init__(self, name: str, seed: int) -> None:
         self.name = name
         self.seed = seed
+        self.frame_rates: Mapping[str, float] = {}
 
     @abstractmethod
     def list_videos(self) -> Sequence[VideoItem]:
@@ -55,6 +56,10 @@ class Source(ABC):
     @abstractmethod
     def annotations(self) -> Iterator["Annotation | BadRow"]:
         """Questions on the listed videos; a row that cannot be read comes as a `BadRow`."""
+
+    def learn_frame_rates(self, rates: Mapping[str, float]) -> None:
+        """Take note of the measured frames per second of fetched videos, by id; for annotations that count frames."""
+        self.frame_rates = rates
 
     def fingerprint(self, item: VideoItem) -> str:
         """What decides the bytes of `item`, as a hex digest: while it stays the same, a fetched file is kept.

@@ -26,7 +26,7 @@ class RealSource(Source):
         """Rows of the questions file, on the videos that are listed."""
         split = None if self.params.split == "by_hash" else self.params.split
         names = Names.of(self.list_videos())
-        reading = Reading(self.name, self.params.licence, split, self.params.frame_rate, names)
+        reading = Reading(self.name, self.params.licence, split, self.params.frame_rate, names, self.frame_rates)
         read = READERS[self.params.format]
         return annotate(read_located(self.questions_file()), lambda row: read(row, reading))
 

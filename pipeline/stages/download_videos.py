@@ -3,6 +3,7 @@
 Files that are already there and still right are kept; files that no source asks for any more are removed.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pipeline.params import Params
 from pipeline.records import Annotation, Quarantined, Video, is_safe_id, write_rows
 from pipeline.reports import StageReport, write_json
 from pipeline.sources.base import BadRow, Source
+from pipeline.sources.ego4d_clips import Places, placed, read_places
 from pipeline.sources.fetching import Fetched, Journal, Task, fetch_all
 from pipeline.sources.registry import build_sources
 from pipeline.video.probe import VideoProbe, probe
@@ -19,11 +21,12 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     """Fill `root/data/raw`: videos/, annotations, quarantine and, last, the manifest videos.parquet."""
     settings, raw = params.download_videos, root / "data/raw"
     raw.mkdir(parents=True, exist_ok=True)
-    sources = build_sources(params)
-    annotations = _annotations(sources, report)
+    sources, places = build_sources(params), read_places(params, root)
+    _look_at_annotations(sources)
     journal = Journal(raw / "fetched.jsonl")
-    tasks = _tasks(sources, raw / "videos", report)
+    tasks = _tasks(sources, raw / "videos", places, report)
     rows = [_video(done, raw) for done in _good(fetch_all(tasks, journal, probe, settings.workers), report)]
+    annotations = _annotations(sources, rows, report)
     report.quarantined.sort(key=lambda row: (row.kind, row.item_id, row.reason))
     report.stop_if_too_bad("video", settings.max_bad_fraction)
     report.stop_if_too_bad("question", settings.max_bad_fraction)
@@ -37,10 +40,20 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     write_rows(raw / "videos.parquet", sorted(rows, key=lambda row: row.video_id), Video)
 
 
-def _annotations(sources: Sequence[Source], report: StageReport) -> list[Annotation]:
+def _look_at_annotations(sources: Sequence[Source]) -> None:
+    """Open every questions file before hours of fetching: one that is missing or of another form stops here."""
+    for source in sources:
+        next(iter(source.annotations()), None)
+
+
+def _annotations(sources: Sequence[Source], videos: Sequence[Video], report: StageReport) -> list[Annotation]:
     """All readable rows, sorted by source and id; the others go to quarantine."""
     rows: list[Annotation] = []
+    rates: dict[str, dict[str, float]] = defaultdict(dict)
+    for video in videos:
+        rates[video.source][video.video_id] = video.frames_per_second
     for source in sources:
+        source.learn_frame_rates(rates[source.name])
         for row in source.annotations():
             if isinstance(row, BadRow):
                 report.quarantine("question", row.item_id, row.reason, row.detail)
@@ -50,7 +63,7 @@ def _annotations(sources: Sequence[Source], report: StageReport) -> list[Annotat
     return sorted(rows, key=lambda row: (row.source, row.question_id))
 
 
-def _tasks(sources: Sequence[Source], videos: Path, report: StageReport) -> list[Task]:
+def _tasks(sources: Sequence[Source], videos: Path, places: Places, report: StageReport) -> list[Task]:
     """What is to be fetched; ids that cannot name a file and ids given twice go to quarantine."""
     tasks: dict[str, Task] = {}
     for source in sources:
@@ -61,7 +74,7 @@ def _tasks(sources: Sequence[Source], videos: Path, report: StageReport) -> list
                 other = tasks[item.video_id].source.name
                 report.quarantine("video", item.video_id, "duplicate_id", f"{source.name}: also in {other}")
             else:
-                tasks[item.video_id] = Task(source, item, videos / source.name)
+                tasks[item.video_id] = Task(source, placed(item, places), videos / source.name)
     return list(tasks.values())
 
 

@@ -14,13 +14,22 @@ from pipeline.sources.rows import Raw, number, required, safe_id
 
 UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _EPIC = re.compile(r"(P\d\d_\d{2,3})")
+_WEARER = re.compile(r"(.+)[/_](?:fpv|P)[12]")
 
 
 def recording_of(name: str) -> str | None:
-    """The recording a file was cut from, as far as its name says: an Ego4D uid or an EPIC-Kitchens id."""
-    stem = PurePosixPath(name).stem
-    found = UUID.search(stem) or _EPIC.match(stem)
-    return found.group() if found else None
+    """The recording a file was cut from, as far as its path says: an Ego4D uid, an EPIC-Kitchens id, or what two
+    wearers of LEMMA recorded together (`<recording>/fpv1`).
+
+    The file's own name speaks first, then its folders from the inside out: `<uid>/split_3.mp4` is a piece of `<uid>`.
+    """
+    path = PurePosixPath(name)
+    uids = [UUID.search(part.lower()) for part in (path.stem, *reversed(path.parts[:-1]))]
+    found = uids[0] or _EPIC.match(path.stem) or next(filter(None, uids), None)
+    if found is not None:
+        return found.group()
+    wearer = _WEARER.fullmatch(path.with_suffix("").as_posix())
+    return wearer.group(1) if wearer else None
 
 
 @dataclass(frozen=True)
@@ -47,20 +56,32 @@ class Names:
         """
         check_relative(name)
         path = PurePosixPath(name)
+        return self._known(name) or safe_id(path.stem if path.suffix.lower() in VIDEO_SUFFIXES else name)
+
+    def first_known(self, names: Sequence[str]) -> str:
+        """The first of `names` that some video has; the last where none does."""
+        return next((name for name in names if self._known(name)), names[-1])
+
+    def _known(self, name: str) -> str | None:
+        path = PurePosixPath(name)
         tried = (name, path.as_posix(), path.name, path.stem)
-        known = next((self.ids[key] for key in tried if key in self.ids), None)
-        return known or safe_id(path.stem if path.suffix.lower() in VIDEO_SUFFIXES else name)
+        return next((self.ids[key] for key in tried if key in self.ids), None)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The source's own facts, which every row takes over."""
+    """The source's own facts, which every row takes over.
+
+    `frame_rate` is what the source says of all its frame numbers; without one, a video's own measured rate counts
+    (`rates`, by video id): EgoPlan's rows count at 30 a second in Ego4D and at 50 or 60 in EPIC-Kitchens.
+    """
 
     source: str
     licence: str
     split: Split | None
     frame_rate: float | None
     names: Names
+    rates: Mapping[str, float] = field(default_factory=dict)
 
     def annotation(self, question_id: Any, video: str, question: str, **fields: Any) -> Annotation:
         """An Annotation with what is the same for all rows of the source."""
@@ -72,26 +93,32 @@ class Reading:
             **({"licence": self.licence, "split": self.split} | fields),
         )
 
-    def seconds(self, frame: Any, name: str, rate: float | None = None) -> float:
-        """Time of a frame number, by the row's own `rate` or the source's.
+    def seconds(self, frame: Any, name: str, video: str, rate: float | None = None) -> float:
+        """Time of a frame number in `video`, by the row's own `rate`, the source's or the video's.
 
         Raises:
             ItemError: `no_frame_rate`.
         """
-        known = rate or self.frame_rate
-        if known is None:
-            raise ItemError("no_frame_rate", f"{name} is a frame number: set `frame_rate` of source {self.source}")
+        known = rate or self.frame_rate or self.rates.get(self.names.id_of(video))
+        if not known:
+            raise ItemError(
+                "no_frame_rate",
+                f"{name} is a frame number, and {video} was not had to measure its rate: get it, or set `frame_rate` "
+                f"of source {self.source}",
+            )
         return max(0.0, number(frame, name)) / known
 
 
 Reader = Callable[[Raw, Reading], Iterator[Annotation]]
 
 
-def span(row: Raw, reading: Reading, start: str, end: str, rate: float | None = None) -> dict[str, float | None]:
-    """Start and end from two nullable frame numbers."""
+def span(
+    row: Raw, reading: Reading, video: str, start: str, end: str, rate: float | None = None
+) -> dict[str, float | None]:
+    """Start and end in `video` from two nullable frame numbers."""
     return {
-        "start_seconds": None if row.get(start) is None else reading.seconds(row[start], start, rate),
-        "end_seconds": None if row.get(end) is None else reading.seconds(row[end], end, rate),
+        "start_seconds": None if row.get(start) is None else reading.seconds(row[start], start, video, rate),
+        "end_seconds": None if row.get(end) is None else reading.seconds(row[end], end, video, rate),
     }
 
 

@@ -1,8 +1,9 @@
 """Form `egoit`: EgoIT-99K (Yang et al. 2025, EgoLife; hub lmms-lab/EgoIT-99K, the JSON or parquet files).
 
-A row: `id, video, conversations [{from: human|gpt, value}], start_frame, end_frame, fps, start_time, end_time`, all
-but the first three nullable. A human turn and the answer after it make one question; a multiple-choice turn carries
-its options in lines `A. ...`.
+A row: `id, video, image, audio, conversations [{from: human|gpt, value}], start_frame, end_frame,
+current_observation_frame, fps, start_time, end_time, dimensions`; all but id and conversations nullable. A human turn
+and the answer after it make one question; a multiple-choice turn carries its options in lines `A. ...`. Rows on
+pictures (no video) are named and left out. A row taken from EgoPlan ends at its current observation.
 """
 
 import re
@@ -25,8 +26,9 @@ def read_egoit(row: Raw, reading: Reading) -> Iterator[Annotation]:
     if not pairs:
         raise ItemError("no_question", "expected a human turn and an answer")
     rate = None if row.get("fps") is None else number(row["fps"], "fps")
-    times = span(row, reading, "start_frame", "end_frame", rate) | _clock_times(row)
     row_id, video = str(required(row, "id")), text(row, "video")
+    end = "current_observation_frame" if row.get("end_frame") is None else "end_frame"
+    times = span(row, reading, video, "start_frame", end, rate) | _clock_times(row)
     for i, (asked, answered) in enumerate(pairs):
         question, options = _split_options(_MEDIA.sub("", asked).strip())
         yield reading.annotation(

@@ -1,8 +1,9 @@
 """Form `egoplan`: EgoPlan-Bench, EgoPlan-Bench2 and EgoPlan-IT (Chen et al. 2023, arXiv 2312.06722).
 
 A benchmark row: `sample_id, video_id, task_goal, question, choice_a ... choice_d, golden_choice_idx, answer,
-current_observation_frame, task_progress_metadata [{narration_text, start_frame, stop_frame}]` (Bench2 has
-`task_start_frame` and no `question`). A row of the tuning set has `answer` and `negative_answers` instead of choices.
+current_observation_frame, task_progress_metadata [{narration_text, start_frame, stop_frame}]`. Bench2 has
+`task_start_frame`, but neither `question` nor `video_id`: its `sample_id` is `<Ego4D uid>_<number>`. A row of the
+tuning set has `answer` and `negative_answers` instead of choices.
 """
 
 import hashlib
@@ -24,26 +25,33 @@ def read_egoplan(row: Raw, reading: Reading) -> Iterator[Annotation]:
     """One question on the video up to the current observation; key times are the middles of the steps done so far."""
     question_id = str(required(row, "sample_id"))
     options, answer = _choices(row) if row.get("choice_a") is not None else _negatives(row, question_id)
-    now = reading.seconds(required(row, "current_observation_frame"), "current_observation_frame")
+    video = question_id.split("_")[0] if row.get("video_id") is None else text(row, "video_id")
+    now = reading.seconds(required(row, "current_observation_frame"), "current_observation_frame", video)
     steps = [step for step in row.get("task_progress_metadata") or [] if isinstance(step, dict)]
-    start = reading.seconds(row.get("task_start_frame") or 0, "task_start_frame")
+    start = reading.seconds(row.get("task_start_frame") or 0, "task_start_frame", video)
     yield reading.annotation(
         f"{reading.source}_{question_id}",
-        text(row, "video_id"),
+        video,
         str(row.get("question") or _QUESTION.format(goal=text(row, "task_goal"))),
         family="planning",
         options=options,
         answer=answer,
         start_seconds=start,
         end_seconds=now,
-        keyframe_seconds=_middles(steps, reading, start, now) or None,
+        keyframe_seconds=_middles(steps, reading, video, start, now) or None,
     )
 
 
 def _choices(row: Raw) -> tuple[tuple[str, ...], int | None]:
     golden = row.get("golden_choice_idx")
     options = tuple(text(row, f"choice_{letter}") for letter in "abcd")
-    return options, None if golden is None else option_index(golden, "golden_choice_idx")
+    if golden is None:
+        return options, None
+    index = option_index(golden, "golden_choice_idx")
+    said = row.get("answer")
+    if isinstance(said, str) and index < len(options) and said.strip().lower() != options[index].strip().lower():
+        raise ItemError("contradiction", f"golden_choice_idx {golden!r} is {options[index]!r}, answer is {said!r}")
+    return options, index
 
 
 def _negatives(row: Raw, question_id: str) -> tuple[tuple[str, ...], int]:
@@ -61,8 +69,8 @@ def _digest(*parts: str) -> bytes:
     return hashlib.sha256("|".join(parts).encode()).digest()
 
 
-def _middles(steps: list[Raw], reading: Reading, start: float, now: float) -> tuple[float, ...]:
+def _middles(steps: list[Raw], reading: Reading, video: str, start: float, now: float) -> tuple[float, ...]:
     names = ("start_frame", "stop_frame")
-    ends = [[reading.seconds(required(step, name), name) for name in names] for step in steps]
+    ends = [[reading.seconds(required(step, name), name, video) for name in names] for step in steps]
     middles = [sum(pair) / 2 for pair in ends]
     return tuple(t for t in middles if start <= t <= now)

@@ -1,10 +1,14 @@
 """Form `egotaskqa`: EgoTaskQA (Jia et al. 2022, arXiv 2210.03929), open-ended questions on clips of LEMMA.
 
-A row: `question, answer, interval "<video>|<start frame>|<end frame>|..."`, and where given `question_id, category`
-(descriptive, predictive, counterfactual, explanatory). The published files have no ids: the row's content makes one.
+A row: `question, answer, interval "<recording>|P1|<start frame>|<end frame>"` (half open; P1, P2: the wearers),
+and where given `question_id`, `category` (descriptive, predictive ...), `semantic` (action, object ...), `type` or
+`reasoning_type` (these joined by `$`). `video_id` is a running number of the authors' and names no file. Without
+`question_id` the row's content makes one. A wearer's video is looked for as `<recording>/fpv1`, `<recording>_fpv1`,
+`<recording>_P1` and `<recording>`.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 
 from pipeline.errors import ItemError
@@ -12,21 +16,44 @@ from pipeline.records import Annotation
 from pipeline.sources.formats.base import Reading
 from pipeline.sources.rows import Raw, required, text
 
+_WEARER = re.compile(r"P([12])")
+
 
 def read_egotaskqa(row: Raw, reading: Reading) -> Iterator[Annotation]:
     """One open-ended question; `prepare_questions` draws its options."""
-    video, *frames = text(row, "interval", "video_id").split("|")
+    interval = text(row, "interval")
+    recording, wearer, start, end = _parts(interval)
+    video = reading.names.first_known(_names(recording, wearer))
     question, answer = text(row, "question"), str(required(row, "answer")).strip()
-    row_id = row.get("question_id") or hashlib.sha256("|".join((video, *frames, question)).encode()).hexdigest()[:16]
-    start, end = frames[:2] if len(frames) >= 2 else (None, None)
+    row_id = row.get("question_id")
+    if row_id is None:
+        row_id = hashlib.sha256("|".join((interval, question, answer)).encode()).hexdigest()[:16]
     if not answer:
         raise ItemError("no_answer", "the answer is empty")
     yield reading.annotation(
         f"{reading.source}_{row_id}",
         video,
         question,
-        family=str(row.get("category") or row.get("type") or ""),
+        family=_family(row),
         answer_text=answer,
-        start_seconds=None if start is None else reading.seconds(start, "interval start"),
-        end_seconds=None if end is None else reading.seconds(end, "interval end"),
+        start_seconds=reading.seconds(start, "interval start", video),
+        end_seconds=reading.seconds(end, "interval end", video),
     )
+
+
+def _parts(interval: str) -> tuple[str, str, str, str]:
+    parts = interval.split("|")
+    if len(parts) != 4 or not _WEARER.fullmatch(parts[1]):
+        raise ItemError("wrong_type", f"interval: expected <recording>|P1|<start>|<end>, found {interval[:100]!r}")
+    return parts[0], parts[1], parts[2], parts[3]
+
+
+def _names(recording: str, wearer: str) -> tuple[str, ...]:
+    own = f"fpv{wearer[-1]}"
+    return f"{recording}/{own}", f"{recording}_{own}", f"{recording}_{wearer}", recording
+
+
+def _family(row: Raw) -> str:
+    """Question type, as fine as the row says: wrong answers are drawn from rows of the same one."""
+    stated = [str(row[name]) for name in ("category", "semantic", "type") if row.get(name)]
+    return "/".join(stated or str(row.get("reasoning_type") or "").split("$"))

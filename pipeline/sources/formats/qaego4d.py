@@ -2,6 +2,7 @@
 
 A row: `video_id, sample_id, question, answer, moment_start_frame, moment_end_frame` at 30 frames per second, and in the
 closed form `wrong_answers` (three). The moment is where the answer can be seen: its middle is the key time.
+`video_id` is the uid of a *clip* of Ego4D, not of a recording; `download_videos.ego4d_clips` leads to that.
 """
 
 import hashlib
@@ -22,11 +23,12 @@ def read_qaego4d(row: Raw, reading: Reading) -> Iterator[Annotation]:
         wrong = texts(listed(row, "wrong_answers"), "wrong_answers")
         ordered = sorted([truth, *wrong], key=lambda option: hashlib.sha256(f"{row_id}|{option}".encode()).digest())
         options = tuple(ordered)
-    moment = span(row, reading, "moment_start_frame", "moment_end_frame", reading.frame_rate or _FRAME_RATE)
+    video, rate = text(row, "video_id"), reading.frame_rate or _FRAME_RATE
+    moment = span(row, reading, video, "moment_start_frame", "moment_end_frame", rate)
     start, end = moment["start_seconds"], moment["end_seconds"]
     yield reading.annotation(
         row_id,
-        text(row, "video_id"),
+        video,
         text(row, "question"),
         family="episodic memory",
         options=options,

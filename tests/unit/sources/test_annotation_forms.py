@@ -17,8 +17,9 @@ def _reading(rate: float | None = 30.0) -> Reading:
     items = [
         VideoItem("v1", "v1.mp4", "v1", "", location=f"Ego4d/{UID}.mp4"),
         VideoItem("P01_13", "P01_13.mp4", "P01", "", location="P01_13.mp4"),
+        VideoItem("lemma", "lemma.mp4", "lemma", "", location="06-28-08-13_1/fpv2.mp4"),
     ]
-    return Reading("src", "licence", "train", rate, Names.of(items))
+    return Reading("src", "licence", "train", rate, Names.of(items), {"v1": 30.0, "P01_13": 60.0, "lemma": 24.0})
 
 
 def _read(form: str, row: dict[str, Any], rate: float | None = 30.0) -> list[Annotation | BadRow]:
@@ -66,12 +67,18 @@ def test_egoit_null_frames_and_clock_times() -> None:
     assert [(t.start_seconds, t.end_seconds) for t in timed if isinstance(t, Annotation)] == [(65.0, 70.5)] * 2
 
 
+def test_egoit_rows_taken_from_egoplan_end_at_the_current_observation() -> None:
+    row = {**EGOIT, "end_frame": None, "current_observation_frame": 90, "conversations": EGOIT["conversations"][2:]}
+    assert (_one("egoit", row).start_seconds, _one("egoit", row).end_seconds) == (2.0, 3.0)
+
+
 BAD_EGOIT = {
     "wrong_type": {"conversations": [{"from": "gpt", "value": "x"}, {"from": "human", "value": "y"}]},
     "no_question": {"conversations": []},
     "missing_field": {"conversations": None},
     "no_answer": {"conversations": [EGOIT["conversations"][0], {"from": "gpt", "value": "Z"}]},  # type: ignore[index]
     "unsafe_path": {"video": "../../etc/passwd.mp4"},
+    "missing_field ": {"video": None, "image": "ADL/image/P_11.jpg"},
 }
 
 
@@ -79,7 +86,7 @@ BAD_EGOIT = {
 def test_egoit_bad_rows_are_named(reason: str) -> None:
     (bad,) = _read("egoit", {**EGOIT, **BAD_EGOIT[reason]})
     assert isinstance(bad, BadRow)
-    assert (bad.item_id, bad.reason) == ("7f3a", reason)
+    assert (bad.item_id, bad.reason) == ("7f3a", reason.strip())
     assert bad.detail.startswith("f:1: ")
 
 
@@ -117,26 +124,56 @@ def test_egoplan_tuning_row_takes_the_answer_among_its_negatives() -> None:
     assert places == {0, 1, 2, 3, 4}, "the answer must not stand at one place"
 
 
-def test_egoplan_bench2_has_no_question_and_starts_late() -> None:
-    bench2 = {**EGOPLAN, "sample_id": "ca6e_2", "question": None, "task_start_frame": 30}
-    row = _one("egoplan", bench2)
-    assert row.question.endswith("in order to store cereal?")
-    assert row.start_seconds == 1.0
+EGOPLAN_BENCH2 = {
+    "sample_id": f"{UID}_2", "domain": "Hobbies", "scenario": "baking", "task_goal": "bake pastry", "choice_a":
+    "attach stopwatch", "choice_b": "place oven tray", "choice_c": "operate oven", "choice_d": "set stopwatch",
+    "golden_choice_idx": "A", "answer": "attach stopwatch", "task_start_frame": 30, "current_observation_frame": 656,
+    "task_progress_metadata": [{"narration_text": "open oven", "start_frame": 30, "stop_frame": 90}],
+}  # fmt: skip
 
 
-def test_frame_numbers_need_a_rate() -> None:
-    (bad,) = _read("egoplan", EGOPLAN, rate=None)
+def test_egoplan_bench2_names_its_video_by_the_sample_and_starts_late() -> None:
+    row = _one("egoplan", EGOPLAN_BENCH2, rate=None)
+    assert (row.video_id, row.start_seconds, row.keyframe_seconds) == ("v1", 1.0, (2.0,))
+    assert row.question.endswith("in order to bake pastry?")
+
+
+def test_egoplan_choice_and_answer_must_agree() -> None:
+    (bad,) = _read("egoplan", {**EGOPLAN, "golden_choice_idx": "B"})
+    assert isinstance(bad, BadRow)
+    assert bad.reason == "contradiction"
+
+
+def test_frame_numbers_count_at_the_videos_own_rate_unless_the_source_states_one() -> None:
+    assert _one("egoplan", EGOPLAN, rate=None).end_seconds == pytest.approx(760 / 60)
+    assert _one("egoplan", EGOPLAN, rate=10.0).end_seconds == pytest.approx(76.0)
+    (bad,) = _read("egoplan", {**EGOPLAN, "video_id": "P99_01"}, rate=None)
     assert isinstance(bad, BadRow)
     assert bad.reason == "no_frame_rate"
     assert "frame_rate" in bad.detail
 
 
+EGOTASKQA = {
+    "question": "Did I pour before?", "answer": "yes", "interval": "06-28-08-13_1|P2|240|720", "program": "exists(...)",
+    "category": "descriptive", "semantic": "action", "structural": "verify", "video_id": 3,
+}  # fmt: skip
+
+
 def test_egotaskqa_row() -> None:
-    row = _one("egotaskqa", {"question": "Did I pour before?", "answer": "yes", "category": "descriptive",
-                             "interval": "P01_13|30|90|x"})  # fmt: skip
-    assert (row.options, row.answer_text, row.family) == (None, "yes", "descriptive")
-    assert (row.video_id, row.start_seconds, row.end_seconds) == ("P01_13", 1.0, 3.0)
+    row = _one("egotaskqa", EGOTASKQA, rate=None)
+    assert (row.options, row.answer_text, row.family) == (None, "yes", "descriptive/action")
+    assert (row.video_id, row.start_seconds, row.end_seconds) == ("lemma", 10.0, 30.0)
     assert row.question_id.startswith("src_")
+    tagged = {k: v for k, v in EGOTASKQA.items() if k not in ("category", "semantic")} | {"question_id": 0}
+    row = _one("egotaskqa", {**tagged, "reasoning_type": "predictive$object"}, rate=None)
+    assert (row.question_id, row.family) == ("src_0", "predictive/object")
+
+
+def test_egotaskqa_other_wearer_and_other_interval() -> None:
+    assert _one("egotaskqa", {**EGOTASKQA, "interval": "06-28-08-13_1|P1|0|24"}).video_id == "06-28-08-13_1"
+    (bad,) = _read("egotaskqa", {**EGOTASKQA, "interval": "06-28-08-13_1|240|720"})
+    assert isinstance(bad, BadRow)
+    assert bad.reason == "wrong_type"
 
 
 HD_EPIC = {
@@ -152,8 +189,24 @@ def test_hd_epic_row() -> None:
     )  # fmt: skip
 
 
-def test_hd_epic_with_two_videos_is_left_out_by_name() -> None:
-    inputs = {"video 1": {"id": "a"}, "video 2": {"id": "b"}}
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {"video 1": {"id": "P01_13"}},
+        {"video 1": {"id": "P01_13"}, "image 1": {"time": "00:33:16.866", "id": "P01_13"}},
+    ],
+)
+def test_hd_epic_whole_videos_and_objects_in_boxes(inputs: dict[str, Any]) -> None:
+    row = _one("hd_epic", {**HD_EPIC, "inputs": inputs})
+    assert (row.video_id, row.start_seconds, row.end_seconds) == ("P01_13", None, None)
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [{"video 1": {"id": "a"}, "video 2": {"id": "b"}}, {"video 1": {"id": "a"}, "video 2": {"id": "a"}},
+     {"video 1": {"id": "a"}, "image 1": {"id": "b"}}, {"image 1": {"id": "a"}}],
+)  # fmt: skip
+def test_hd_epic_with_two_videos_is_left_out_by_name(inputs: dict[str, Any]) -> None:
     (bad,) = _read("hd_epic", {**HD_EPIC, "inputs": inputs})
     assert isinstance(bad, BadRow)
     assert bad.reason == "several_videos"
@@ -219,7 +272,16 @@ def test_a_name_that_two_videos_share_leads_nowhere() -> None:
 
 @pytest.mark.parametrize(
     ("name", "recording"),
-    [(f"Ego4d/{UID}.mp4", UID), (f"{UID}_12.mp4", UID), ("EPIC/P01_13.mp4", "P01_13"), ("cooking.mp4", None)],
+    [
+        (f"Ego4d/{UID}.mp4", UID),
+        (f"{UID}_12.mp4", UID),
+        ("EPIC/P01_13.mp4", "P01_13"),
+        ("cooking.mp4", None),
+        (f"{UID}/split_3.mp4", UID),
+        (f"Ego4d_clip/{UID.upper()}-7.mp4", UID),
+        ("a/06-13_1/fpv2.mp4", "a/06-13_1"),
+        ("06-13_1_fpv1.mp4", "06-13_1"),
+    ],
 )
 def test_recordings_are_known_by_name(name: str, recording: str | None) -> None:
     assert recording_of(name) == recording
