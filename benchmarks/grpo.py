@@ -1,7 +1,8 @@
 """What a GRPO step costs: stock-equivalent, with cached vision features, with the shared prompt.
 
     python benchmarks/grpo.py                       # CPU, a small language model, the token shape of the 3B's step
-    python benchmarks/grpo.py --device cuda --size 3b
+    python benchmarks/grpo.py --device cuda --size 3b --checkpointing     # needs a GPU; not run by this project yet
+    python benchmarks/grpo.py --size 3b-thin --length 8    # the same code with the 3B's tokenizer and prompt, on a CPU
     python benchmarks/grpo.py --flops               # the operation count alone, for the 3B shape
 
 Every variant runs in a process of its own and does the same step: G completions of one prompt with one clip, their
@@ -17,58 +18,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
+from benchmarks.grpo_setup import SHAPES, Clip, Shape, Work, build_policy, load_frames, make_inputs  # noqa: E402
+
+PARTS = ("decode", "encode", "prefill", "generate", "reward", "loss")
 VARIANTS = ("stock", "cached", "shared")
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A Qwen2.5-VL by its dimensions."""
-
-    layers: int
-    hidden: int
-    heads: int
-    key_value_heads: int
-    intermediate: int
-    vocabulary: int
-    vision_layers: int
-    vision_hidden: int
-    vision_heads: int
-    vision_intermediate: int
-
-
-SHAPES = {
-    "tiny": Shape(3, 96, 4, 2, 256, 512, 2, 48, 2, 96),
-    "small": Shape(8, 448, 7, 1, 1536, 8192, 4, 160, 4, 320),  # 24 M in the language model
-    "3b": Shape(36, 2048, 16, 2, 11008, 151936, 32, 1280, 16, 3420),
-}
-
-
-@dataclass(frozen=True)
-class Work:
-    """One group: frames of height x width pixels, text tokens around them, G completions of `length` tokens."""
-
-    frames: int
-    height: int
-    width: int
-    text: int
-    group: int
-    length: int
-
-    @property
-    def video_tokens(self) -> int:
-        """Tokens of the clip: pairs of frames, 28 x 28 pixels each."""
-        return self.frames // 2 * (self.height // 28) * (self.width // 28)
-
-    @property
-    def prompt(self) -> int:
-        """Tokens of the prompt."""
-        return self.video_tokens + self.text
 
 
 def flops(shape: Shape, work: Work, variant: str) -> dict[str, float]:
@@ -106,117 +66,37 @@ def flops(shape: Shape, work: Work, variant: str) -> dict[str, float]:
 # --- one variant, in its own process ----------------------------------------------------------------------------------
 
 
-def build_policy(shape: Shape, device: str, dtype: Any) -> Any:
-    """A policy of random weights, made on the device."""
-    import torch
-    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
-
-    from pipeline.models.policy import Policy, VisionSettings
-
-    head = shape.hidden // shape.heads
-    video, end = shape.vocabulary - 1, shape.vocabulary - 2
-    config = Qwen2_5_VLConfig(
-        text_config={
-            "vocab_size": shape.vocabulary,
-            "hidden_size": shape.hidden,
-            "intermediate_size": shape.intermediate,
-            "num_hidden_layers": shape.layers,
-            "num_attention_heads": shape.heads,
-            "num_key_value_heads": shape.key_value_heads,
-            "max_position_embeddings": 32768,
-            "rope_parameters": {
-                "rope_type": "default",
-                "rope_theta": 1e6,
-                "mrope_section": [head // 8, head // 16 * 3, head // 2 - head // 8 - head // 16 * 3],
-            },
-            "tie_word_embeddings": True,
-            "pad_token_id": 0,
-            "eos_token_id": end,
-            "bos_token_id": None,
-        },
-        vision_config={
-            "depth": shape.vision_layers,
-            "hidden_size": shape.vision_hidden,
-            "intermediate_size": shape.vision_intermediate,
-            "num_heads": shape.vision_heads,
-            "out_hidden_size": shape.hidden,
-            "patch_size": 14,
-            "window_size": 112,
-            "fullatt_block_indexes": list(range(7, shape.vision_layers, 8)) or [shape.vision_layers - 1],
-            "tokens_per_second": 2,
-        },
-        video_token_id=video,
-        image_token_id=shape.vocabulary - 3,
-        vision_start_token_id=shape.vocabulary - 4,
-        vision_end_token_id=shape.vocabulary - 5,
-        tie_word_embeddings=True,
-    )
-    config._attn_implementation = "sdpa"
-    torch.manual_seed(0)
-    torch.set_default_dtype(dtype)
-    with torch.device(device):
-        model = Qwen2_5_VLForConditionalGeneration(config)
-    torch.set_default_dtype(torch.float32)
-    model.model.visual.requires_grad_(False)
-    suppressed = tuple(range(shape.vocabulary - 5, shape.vocabulary))  # the end token too: lengths are fixed
-    return Policy(model, None, VisionSettings(14, 2, 2), video, 0, (end,), suppressed, 32768, "")
-
-
-def make_inputs(policy: Any, work: Work, frames: Any) -> Any:
-    """The batch of one prompt: text, the clip, text."""
-    import torch
-
-    from pipeline.models.batch import ModelInputs
-    from pipeline.models.inputs import patchify
-
-    text = torch.randint(1, 500, (work.text,), generator=torch.Generator().manual_seed(1))
-    video = torch.full((work.video_tokens,), policy.video_token_id)
-    ids = torch.cat([text[: work.text // 2], video, text[work.text // 2 :]])[None]
-    patches, grid = patchify(frames, policy.vision)
-    return ModelInputs(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
-        mm_token_type_ids=(ids == policy.video_token_id).long() * 2,
-        pixel_values_videos=patches.to(next(policy.model.parameters()).dtype),
-        video_grid_thw=grid[None],
-        second_per_grid_ts=torch.tensor([2.0]),
-        clip_ids=(("clip",),),
-    ).to(policy.device)
-
-
-def load_frames(work: Work) -> tuple[Any, float]:
-    """Frames [T, H, W, 3] and the seconds of decoding them: a real clip where one lies beside, else noise."""
-    import numpy as np
-
-    clips = sorted((ROOT.parent / "shared/real_clips").glob("*.mp4"))
-    if not clips:
-        return np.random.default_rng(0).integers(0, 256, (work.frames, work.height, work.width, 3), dtype=np.uint8), 0.0
-    import av
-
-    started = time.process_time()
-    with av.open(str(clips[0])) as container:
-        every = max(1, (container.streams.video[0].frames or 300) // work.frames)
-        pictures = []
-        for number, frame in enumerate(container.decode(video=0)):
-            if number % every == 0 and len(pictures) < work.frames:
-                pictures.append(frame.to_ndarray(width=work.width, height=work.height, format="rgb24"))
-    pictures += [pictures[-1]] * (work.frames - len(pictures))
-    return np.stack(pictures), time.process_time() - started
-
-
 class Clock:
-    """Seconds by part: CPU seconds on the CPU, wall seconds between synchronisations on a GPU."""
+    """Seconds by part: CPU seconds on the CPU, wall seconds between synchronisations on a GPU. A part within a part
+    counts for itself only."""
 
     def __init__(self, device: str) -> None:
         self.device = device
         self.seconds: dict[str, float] = {}
+        self._inner = [0.0]
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Time one part."""
         started = self._now()
+        self._inner.append(0.0)
         yield
-        self.seconds[name] = round(self.seconds.get(name, 0.0) + self._now() - started, 3)
+        whole = self._now() - started
+        self.seconds[name] = self.seconds.get(name, 0.0) + whole - self._inner.pop()
+        self._inner[-1] += whole
+
+    @contextmanager
+    def function(self, owner: Any, attribute: str, name: str) -> Iterator[None]:
+        """Time every call of a function as a part, for a while."""
+        real = getattr(owner, attribute)
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            with self.part(name):
+                return real(*args, **kwargs)
+
+        setattr(owner, attribute, timed)
+        yield
+        setattr(owner, attribute, real)
 
     def _now(self) -> float:
         if self.device == "cpu":
@@ -246,7 +126,14 @@ def run_variant(variant: str, size: str, work: Work, device: str, checkpointing:
         else:
             step(policy, work, frames, variant, checkpointing, clock)
     peak = torch.cuda.max_memory_allocated() / 2**30 if device == "cuda" else _peak_rss_gib()
-    return {"variant": variant, "seconds": clock.seconds, "peak_gib": round(peak, 2)}
+    seconds = {name: round(clock.seconds.get(name, 0.0), 4) for name in PARTS}
+    return {"variant": variant, "seconds": seconds, "peak_gib": round(peak, 2), "device": _name_of(device)}
+
+
+def _name_of(device: str) -> str:
+    import torch
+
+    return torch.cuda.get_device_name() if device == "cuda" else "cpu"
 
 
 def _peak_rss_gib() -> float:
@@ -254,12 +141,12 @@ def _peak_rss_gib() -> float:
 
 
 def step(policy: Any, work: Work, frames: Any, variant: str, checkpointing: bool, clock: Clock) -> None:
-    """Encode, prefill, generate, loss."""
+    """Encode, prefill, generate, reward, loss and its backward."""
     import torch
     from trl.trainer.utils import add_fused_lm_head
 
     from pipeline.grpo.logprobs import Groups, separate_log_probs, shared_log_probs
-    from pipeline.models.generate import rollout
+    from pipeline.models import generate
     from pipeline.models.sampling import Sampling
     from pipeline.models.shared_prompt import enable_shared_prompt
     from pipeline.models.vision import encode_clip
@@ -270,37 +157,41 @@ def step(policy: Any, work: Work, frames: Any, variant: str, checkpointing: bool
         add_fused_lm_head(policy.model, outputs=("log_probs", "entropy"))
         policy.model._fused = True
     inputs = make_inputs(policy, work, frames)
-    features = None
-    if variant != "stock":
-        with clock.part("encode"):
-            features = [encode_clip(policy, _Clip(frames))]
-    seeds = ["benchmark"]
-    with clock.part("prefill"):
-        rollout(policy, inputs, features, Sampling(1), work.group, seeds, share)
-    with clock.part("generate"):
-        rows = rollout(policy, inputs, features, Sampling(work.length), work.group, seeds, share)[0]
-    clock.seconds["generate"] = round(clock.seconds["generate"] - clock.seconds["prefill"], 3)
-    completions = [torch.tensor(row, device=policy.device) for row in rows]
-    assert {len(c) for c in completions} == {work.length}
-    policy.model.train()
-    if checkpointing:
-        policy.model.activation_checkpointing_enable()
-    compute: Callable[..., Any] = shared_log_probs if share else separate_log_probs
-    with clock.part("loss"):
-        groups = Groups(inputs, features, [list(range(work.group))], completions)
-        log_probs, _ = compute(policy.model, policy, groups, work.length)
-        (log_probs * torch.linspace(-1, 1, work.group, device=policy.device)[:, None]).sum().backward()
+    with clock.function(policy.base.model.visual, "forward", "encode"):
+        features = None if variant == "stock" else [encode_clip(policy, Clip(frames))]
+        with clock.function(generate, "_prefill", "prefill"), clock.part("generate"):
+            rows = generate.rollout(policy, inputs, features, Sampling(work.length), work.group, ["benchmark"], share)[
+                0
+            ]
+        with clock.part("reward"):
+            _reward(policy, rows)
+        completions = [torch.tensor(row, device=policy.device) for row in rows]
+        assert {len(c) for c in completions} == {work.length}
+        policy.model.train()
+        if checkpointing:
+            policy.model.activation_checkpointing_enable()
+        compute: Callable[..., Any] = shared_log_probs if share else separate_log_probs
+        with clock.part("loss"):
+            groups = Groups(inputs, features, [list(range(work.group))], completions)
+            log_probs, _ = compute(policy.model, policy, groups, work.length)
+            (log_probs * torch.linspace(-1, 1, work.group, device=policy.device)[:, None]).sum().backward()
     policy.model.zero_grad(set_to_none=True)
     policy.model.eval()
 
 
-@dataclass(frozen=True)
-class _Clip:
-    images: Any
+def _reward(policy: Any, rows: list[list[int]]) -> None:
+    """Decode and score the completions with the rewards of params.yaml."""
+    from benchmarks.rewards import made_up_cases
+    from pipeline.grpo.rewards import rewards_in_use, score_all
+    from pipeline.grpo.rewards.rollout import Rollout
+    from pipeline.params import load_params
 
-    @property
-    def pts_seconds(self) -> list[float]:
-        return [float(i) for i in range(len(self.images))]
+    settings = load_params(ROOT / "params.yaml").train_grpo
+    sample = made_up_cases(1, settings.reward_settings)[0].sample
+    decode = (lambda row: " ".join(map(str, row))) if policy.tokenizer is None else policy.tokenizer.decode
+    rollouts = [Rollout(decode(row), len(row), False, sample, settings.reward_settings) for row in rows]
+    for name in rewards_in_use(settings.rewards):
+        score_all(name, rollouts)
 
 
 # --- all variants -----------------------------------------------------------------------------------------------------
@@ -359,19 +250,17 @@ def show_measured(results: list[dict[str, Any]]) -> None:
     stock = results[0]["seconds"]
     for result in results:
         parts = result["seconds"]
-        shown = "  ".join(
-            f"{name} {parts.get(name, 0.0):8.2f}" for name in ("decode", "encode", "prefill", "generate", "loss")
-        )
+        shown = "  ".join(f"{name} {parts[name]:7.2f}" for name in PARTS)
         whole = sum(stock.values()) / sum(parts.values())
         loss, rollout = stock["loss"] / parts["loss"], _rollout(stock) / _rollout(parts)
         print(
-            f"  {result['variant']:7s} {shown}  peak {result['peak_gib']:6.2f} GiB"
+            f"  {result['variant']:7s} {shown}  all {sum(parts.values()):7.2f}  peak {result['peak_gib']:6.2f} GiB"
             f"  loss {loss:5.2f}x  rollout {rollout:5.2f}x  step {whole:5.2f}x"
         )
 
 
 def _rollout(parts: dict[str, float]) -> float:
-    return parts.get("encode", 0.0) + parts["prefill"] + parts["generate"]
+    return sum(parts[name] for name in ("encode", "prefill", "generate"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """What happens beside the steps: dev accuracy, budgets, live metrics, alarm on gradients that are not numbers."""
 
-import math
 import shutil
 import time
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from dvclive import Live
 from tqdm import tqdm
 from transformers import TrainerCallback
@@ -82,14 +82,18 @@ class DevAccuracy(TrainerCallback):
 
 
 class TimeBudget(TrainerCallback):
-    """Stops after `max_seconds` of this process, with a checkpoint."""
+    """Stops after `max_seconds` of this process, with a checkpoint; all processes of a run together."""
 
     def __init__(self, max_seconds: float) -> None:
         self.deadline = time.monotonic() + max_seconds
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """The step in progress is finished first."""
-        if time.monotonic() > self.deadline:
+        """The step in progress is finished first. One process that stopped alone would leave the others waiting."""
+        late = torch.tensor(float(time.monotonic() > self.deadline))
+        if dist.is_initialized():
+            late = late.to(args.device)
+            dist.all_reduce(late, dist.ReduceOp.MAX)
+        if late:
             control.should_save = control.should_training_stop = True
 
 
@@ -123,13 +127,21 @@ class Progress(TrainerCallback):
 
 
 class GradientAlarm(TrainerCallback):
-    """Raises before a checkpoint is written where the gradient was not a number."""
+    """Raises before the optimizer takes a gradient that is not a number."""
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        """Logs come after every step and before its checkpoint."""
-        norm = (logs or {}).get("grad_norm")
-        if norm is not None and not math.isfinite(norm):
-            raise StageError(f"the gradient is {norm} at step {state.global_step}: the checkpoint before it is good")
+    def __init__(self) -> None:
+        self.trainer: Any = None
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        """The gradient is the sum over all processes already: they all raise, or none."""
+        bad = [n for n, p in model.named_parameters() if p.grad is not None and not torch.isfinite(p.grad.sum())]
+        if bad:
+            names = ", ".join(dict.fromkeys(r.sample.question_id for r in self.trainer.rollouts))
+            raise StageError(
+                f"the gradient of {bad[0]} and {len(bad) - 1} others is not a number at step {state.global_step + 1}, "
+                f"on questions {names}: nothing was updated and the last checkpoint is good; lower learning_rate or "
+                "leave these questions out"
+            )
 
 
 class LiveMetrics(TrainerCallback):

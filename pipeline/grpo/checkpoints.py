@@ -51,6 +51,18 @@ class Checkpoints:
             print(f"train_grpo: {path.name} is left out: {problem}", file=sys.stderr)
         return None
 
+    def best(self, scores: Mapping[int, float]) -> int | None:
+        """The step with the best dev accuracy whose checkpoint is whole; None where there is none."""
+        step, left = best_step(scores), dict(scores)
+        while step is not None:
+            problem = _damage(self.path(step))
+            if problem is None:
+                return step
+            print(f"train_grpo: step {step} is the best, but its checkpoint cannot be used: {problem}", file=sys.stderr)
+            del left[step]
+            step = best_step({s: score for s, score in left.items() if self.path(s).is_dir()})
+        return None
+
     def all(self) -> list[Path]:
         """Folders of checkpoints, oldest first."""
         return sorted(p for p in self.folder.glob("checkpoint-*") if p.is_dir())

@@ -10,13 +10,13 @@ from pipeline.reports import write_json
 COPIED = ("preprocessor_config.json", "video_preprocessor_config.json", "chat_template.json", "chat_template.jinja")
 
 
-def export_policy(policy: Policy, folder: Path, card: dict[str, Any]) -> None:
+def export_policy(policy: Policy, folder: Path, card: dict[str, Any], state: dict[str, Any] | None = None) -> None:
     """Write weights (safetensors; a LoRA adapter merged), configuration, tokenizer and `training.json`, whole or not at
-    all."""
+    all. `state` holds the weights where the model itself has only a piece of them."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     model = policy.model.merge_and_unload() if hasattr(policy.model, "merge_and_unload") else policy.model
-    model.save_pretrained(partial, safe_serialization=True)
+    model.save_pretrained(partial, safe_serialization=True, state_dict=state)
     policy.tokenizer.save_pretrained(partial)
     for name in COPIED:
         if policy.folder and (Path(policy.folder) / name).is_file() and not (partial / name).exists():

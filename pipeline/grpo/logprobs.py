@@ -29,7 +29,10 @@ class Groups:
     completions: Sequence[torch.Tensor]
 
 
-def shared_log_probs(forward: Forward, policy: Policy, groups: Groups, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+LogProbs = tuple[torch.Tensor, torch.Tensor | None]  # the reference model's head gives no entropies
+
+
+def shared_log_probs(forward: Forward, policy: Policy, groups: Groups, width: int) -> LogProbs:
     """Log-probabilities and entropies [R, width] (0 beyond a completion's end), every prompt computed once."""
     filled = [[row for row in rows if len(groups.completions[row])] for rows in groups.rows]
     row = pack(policy, groups.inputs, [[groups.completions[r] for r in rows] for rows in filled])
@@ -38,10 +41,11 @@ def shared_log_probs(forward: Forward, policy: Policy, groups: Groups, width: in
     order = [r for rows in filled for r in rows]
     lengths = [len(groups.completions[r]) for r in order]
     labelled = row.labels != IGNORE
-    return (
-        _unpack(outputs.log_probs[labelled], lengths, order, len(groups.completions), width),
-        _unpack(outputs.entropy[labelled], lengths, order, len(groups.completions), width),
-    )
+
+    def unpack(values: torch.Tensor) -> torch.Tensor:
+        return _unpack(values[labelled], lengths, order, len(groups.completions), width)
+
+    return unpack(outputs.log_probs), None if outputs.entropy is None else unpack(outputs.entropy)
 
 
 def _unpack(values: torch.Tensor, lengths: list[int], order: list[int], rows: int, width: int) -> torch.Tensor:
@@ -52,9 +56,7 @@ def _unpack(values: torch.Tensor, lengths: list[int], order: list[int], rows: in
     return table.index_put((place,), torch.nn.functional.pad(padded, (0, width - padded.shape[1])))
 
 
-def separate_log_probs(
-    forward: Forward, policy: Policy, groups: Groups, width: int
-) -> tuple[torch.Tensor, torch.Tensor]:
+def separate_log_probs(forward: Forward, policy: Policy, groups: Groups, width: int) -> LogProbs:
     """The same as `shared_log_probs` with one row per completion, as stock trainers compute it."""
     counts = {len(rows) for rows in groups.rows}
     if len(counts) != 1:
@@ -73,9 +75,11 @@ def separate_log_probs(
     )
     start = prompts.input_ids.shape[1] - 1
     back = torch.tensor(order, device=labels.device).argsort()
-    pad = (0, width - (labels.shape[1] - 1 - start))
-    values = (outputs.log_probs[:, start:][back], outputs.entropy[:, start:][back])
-    return torch.nn.functional.pad(values[0], pad), torch.nn.functional.pad(values[1], pad)
+
+    def unpack(values: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.pad(values[:, start:][back], (0, width - (labels.shape[1] - 1 - start)))
+
+    return unpack(outputs.log_probs), None if outputs.entropy is None else unpack(outputs.entropy)
 
 
 def _append(

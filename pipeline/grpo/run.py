@@ -14,14 +14,15 @@ import torch
 from transformers import ProgressCallback
 from transformers.utils import logging as library_logging
 
-from pipeline.errors import EmptyInput, ModelError
+from pipeline.errors import EmptyInput, ModelError, ParamsError
 from pipeline.grpo.callbacks import DevAccuracy, GradientAlarm, LiveMetrics, Progress, TimeBudget, Wandb
-from pipeline.grpo.checkpoints import Checkpoints, best_step, dev_scores
+from pipeline.grpo.checkpoints import Checkpoints, dev_scores
 from pipeline.grpo.clips import ClipLoader
 from pipeline.grpo.config import make_config
 from pipeline.grpo.export import export_policy
 from pipeline.grpo.rewards import prove_rewards
 from pipeline.grpo.samples import Sample
+from pipeline.grpo.sharding import shards_weights, whole_state
 from pipeline.grpo.trainer import VideoGRPOTrainer
 from pipeline.grpo.vllm_rollout import VllmRollout
 from pipeline.models.policy import Policy
@@ -77,13 +78,27 @@ def train(run: Run) -> dict[str, Any]:
     prove_rewards(settings.rewards, run.train, settings.reward_settings)
     checkpoints = Checkpoints(run.checkpoints, run.origin, settings.keep_checkpoints)
     resume = checkpoints.start()
-    with quiet():
+    with quiet(), levers_where_memory_ends():
         trainer = make_trainer(run, checkpoints)
-        try:
-            trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
-        except torch.cuda.OutOfMemoryError as error:
-            raise ModelError(OUT_OF_MEMORY) from error
+        trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
         return _finish(run, trainer, checkpoints)
+
+
+@contextmanager
+def levers_where_memory_ends() -> Iterator[None]:
+    """Turns "out of memory" of a GPU, or of torch's CPU allocator, into a message that says what to change.
+
+    Raises:
+        ModelError: memory ended.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ModelError(f"the GPU is out of memory. {LEVERS}") from error
+    except RuntimeError as error:
+        if "DefaultCPUAllocator" not in str(error):
+            raise
+        raise ModelError(f"this machine is out of memory. {LEVERS}") from error
 
 
 @contextmanager
@@ -98,9 +113,9 @@ def quiet() -> Iterator[None]:
     bars.enable_progress_bar()
 
 
-OUT_OF_MEMORY = (
-    "the GPU is out of memory. In this order: train_grpo.micro_batches up, gradient_checkpointing: true, "
-    "max_new_tokens down, extract_frames.frames_per_clip or max_pixels down, lora, a ZeRO-3 configuration (configs/)"
+LEVERS = (
+    "In this order: train_grpo.micro_batches up, gradient_checkpointing: true, max_new_tokens down, "
+    "extract_frames.frames_per_clip or max_pixels down, lora, a ZeRO-3 configuration (configs/)"
 )
 
 
@@ -110,7 +125,8 @@ def make_trainer(run: Run, checkpoints: Checkpoints) -> VideoGRPOTrainer:
     for parameter in run.policy.base.model.visual.parameters():
         parameter.requires_grad_(not settings.freeze_vision)
     dev = DevAccuracy(run.dev, settings) if run.dev else None
-    callbacks: list[Any] = [Progress(), GradientAlarm(), LiveMetrics(run.live), *([dev] if dev else [])]
+    alarm = GradientAlarm()
+    callbacks: list[Any] = [Progress(), alarm, LiveMetrics(run.live), *([dev] if dev else [])]
     if settings.max_seconds is not None:
         callbacks.append(TimeBudget(settings.max_seconds))
     if settings.wandb_project is not None:
@@ -127,8 +143,13 @@ def make_trainer(run: Run, checkpoints: Checkpoints) -> VideoGRPOTrainer:
         peft_config=_lora(run),
     )
     trainer.remove_callback(ProgressCallback)
+    if run.params.train_grpo.lora is not None and shards_weights(trainer.accelerator):
+        raise ParamsError(
+            "train_grpo.lora needs whole weights to merge into: launch with configs/ddp_gpu.yaml or zero2"
+        )
     if settings.rollout == "vllm_colocate":
         trainer.foreign_rollout = VllmRollout(trainer).complete
+    alarm.trainer = trainer
     if dev:
         dev.trainer = trainer
     return trainer
@@ -153,8 +174,9 @@ def _lora(run: Run) -> Any:
 def _finish(run: Run, trainer: VideoGRPOTrainer, checkpoints: Checkpoints) -> dict[str, Any]:
     """Pick the step, write the policy folder, return the numbers."""
     scores = dev_scores(trainer.state.log_history)
-    last, best = trainer.state.global_step, best_step(scores)
-    chosen = best if run.params.train_grpo.select == "best" and best is not None else last
+    last = trainer.state.global_step
+    best = checkpoints.best(scores) if run.params.train_grpo.select == "best" else None
+    chosen = last if best is None else best
     if chosen != last:
         trainer._load_from_checkpoint(str(checkpoints.path(chosen)), trainer.model)
     trainer.accelerator.wait_for_everyone()
@@ -165,10 +187,11 @@ def _finish(run: Run, trainer: VideoGRPOTrainer, checkpoints: Checkpoints) -> di
         "questions_dev": len(run.dev),
         "dev_accuracy_by_step": {str(step): round(score, 6) for step, score in sorted(scores.items())},
     }
+    state = whole_state(trainer)
     if trainer.accelerator.is_main_process:
         card = {"params": json.loads(run.params.model_dump_json()), "data": dict(run.hashes), "numbers": numbers}
         card["versions"] = {name: version(name) for name in ("torch", "transformers", "trl", "accelerate")}
-        export_policy(trainer.policy, run.output, card)
+        export_policy(trainer.policy, run.output, card, state)
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.end_training()
     return numbers

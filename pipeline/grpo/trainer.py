@@ -7,8 +7,9 @@ group). It overrides private methods, hence the pin `trl==1.16.*` and the tripwi
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,16 @@ from trl.trainer.utils import split_tensor_dict
 from pipeline.errors import StageError
 from pipeline.grpo.checkpoints import Checkpoints, dev_scores
 from pipeline.grpo.clips import ClipLoader, Shuffled, encode_samples
-from pipeline.grpo.logprobs import Groups, separate_log_probs, shared_log_probs
+from pipeline.grpo.logprobs import Groups, LogProbs, separate_log_probs, shared_log_probs
 from pipeline.grpo.planning import Group, plan_groups
 from pipeline.grpo.rewards import rewards_in_use, score_all
 from pipeline.grpo.rewards.keyframe import key_time_f1
 from pipeline.grpo.rewards.rollout import Rollout
 from pipeline.grpo.sampler import GroupSampler
 from pipeline.grpo.samples import Frames, Sample
+from pipeline.grpo.sharding import whole_weights
 from pipeline.models.generate import Completion, make_completion, rollout
+from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling
 from pipeline.models.shared_prompt import enable_shared_prompt
@@ -85,7 +88,8 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         self.reference = None if self.ref_model is None else replace(policy, model=self.ref_model)
         if self.reference is not None and settings.share_prompt:
             enable_shared_prompt(self.reference)
-        self.cache = feature_cache(self.policy, settings, checkpoints.folder)
+        self.cache = feature_cache(self.policy, settings, checkpoints.folder.parent)
+        self._features: dict[str, torch.Tensor] = {}  # of the clips of the current rollout batch
 
     # --- data ---------------------------------------------------------------------------------------------------------
 
@@ -108,8 +112,12 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:
         batch = [self.by_id[row["question_id"]] for row in inputs[:: self.num_generations]]
-        self._groups, replaced = plan_groups(batch, self._spare(), self.settings.resample_rounds, self._roll)
-        self._shuffled_accuracy = self._try_shuffled([g.sample for g in self._groups])
+        # Entered once, because processes differ in how often they roll.
+        with nullcontext(self.policy) if self.foreign_rollout else self.rollout_policy() as policy:
+            roll = partial(self._roll, policy)
+            self._groups, replaced = plan_groups(batch, self._spare(), self.settings.resample_rounds, roll)
+            self._shuffled_accuracy = self._try_shuffled([g.sample for g in self._groups], policy)
+        self._features = self._encode_clips()
         self.rollouts = self._describe()
         self._log_groups(replaced)
         ids = [g.sample.question_id for g in self._groups for _ in g.completions]
@@ -118,6 +126,13 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         output = super()._generate_and_score_completions(rows)
         output["question_ids"] = ids
         return output
+
+    def _encode_clips(self) -> dict[str, torch.Tensor]:
+        """Features of the clips of the current groups; none where the tower trains."""
+        if self.cache is None:
+            return {}
+        with self.rollout_policy():
+            return {c: self.cache.get(self.clips.load(c)) for c in sorted({g.sample.clip_id for g in self._groups})}
 
     def _spare(self) -> list[Sample]:
         """Samples to replace others with, in an order that depends on seed, step and process."""
@@ -129,7 +144,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
 
     # --- rollout ------------------------------------------------------------------------------------------------------
 
-    def _roll(self, samples: Sequence[Sample], shuffled: bool = False) -> list[list[Completion]]:
+    def _roll(self, policy: Policy, samples: Sequence[Sample], shuffled: bool = False) -> list[list[Completion]]:
         """G completions of each sample; seeded by run, step and question, so they do not depend on the processes."""
         tag = f"{self.run_seed}/{self.state.global_step}" + ("/shuffled" if shuffled else "")
         frames: dict[str, Any] = {s.clip_id: self.clips.load(s.clip_id) for s in samples}
@@ -140,35 +155,36 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         seeds = [f"{tag}/{s.question_id}" for s in samples]
         if self.foreign_rollout is not None:
             return self.foreign_rollout(samples, [frames[s.clip_id] for s in samples], seeds)
-        with self.rollout_policy() as policy:
-            inputs, features = encode_samples(policy, samples, frames, self.cache)
-            group, share = settings.completions_per_prompt, settings.share_prompt
-            ids = rollout(policy, inputs, features, sampling, group, seeds, share)
+        inputs, features = encode_samples(policy, samples, frames, self.cache)
+        group, share = settings.completions_per_prompt, settings.share_prompt
+        ids = rollout(policy, inputs, features, sampling, group, seeds, share)
         return [[make_completion(self.policy, row) for row in group] for group in ids]
 
     @contextmanager
     def rollout_policy(self) -> Iterator[Policy]:
-        """The policy without DDP, FSDP or DeepSpeed around it, in the precision of training."""
+        """The policy without DDP, FSDP or DeepSpeed around it, in the precision of training; all processes enter it."""
         with (
             unwrap_model_for_generation(
                 self.model_wrapped, self.accelerator, self.args.ds3_gather_for_generation
             ) as model,
-            self._dist.summon_full_params(self.model_wrapped, recurse=False),
+            whole_weights(model),
             self.accelerator.autocast(),
         ):
             yield replace(self.policy, model=model)
 
-    def _try_shuffled(self, samples: Sequence[Sample]) -> dict[str, float]:
+    def _try_shuffled(self, samples: Sequence[Sample], policy: Policy) -> dict[str, float]:
         if not self.settings.rewards.temporal_order:
             return {}
-        groups = zip(samples, self._roll(samples, shuffled=True), strict=True)
+        groups = zip(samples, self._roll(policy, samples, shuffled=True), strict=True)
         return {s.question_id: Group(s, completions).accuracy for s, completions in groups}
 
     def _tokenize_prompts(self, prompts: Any) -> Any:
+        """Ids of every row's prompt, its video placeholder expanded."""
         ids = {}
         for sample in {g.sample.question_id: g.sample for g in self._groups}.values():
             frames = {sample.clip_id: self.clips.load(sample.clip_id)}
-            ids[sample.question_id] = encode_samples(self.policy, [sample], frames, self.cache)[0].input_ids[0].tolist()
+            inputs = encode_prompts(self.policy, [sample.messages], frames, with_pixels=False)
+            ids[sample.question_id] = inputs.input_ids[0].tolist()
         return [ids[i] for i in self._row_ids], None, {}
 
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
@@ -235,12 +251,12 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             self._log_probs(model, self._row_ids[i : i + step], completions[i : i + step], logits_to_keep)
             for i in range(0, len(completions), step)
         ]
-        entropies = torch.cat([e for _, e in parts]) if compute_entropy else None
+        entropies = torch.cat([e for _, e in parts if e is not None]) if compute_entropy else None
         return torch.cat([p for p, _ in parts]), entropies, None
 
     def _log_probs(
         self, model: Any, row_ids: Sequence[str], completions: Sequence[torch.Tensor], width: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> LogProbs:
         """Log-probabilities and entropies [R, width] of completions of the questions `row_ids`, with their videos."""
         rows: dict[str, list[int]] = {}
         for row, question_id in enumerate(row_ids):
@@ -248,8 +264,9 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         samples = [self.by_id[question_id] for question_id in rows]
         frames = {s.clip_id: self.clips.load(s.clip_id) for s in samples}
         policy = self.reference if self.reference is not None and model is self.ref_model else self.policy
-        inputs, features = encode_samples(policy, samples, frames, self.cache)
-        groups = Groups(inputs, features, list(rows.values()), completions)
+        inputs = encode_prompts(policy, [s.messages for s in samples], frames, with_pixels=self.cache is None)
+        features = None if self.cache is None else [self._features[clip] for row in inputs.clip_ids for clip in row]
+        groups = Groups(inputs.to(policy.device), features, list(rows.values()), completions)
         compute = shared_log_probs if self.settings.share_prompt else separate_log_probs
         with self.accelerator.autocast():
             return compute(model, policy, groups, width)

@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.mcq.completions import element_tags, last_element, visible_text
 
 _TAGS = element_tags("keyframes")
-_NUMBER = re.compile(r"\d{1,7}(?:\.\d{0,9})?|\.\d{1,9}")
+_NUMBER = re.compile(r"[0-9]{1,7}(?:\.[0-9]{0,9})?|\.[0-9]{1,9}")
 _SEPARATORS = re.compile(r"[\s,;\[\]()]+")
 
 

@@ -105,16 +105,22 @@ def _evaluating(model: Any) -> Iterator[None]:
 
 
 def rope_positions(policy: Policy, inputs: ModelInputs) -> tuple[torch.Tensor, torch.Tensor]:
-    """Positions int64 [3, B, T] (time, height, width) of a batch, and the shift int64 [B] of text behind the prompt:
-    token n of a row (counting from its first real token) has position n + shift."""
-    positions, deltas = policy.base.model.get_rope_index(
+    """Positions int64 [3, B, T] (time, height, width) of a left-padded batch, and the shift int64 [B] of text behind
+    the prompt: token n of a row (counting from its first real token) has position n + shift.
+
+    Text behind the prompt goes on from the prompt's last token, as in one forward over both. The library's own
+    `rope_deltas` go on from the *largest* position instead, which is the video's where its seconds outnumber the text
+    behind it (transformers 5.23; three minutes in 32 frames do): its `generate` then disagrees with its forward.
+    """
+    positions, _ = policy.base.model.get_rope_index(
         inputs.input_ids,
         mm_token_type_ids=inputs.mm_token_type_ids,
         video_grid_thw=inputs.video_grid_thw,
         second_per_grid_ts=inputs.second_per_grid_ts,
         attention_mask=inputs.attention_mask,
     )
-    return positions, deltas[:, 0]
+    end = positions[1:, :, -1].amax(0) + 1  # height and width: a prompt that ends in a video goes on behind its frames
+    return positions, end - inputs.attention_mask.sum(-1)
 
 
 def video_kwargs(inputs: ModelInputs, features: Sequence[torch.Tensor] | None) -> dict[str, Any]:

@@ -139,6 +139,23 @@ def _check_match(config: Any, tokenizer: Any, special: dict[str, int | None], fo
         raise ModelError(f"{folder}: model and tokenizer do not match: {found}")
     if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:
         raise ModelError(f"{folder}: the tokenizer needs a pad token and an end token")
+    _check_chat(tokenizer, folder)
+
+
+def _check_chat(tokenizer: Any, folder: str) -> None:
+    """A video has to reach the prompt, and the tags that rewards read have to survive decoding."""
+    content = [{"type": "video", "video": "clip"}, {"type": "text", "text": "what"}]
+    messages = [{"role": "user", "content": content}]
+    if not tokenizer.chat_template:
+        raise ModelError(f"{folder}: the tokenizer has no chat template (chat_template.jinja, or in its config)")
+    shown = str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+    if shown.count("<|video_pad|>") != 1:
+        raise ModelError(f"{folder}: the chat template writes no single <|video_pad|> for a video, but {shown!r}")
+    for tag in ("think", "keyframes", "answer"):
+        text = f"<{tag}></{tag}>"
+        read = tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"], skip_special_tokens=True)
+        if "".join(str(read).split()) != text:
+            raise ModelError(f"{folder}: the tokenizer reads {text} back as {read!r}: its tags must be ordinary tokens")
 
 
 def _eos_token_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from pipeline.grpo.clips import ClipLoader
 from pipeline.grpo.config import resolve_device
 from pipeline.grpo.difficulty import filter_by_difficulty
 from pipeline.grpo.launch import is_main_worker, is_worker, run_workers, write_report
-from pipeline.grpo.run import Run, quiet, train
+from pipeline.grpo.run import Run, levers_where_memory_ends, quiet, train
 from pipeline.grpo.samples import Sample, build_sample, group_by_clip
 from pipeline.models.inputs import tokenize_prompt
 from pipeline.models.policy import Policy, load_policy
@@ -31,8 +31,9 @@ HANDOFF = Path("data/checkpoints/train_grpo-report.json")
 def run(params: Params, root: Path, report: StageReport) -> None:
     """Read data/dataset, data/keyframes, data/frames and data/models/base; write data/models/policy.
 
-    State for resuming lies in data/checkpoints/train_grpo and is deleted when the policy is written; live metrics are
-    in data/reports/live/train_grpo. With `train_grpo.launch` the work is done by the processes that it starts.
+    State for resuming lies in data/checkpoints/train_grpo and is deleted when the policy is written; what the base
+    answered (difficulty) and vision features are kept beside it for other runs. Live metrics are in
+    data/reports/live/train_grpo. With `train_grpo.launch` the work is done by the processes that it starts.
     """
     launch = params.train_grpo.launch
     if launch is None or is_worker():
@@ -55,7 +56,7 @@ def read_run(params: Params, root: Path, report: StageReport) -> Run:
     settings = params.train_grpo
     torch.set_num_threads(settings.threads)
     store = FrameStore(root / "data/frames")
-    with quiet():
+    with quiet(), levers_where_memory_ends():
         policy = load_policy(root / "data/models/base", device=resolve_device(settings), attention=settings.attention)
     questions = read_rows(root / READS[0], Question)
     samples = _samples(params, root, questions, store, policy, report)
@@ -66,7 +67,7 @@ def read_run(params: Params, root: Path, report: StageReport) -> Run:
     return Run(
         params=params,
         policy=policy,
-        train=filter_by_difficulty(params, policy, training, clips, state, hashes, report),
+        train=filter_by_difficulty(params, policy, training, clips, state.with_name("difficulty"), hashes, report),
         dev=[sample for split, sample in samples if split == "dev"][: settings.dev_questions],
         clips=clips,
         hashes=hashes,

@@ -2,10 +2,26 @@
 
 One-to-one Gaussian matches, width tied to the spacing of the frames, capped count (`pipeline.mcq.keyframes`): a single
 safe time, all frames and random times score low. The gate keeps a policy from collecting it on questions it gets wrong.
+The times have to lead to the answer: one list, in front of it. A second list, or one inside or behind the answer, is a
+second try at the same reward and makes it 0.
 """
 
 from pipeline.grpo.rewards.rollout import Rollout
+from pipeline.mcq.completions import element_tags, visible_text
 from pipeline.mcq.keyframes import parse_keyframes, soft_f1
+
+_KEYFRAMES, _ANSWER = element_tags("keyframes"), element_tags("answer")
+
+
+def named_times(text: str) -> list[float] | None:
+    """Seconds named in the one `<keyframes>` element before the answer; None where there is not exactly one list, it
+    cannot be read, or it does not stand before the answer."""
+    shown = visible_text(text)
+    tags = list(_KEYFRAMES.finditer(shown))
+    answer = _ANSWER.search(shown)
+    if len(tags) != 2 or (answer is not None and answer.start() < tags[-1].end()):
+        return None
+    return parse_keyframes(text)
 
 
 def key_time_f1(rollout: Rollout) -> float | None:
@@ -13,7 +29,7 @@ def key_time_f1(rollout: Rollout) -> float | None:
     sample = rollout.sample
     if not sample.key_seconds:
         return None
-    named = parse_keyframes(rollout.text)
+    named = named_times(rollout.text)
     return soft_f1(named, sample.key_seconds, sample.sigma_seconds, rollout.settings.keyframe_max_count)
 
 

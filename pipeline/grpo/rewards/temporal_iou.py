@@ -1,7 +1,7 @@
 """Where it happens: overlap of the span of the named key times with the span of the true ones."""
 
+from pipeline.grpo.rewards.keyframe import named_times
 from pipeline.grpo.rewards.rollout import Rollout
-from pipeline.mcq.keyframes import parse_keyframes
 
 
 def interval_iou(first: tuple[float, float], second: tuple[float, float]) -> float:
@@ -12,11 +12,15 @@ def interval_iou(first: tuple[float, float], second: tuple[float, float]) -> flo
 
 
 def score(rollout: Rollout) -> float:
-    """IoU where the answer is right, else 0; a question with fewer than two key times has no span and gives 1."""
+    """IoU where the answer is right and at most `keyframe_max_count` times are named, else 0; a question with fewer
+    than two key times has no span and gives 1. A list over the whole clip earns the share of it that the true span has:
+    that is what an IoU is."""
     if not rollout.correct:
         return 0.0
     truth = rollout.sample.key_seconds
     if len(truth) < 2 or truth[0] == truth[-1]:
         return 1.0
-    named = parse_keyframes(rollout.text)
-    return interval_iou((min(named), max(named)), (truth[0], truth[-1])) if named else 0.0
+    named = named_times(rollout.text)
+    if not named or len(named) > max(rollout.settings.keyframe_max_count, len(truth)):
+        return 0.0
+    return interval_iou((min(named), max(named)), (truth[0], truth[-1]))

@@ -5,12 +5,14 @@ from pipeline.grpo.rewards.rollout import Rollout
 
 
 def score(rollout: Rollout) -> float:
-    """1 where the answer is right and group accuracy >= temporal_order_ratio x shuffled accuracy, else 0.
+    """1 where the answer is right and group accuracy > temporal_order_ratio x shuffled accuracy, else 0.
+
+    Strictly more: under the paper's >= a policy that never looks at the order would earn it on every right answer.
 
     Raises:
         ValueError: the shuffled frames were not tried.
     """
     if rollout.shuffled_accuracy is None:
         raise ValueError("temporal_order needs completions on shuffled frames")
-    ordered_wins = rollout.group_accuracy >= rollout.settings.temporal_order_ratio * rollout.shuffled_accuracy
+    ordered_wins = rollout.group_accuracy > rollout.settings.temporal_order_ratio * rollout.shuffled_accuracy
     return float(rollout.correct and ordered_wins)

@@ -1,18 +1,22 @@
 """Budgets, early stop, the best step, live metrics and the alarm."""
 
+import gc
 import json
 import sys
+import warnings
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from pipeline.errors import StageError
 from pipeline.grpo.callbacks import DevAccuracy, GradientAlarm, LiveMetrics, TimeBudget, Wandb
-from pipeline.grpo.checkpoints import best_step, dev_scores
+from pipeline.grpo.checkpoints import Checkpoints, best_step, dev_scores
 from pipeline.grpo.run import train
+from pipeline.grpo.trainer import VideoGRPOTrainer
 from tests.small_run import small_params, small_run, small_samples
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")
@@ -83,9 +87,48 @@ def test_the_policy_is_the_best_step_not_the_last(tmp_path: Path, monkeypatch: p
 
 
 def test_a_gradient_that_is_not_a_number_stops_before_the_checkpoint() -> None:
-    GradientAlarm().on_log(None, state(3), None, {"grad_norm": 0.5})
-    with pytest.raises(StageError, match="the gradient is nan at step 3"):
-        GradientAlarm().on_log(None, state(3), None, {"grad_norm": float("nan")})
+    alarm, model = GradientAlarm(), torch.nn.Linear(2, 1)
+    alarm.trainer = SimpleNamespace(rollouts=[SimpleNamespace(sample=s) for s in small_samples(2)])
+    model(torch.ones(1, 2)).sum().backward()
+    alarm.on_pre_optimizer_step(None, state(2), None, model=model)
+    model.bias.grad[0] = float("nan")
+    with pytest.raises(StageError, match=r"the gradient of bias and 0 others is not a number at step 3.* q00, q01"):
+        alarm.on_pre_optimizer_step(None, state(2), None, model=model)
+
+
+def test_a_gradient_that_explodes_leaves_the_last_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An infinite gradient behind a finite loss, at step 3 of a real run."""
+    real = VideoGRPOTrainer._compute_loss
+
+    def explode(self: Any, model: Any, inputs: Any) -> Any:
+        loss = real(self, model, inputs)
+        zero = next(p for p in model.parameters() if p.requires_grad).flatten()[0] * 0
+        return loss + (zero.abs().sqrt() if self.state.global_step == 2 else 0.0)  # the root's slope at 0 is infinite
+
+    monkeypatch.setattr(VideoGRPOTrainer, "_compute_loss", explode)
+    wanted = r"not a number at step 3, on questions q\d\d, .* the last checkpoint is good"
+    with warnings.catch_warnings():  # raised through, dvclive leaves its git repository to the garbage collector
+        warnings.simplefilter("ignore", ResourceWarning)
+        with pytest.raises(StageError, match=wanted):
+            train(small_run(tmp_path))
+        gc.collect()
+    assert [p.name for p in Checkpoints(tmp_path / "checkpoints", {}, 2).all()][-1] == "checkpoint-000002"
+    monkeypatch.undo()
+    assert train(small_run(tmp_path))["steps"] == 6
+
+
+def test_the_best_checkpoint_may_be_gone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoints = Checkpoints(tmp_path, {}, 2)
+    for step in (2, 4):
+        (tmp_path / f"writing/checkpoint-{step}").mkdir(parents=True)
+        (tmp_path / f"writing/checkpoint-{step}/model.safetensors").write_bytes(b"w")
+        checkpoints.commit(tmp_path / "writing", step, {2: 0.5, 4: 0.4})
+    scores = {0: 0.9, 2: 0.5, 3: 0.45, 4: 0.4}
+    assert checkpoints.best(scores) == 2
+    (checkpoints.path(2) / "model.safetensors").write_bytes(b"x")
+    assert checkpoints.best(scores) == 4
+    assert "step 2 is the best, but its checkpoint cannot be used: model.safetensors" in capsys.readouterr().err
+    assert checkpoints.best({}) is None
 
 
 def test_live_metrics_are_replayed_and_hold_no_times(tmp_path: Path) -> None:

@@ -1,115 +1,101 @@
 """Every reward on gold, empty and gamed completions. The table is what the documentation shows."""
 
-import random
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from benchmarks.rewards import PLAYERS, best_constant, made_up_cases, mean_rewards, write
 from pipeline.errors import StageError
 from pipeline.grpo.rewards import REWARDS, prove_rewards, rewards_in_use, score_all
 from pipeline.grpo.rewards.keyframe import key_time_f1
 from pipeline.grpo.rewards.rollout import Rollout
 from pipeline.grpo.rewards.temporal_iou import interval_iou
-from pipeline.grpo.samples import Sample, build_sample, gold_completion
+from pipeline.grpo.samples import Sample, build_sample
 from pipeline.params import RewardWeights
 from tests.small_run import small_params, small_samples
 from tests.unit.evaluation.making import make_question
 
 SETTINGS = small_params().train_grpo.reward_settings
 ALL = RewardWeights(format=1, accuracy=1, keyframe=1, length=1, temporal_order=1, temporal_iou=1)
-
-
-def questions(number: int = 400) -> list[Sample]:
-    """Questions on clips of 60 s shown in 16 frames (4 s apart), with two to four key times."""
-    rng = random.Random(0)
-    base = small_samples(1)[0]
-    made = []
-    for i in range(number):
-        times = tuple(sorted(rng.uniform(0, 60) for _ in range(rng.randint(2, 4))))
-        made.append(replace_sample(base, question_id=f"q{i}", answer=i % 5, key_seconds=times, sigma_seconds=2.0))
-    return made
+CASES = made_up_cases(100, SETTINGS)
 
 
 def replace_sample(sample: Sample, **changes: Any) -> Sample:
     return Sample(**{**vars(sample), **changes})
 
 
-def write(answer: str, times: list[float] | None, think: str = "The cup is taken.") -> str:
-    named = "" if times is None else f"<keyframes>{', '.join(f'{t:.1f}' for t in times)}</keyframes>"
-    return f"<think>{think}</think>{named}<answer>{answer}</answer>"
-
-
 def rollout(text: str, sample: Sample, tokens: int = 30, group: float = 0.5, shuffled: float = 0.5) -> Rollout:
     return Rollout(text, tokens, True, sample, SETTINGS, group, shuffled)
 
 
-RNG = random.Random(1)
-FRAMES = [2.0 + 4 * i for i in range(16)]
-# A policy that games: what it writes for a sample.
-GAMED = {
-    "gold": lambda s: gold_completion(s),
-    "empty": lambda s: "",
-    "constant A": lambda s: write("A", [30.0]),
-    "random letter, random times": lambda s: write(RNG.choice("ABCDE"), [RNG.uniform(0, 60) for _ in range(3)]),
-    "format only": lambda s: write("none", []),
-    "right, one safe time": lambda s: write("ABCDE"[s.answer], [30.0]),
-    "right, uniform times": lambda s: write("ABCDE"[s.answer], [10.0, 30.0, 50.0]),
-    "right, six uniform times": lambda s: write("ABCDE"[s.answer], [5.0, 15.0, 25.0, 35.0, 45.0, 55.0]),
-    "right, all frames": lambda s: write("ABCDE"[s.answer], FRAMES),
-    "right, one true time many times": lambda s: write("ABCDE"[s.answer], [s.key_seconds[0]] * 6),
-    "right, no times": lambda s: write("ABCDE"[s.answer], None),
-    "wrong, true times": lambda s: gold_completion(replace_sample(s, answer=(s.answer + 1) % 5)),
+@cache
+def earned(name: str) -> dict[str, float]:
+    return mean_rewards(PLAYERS[name], CASES, SETTINGS)
+
+
+# Bounds of (accuracy, keyframe) for every row of the table; temporal_order is 0 for all but gold.
+BOUNDS = {
+    "gold": ((1, 1), (0.999, 1)),
+    "empty": ((0, 0), (0, 0)),
+    "constant A, middle": ((0.2, 0.2), (0, 0.05)),
+    "random letter and times": ((0.14, 0.26), (0, 0.05)),
+    "format only": ((0, 0), (0, 0)),
+    "all letters": ((0, 0), (0, 0)),
+    "wrong, true times": ((0, 0), (0, 0)),
+    "right, no times": ((1, 1), (0, 0)),
+    "right, empty list": ((1, 1), (0, 0)),
+    "right, middle": ((1, 1), (0, 0.12)),
+    "right, random times": ((1, 1), (0, 0.22)),
+    "right, 3 uniform": ((1, 1), (0, 0.25)),
+    "right, 4 uniform": ((1, 1), (0, 0.3)),
+    "right, all frames": ((1, 1), (0, 0)),
+    "right, a thousand": ((1, 1), (0, 0)),
+    "right, one true time x4": ((1, 1), (0.2, 0.35)),
+    "right, nan": ((1, 1), (0, 0)),
+    "right, inf": ((1, 1), (0, 0)),
+    "right, negative": ((1, 1), (0, 0)),
+    "right, huge": ((1, 1), (0, 0)),
+    "right, exponents": ((1, 1), (0, 0)),
+    "right, two lists": ((1, 1), (0, 0)),
+    "right, list in answer": ((0, 0), (0, 0)),
+    "right, list after answer": ((1, 1), (0, 0)),
+    "right, list in thinking": ((1, 1), (0, 0)),
 }
 
 
-def mean_rewards(name: str) -> dict[str, float]:
-    samples = questions()
-    texts = [GAMED[name](s) for s in samples]
-    rollouts = [rollout(text, s, tokens=max(1, len(text) // 4)) for text, s in zip(texts, samples, strict=True)]
-    return {reward: sum(score_all(reward, rollouts)) / len(samples) for reward in REWARDS}
+@pytest.mark.parametrize("name", PLAYERS)
+def test_what_a_gaming_policy_earns(name: str) -> None:
+    means = earned(name)
+    for reward, (low, high) in zip(("accuracy", "keyframe"), BOUNDS[name], strict=True):
+        assert low <= means[reward] <= high, reward
+    assert means["temporal_order"] == (1 if name == "gold" else 0)
 
 
-@pytest.mark.parametrize(
-    ("name", "reward", "low", "high"),
-    [
-        ("gold", "format", 1, 1),
-        ("gold", "accuracy", 1, 1),
-        ("gold", "keyframe", 0.999, 1),
-        ("gold", "temporal_iou", 0.999, 1),
-        ("empty", "format", 0, 0),
-        ("empty", "accuracy", 0, 0),
-        ("empty", "keyframe", 0, 0),
-        ("constant A", "accuracy", 0.2, 0.2),
-        ("constant A", "keyframe", 0, 0.1),
-        ("random letter, random times", "accuracy", 0.14, 0.26),
-        ("random letter, random times", "keyframe", 0, 0.1),
-        ("format only", "accuracy", 0, 0),
-        ("format only", "keyframe", 0, 0),
-        ("right, one safe time", "keyframe", 0, 0.25),
-        ("right, uniform times", "keyframe", 0, 0.35),
-        ("right, six uniform times", "keyframe", 0, 0.4),
-        ("right, all frames", "keyframe", 0, 0),
-        ("right, one true time many times", "keyframe", 0, 0),
-        ("right, no times", "keyframe", 0, 0),
-        ("right, no times", "format", 0, 0),
-        ("wrong, true times", "keyframe", 0, 0),
-        ("wrong, true times", "accuracy", 0, 0),
-        ("wrong, true times", "temporal_iou", 0, 0),
-    ],
-)
-def test_what_a_gaming_policy_earns(name: str, reward: str, low: float, high: float) -> None:
-    assert low <= mean_rewards(name)[reward] <= high
+def test_the_best_list_that_never_looks_earns_little() -> None:
+    _, value = best_constant(CASES[:30], SETTINGS.keyframe_max_count)
+    assert value < 0.36
 
 
-def test_uniform_times_earn_no_more_than_random_ones() -> None:
-    """Naming times that do not look at the video is worth less than half of naming one true time of three."""
-    one_of_three = [
-        rollout(write("ABCDE"[s.answer], [s.key_seconds[0]]), s) for s in questions() if len(s.key_seconds) == 3
-    ]
-    seen = sum(score_all("keyframe", one_of_three)) / len(one_of_three)
+@settings(max_examples=30)
+@given(st.text(max_size=60), st.text(alphabet="<>/keyframsthinkansw 0123456789.,eE+-∞nif", max_size=60))
+def test_no_text_makes_a_reward_raise_or_leave_its_range(free: str, tags: str) -> None:
+    sample = CASES[0].sample
+    texts = [free, tags, f"<think>a</think><keyframes>{free}{tags}</keyframes><answer>A</answer>"]
+    for name in REWARDS:
+        assert all(0 <= value <= 1 for value in score_all(name, [rollout(text, sample) for text in texts]))
+
+
+def test_uniform_times_earn_less_than_looking_for_one_time() -> None:
+    """Naming times that do not look at the video is worth less than naming one true time of three."""
+    three = [c for c in CASES if len(c.sample.key_seconds) == 3]
+    one = [rollout(write(c.letter, [c.sample.key_seconds[0]]), c.sample) for c in three]
+    seen = sum(score_all("keyframe", one)) / len(one)
     assert seen == pytest.approx(0.5, abs=0.01)
-    assert mean_rewards("right, uniform times")["keyframe"] < 0.75 * seen
+    assert earned("right, 3 uniform")["keyframe"] < 0.5 * seen
 
 
 @pytest.mark.parametrize(
@@ -147,8 +133,8 @@ def test_length_rewards_the_band() -> None:
 def test_order_must_beat_shuffled_frames() -> None:
     right, wrong = write("A", [1.0]), write("B", [1.0])
     sample = small_samples(1)[0]
-    cases = [(right, 0.5, 0.25), (right, 0.25, 0.5), (wrong, 0.5, 0.25)]
-    assert score_all("temporal_order", [rollout(t, sample, 9, g, s) for t, g, s in cases]) == [1.0, 0.0, 0.0]
+    cases = [(right, 0.5, 0.25), (right, 0.25, 0.5), (wrong, 0.5, 0.25), (right, 0.5, 0.5)]
+    assert score_all("temporal_order", [rollout(t, sample, 9, g, s) for t, g, s in cases]) == [1.0, 0.0, 0.0, 0.0]
 
 
 def test_interval_iou() -> None:

@@ -18,7 +18,8 @@ from tests.random_policy import ask, make_clip, make_random_policy
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")
 
 PROMPTS = [ask("what is taken ?", "a"), ask("red cup first ? what blue", "b", "a"), ask("what is ?")]
-CLIPS = {"a": make_clip(1), "b": make_clip(2, frames=5, height=24, spacing=1.7)}
+# Clip b is long: its last frame's position in time lies behind all the text.
+CLIPS = {"a": make_clip(1), "b": make_clip(2, frames=5, height=24, spacing=11.25)}
 LENGTHS = [[3, 1, 7], [5, 5, 2], [4, 6, 1]]
 # Rows of a shuffled batch: completion r belongs to prompt b where r is in ROWS[b].
 ROWS = [[4, 0, 7], [1, 8, 2], [3, 5, 6]]
@@ -89,17 +90,20 @@ def relative_error(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]
     return float(difference / sum(g.double().pow(2).sum() for g in right.values()) ** 0.5)
 
 
-@pytest.fixture(params=["pixels", "features", "checkpointing", "lora"])
+@pytest.fixture(params=["pixels", "features", "checkpointing", "lora", "lora and checkpointing"])
 def variant(request: pytest.FixtureRequest) -> Iterator[tuple[str, Callable[[torch.dtype], Policy]]]:
     def make(dtype: torch.dtype) -> Policy:
         policy = make_random_policy(dtype=dtype)
         enable_shared_prompt(policy)
         if request.param == "features":
             policy.model.model.visual.requires_grad_(False)
-        if request.param == "checkpointing":
+        if "lora" in request.param:
+            policy = with_lora(policy, dtype)
+        if "checkpointing" in request.param:
             policy.model.train()
-            policy.model.activation_checkpointing_enable()
-        return with_lora(policy, dtype) if request.param == "lora" else policy
+            policy.base.activation_checkpointing_enable()
+            policy.base.enable_input_require_grads()
+        return policy
 
     yield request.param, make
 

@@ -1,16 +1,18 @@
 """The tripwire: what the trainer optimises is the plain model's own log-probability, with the video."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from pipeline.errors import StageError
+from pipeline.errors import ModelError, StageError
 from pipeline.grpo.checkpoints import Checkpoints
-from pipeline.grpo.run import make_trainer, quiet
+from pipeline.grpo.run import levers_where_memory_ends, make_trainer, quiet
 from pipeline.grpo.trainer import VideoGRPOTrainer
 from pipeline.models.inputs import encode_prompts
+from pipeline.models.policy import load_policy
 from tests.small_run import small_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")
@@ -18,6 +20,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is de
 
 def make(folder: Path, **overrides: Any) -> VideoGRPOTrainer:
     run = small_run(folder, **overrides)
+    if overrides.get("beta"):  # the reference model is loaded from where the policy came from
+        run.policy.model.save_pretrained(folder / "base")
+        run.policy.tokenizer.save_pretrained(folder / "base")
+        run = replace(run, policy=load_policy(folder / "base"))
     with quiet():
         return make_trainer(run, Checkpoints(folder / "checkpoints", run.origin, 2))
 
@@ -74,6 +80,65 @@ def test_tripwire(tmp_path: Path, overrides: dict[str, Any]) -> None:
     batch = first_batch(trainer)
     assert batch["completion_mask"].sum() > 64
     assert (trainer_log_probs(trainer, batch) - plain_log_probs(trainer, batch)).abs().max() < 3e-6
+
+
+LORA = {"rank": 4, "alpha": 8.0, "targets": ["q_proj", "v_proj"]}
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {},
+        {"beta": 0.1},
+        {"beta": 0.1, "lora": LORA, "gradient_checkpointing": True},
+        {"iterations": 2, "save_every": 2, "dev_every": 4, "loss_type": "grpo"},
+        {"updates_per_rollout": 2, "save_every": 2, "dev_every": 4, "beta": 0.1},
+        {"cache_vision": False, "freeze_vision": False, "gradient_checkpointing": True},
+    ],
+    ids=["default", "kl", "kl-lora-checkpointing", "two-iterations", "two-updates-kl", "trainable-tower"],
+)
+def test_loss_and_gradient_do_not_depend_on_sharing(tmp_path: Path, overrides: dict[str, Any]) -> None:
+    made = [make(tmp_path / str(share), share_prompt=share, **overrides) for share in (False, True)]
+    (loss, gradient), (shared_loss, shared_gradient) = map(loss_and_gradient, made)
+    assert gradient.norm() > 0.01
+    assert abs(loss - shared_loss) < 1e-5 * max(1.0, abs(loss))
+    assert (gradient - shared_gradient).norm() < 1e-5 * gradient.norm()
+
+
+def loss_and_gradient(trainer: VideoGRPOTrainer) -> tuple[float, torch.Tensor]:
+    """Of the first batch, after the policy has moved away from what made it (so that ratio and KL are not 1 and 0)."""
+    trainer.current_gradient_accumulation_steps = 1
+    batch = first_batch(trainer)
+    assert ("old_per_token_logps" in batch) == (trainer.num_iterations > 1 or trainer.args.steps_per_generation > 1)
+    assert ("ref_per_token_logps" in batch) == (trainer.beta > 0)
+    if trainer.beta > 0:
+        wanted = plain_log_probs(trainer, batch)
+        assert (batch["ref_per_token_logps"] * batch["completion_mask"] - wanted).abs().max() < 3e-6
+        trainer.model.train()
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in trainer.model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
+    batch["advantages"] = (batch["completion_ids"] * batch["completion_mask"]).sum(1) % 7 - 3.0
+    loss = trainer._compute_loss(trainer.model, batch)
+    loss.backward()
+    return loss.item(), torch.cat([p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None])
+
+
+def test_no_memory_names_the_levers() -> None:
+    for error, place in (
+        (torch.OutOfMemoryError("CUDA out of memory"), "the GPU is"),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"),
+            "this machine is",
+        ),
+    ):
+        wanted = f"{place} out of memory. In this order: train_grpo.micro_batches up"
+        with pytest.raises(ModelError, match=wanted), levers_where_memory_ends():
+            raise error
+    with pytest.raises(RuntimeError, match="another bug"), levers_where_memory_ends():
+        raise RuntimeError("another bug")
 
 
 def test_the_blind_control_is_wrong_and_known_to_be(tmp_path: Path) -> None:

@@ -25,6 +25,21 @@ def test_greedy_tokens_are_those_of_the_librarys_generate() -> None:
         assert len(ids) == 16 or ids[-1] in policy.eos_token_ids
 
 
+def test_greedy_tokens_are_the_likeliest_of_one_forward_over_prompt_and_completion() -> None:
+    """Also where the video's seconds reach behind the text, which the library's `generate` gets differently."""
+    policy, clips = make_random_policy(), {"a": make_clip(1, frames=8, spacing=11.25)}
+    inputs = encode_prompts(policy, PROMPTS[:1], clips)
+    ids = rollout(policy, inputs, None, Sampling(12, temperature=0.0), 1, None)[0][0]
+    kwargs = inputs.forward_kwargs()
+    whole = torch.cat([inputs.input_ids[0], torch.tensor(ids)])[None]
+    types = torch.nn.functional.pad(inputs.mm_token_type_ids, (0, len(ids)))
+    kwargs |= {"input_ids": whole, "attention_mask": torch.ones_like(whole), "mm_token_type_ids": types}
+    with torch.no_grad():
+        logits = policy.model(**kwargs).logits[0, -len(ids) - 1 : -1]
+    logits[:, list(policy.suppressed_token_ids)] = -torch.inf
+    assert logits.argmax(-1).tolist() == ids
+
+
 def test_samples_depend_on_their_seed_alone() -> None:
     policy, sampling = make_random_policy(), Sampling(12)
     cache = FeatureCache(policy, 10)

@@ -1,15 +1,20 @@
 """Frames to patches as the library does it, prompts to padded batches with the positions the library computes."""
 
 import hashlib
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from transformers import Qwen2_5_VLProcessor
+from transformers.feature_extraction_utils import BatchFeature
+from transformers.video_utils import VideoMetadata
 
 from pipeline.errors import ItemError
+from pipeline.models.generate import rope_positions
 from pipeline.models.inputs import encode_prompts, patchify, render_prompt, second_per_grid
 from pipeline.models.policy import VisionSettings
-from tests.random_policy import ask, make_clip, make_random_policy
+from tests.random_policy import TEMPLATE, ask, make_clip, make_random_policy
 
 # SHA-256 of what Qwen2VLVideoProcessor(do_resize=False) of transformers 5.23 gives with torchvision 0.28, for frames
 # default_rng(T * H).integers(0, 256, (T, H, W, 3)); run aside, as torchvision needs a CUDA torch.
@@ -57,6 +62,61 @@ def test_prompts_are_padded_left_with_every_video_token_marked() -> None:
     assert inputs.attention_mask[0].diff().min() >= 0  # zeros, then ones
     assert inputs.input_ids[2, 0] == policy.pad_token_id
     assert len(inputs.pixel_values_videos) == 2 * 32 + 3 * 48 + 2 * 32
+
+
+class LibrarysVideoProcessor:
+    """Stands where the library's own would be, which needs torchvision; its patches are held to hashes above."""
+
+    merge_size = temporal_patch_size = 2
+    model_input_names = ("pixel_values_videos", "video_grid_thw")
+
+    def __init__(self, settings: VisionSettings) -> None:
+        self.settings = settings
+
+    def __call__(self, videos: Any, video_metadata: Any, **_: Any) -> BatchFeature:
+        patches, grids = zip(*(patchify(v, self.settings) for v in videos), strict=True)
+        data = {"pixel_values_videos": torch.cat(patches), "video_grid_thw": torch.stack(grids)}
+        return BatchFeature({**data, "video_metadata": video_metadata})
+
+
+class Processor(Qwen2_5_VLProcessor):  # type: ignore[misc]
+    """The library's processor, that takes the above."""
+
+    def check_argument_for_proper_class(self, *_: Any) -> None:
+        """Any."""
+
+
+def test_inputs_and_positions_are_those_of_the_librarys_processor() -> None:
+    """Frames 1.875 s and 11.25 s apart (16 over EgoSchema's three minutes), two videos in one prompt."""
+    policy = make_random_policy()
+    clips = {"a": make_clip(1, frames=6, spacing=1.875), "b": make_clip(2, frames=5, height=24, spacing=11.25)}
+    prompts = [ask("what is taken ?", "a"), ask("red ?", "b", "a")]
+    shown = [clips[name] for name in ("a", "b", "a")]
+    metadata = [
+        VideoMetadata(
+            len(c.images), fps=1 / float(np.diff(c.pts_seconds)[0]), frames_indices=list(range(len(c.images)))
+        )
+        for c in shown
+    ]
+    theirs = Processor(None, policy.tokenizer, LibrarysVideoProcessor(policy.vision), chat_template=TEMPLATE)(
+        text=[render_prompt(policy, p) for p in prompts],
+        videos=[c.images for c in shown],
+        videos_kwargs={"video_metadata": metadata, "do_sample_frames": False},
+        text_kwargs={"padding": True, "return_tensors": "pt"},
+        return_mm_token_type_ids=True,
+    )
+    mine = encode_prompts(policy, prompts, clips)
+    for name, value in mine.forward_kwargs().items():
+        assert torch.equal(torch.as_tensor(theirs[name]).to(value.dtype), value), name
+    assert mine.second_per_grid_ts.tolist() == [3.75, 22.5, 3.75]
+    positions, _ = rope_positions(policy, mine)
+    names = ("mm_token_type_ids", "video_grid_thw", "second_per_grid_ts", "attention_mask")
+    library, _ = policy.model.model.get_rope_index(
+        theirs["input_ids"], **{n: torch.as_tensor(theirs[n]) for n in names}
+    )
+    assert torch.equal(positions, library)
+    first = mine.input_ids[1].tolist().index(policy.video_token_id)
+    assert positions[0, 1, first : first + 36 : 12].diff().tolist() == [45, 45]  # 22.5 s at 2 positions a second
 
 
 def test_nones_that_arrow_adds_do_not_become_content() -> None:

@@ -75,6 +75,17 @@ def test_model_and_tokenizer_that_do_not_match() -> None:
     tokenizer.add_tokens([f"extra{i}" for i in range(5)])
     with pytest.raises(ModelError, match=r"the tokenizer has \d+ tokens, the model embeds 43"):
         make_policy(policy.model, tokenizer)
+    bare = make_tokenizer()
+    bare.chat_template = None
+    with pytest.raises(ModelError, match="the tokenizer has no chat template"):
+        make_policy(policy.model, bare)
+    bare.chat_template = "{% for m in messages %}{{ m['content'][1]['text'] }}{% endfor %}"
+    with pytest.raises(ModelError, match=r"writes no single <\|video_pad\|> for a video, but 'what'"):
+        make_policy(policy.model, bare)
+    special = make_tokenizer()
+    special.add_special_tokens({"extra_special_tokens": ["<think>", "</think>"]})
+    with pytest.raises(ModelError, match="reads <think></think> back as ''"):
+        make_policy(policy.model, special)
     policy.model.config.video_token_id = 3
     with pytest.raises(ModelError, match=r"video_pad\|> is token 6, the model's video_token_id is 3"):
         make_policy(policy.model, make_tokenizer())
