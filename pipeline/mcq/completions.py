@@ -7,8 +7,8 @@ match single tags with bounded whitespace; pairing them is a loop over the match
 import re
 from collections.abc import Iterator
 
-_THINK = re.compile(r"<\s{0,4}(/?)\s{0,4}think\s{0,4}>", re.IGNORECASE)
-_SPECIAL_TOKEN = re.compile(r"<\|[A-Za-z_]{1,30}\|>")
+_THINK = re.compile(r"<\s{0,4}([/\\]?)\s{0,4}think(?:ing)?\s{0,4}>", re.IGNORECASE)
+_SPECIAL_TOKEN = re.compile(r"<\|[A-Za-z_]{1,30}\|>|</?s>|<(?:eos|bos|pad|end_of_turn)>|<think(?:ing)?\s{0,4}/>")
 
 
 def _visible_pieces(completion: str) -> Iterator[str]:
@@ -35,8 +35,8 @@ def visible_text(completion: str) -> str:
 
 
 def element_tags(name: str) -> re.Pattern[str]:
-    """Pattern of `<name>` and `</name>`; group 1 is `/` for a closing tag."""
-    return re.compile(rf"<\s{{0,4}}(/?)\s{{0,4}}{name}\s{{0,4}}>", re.IGNORECASE)
+    """Pattern of `<name>` and `</name>`; group 1 is `/` (or a mistaken backslash) for a closing tag."""
+    return re.compile(rf"<\s{{0,4}}([/\\]?)\s{{0,4}}{name}\s{{0,4}}>", re.IGNORECASE)
 
 
 def last_element(text: str, tags: re.Pattern[str]) -> tuple[int, str] | None:
@@ -52,9 +52,32 @@ def last_element(text: str, tags: re.Pattern[str]) -> tuple[int, str] | None:
 
 
 def unclosed_element(text: str, tags: re.Pattern[str]) -> str | None:
-    """Content of an element opened by the last tag and cut off by the end of the text; None where there is none."""
-    last = last_match(tags, text)
-    return text[last.end() :] if last is not None and not last.group(1) else None
+    """Content of an element opened by the last tag and cut off by the end of the text; None where there is none.
+
+    Where nothing follows and the tag before is an opening one too (`<answer>B<answer>`), the last was meant to close.
+    """
+    before, last = None, None
+    for tag in tags.finditer(text):
+        before, last = last, tag
+    if last is None or last.group(1):
+        return None
+    content = text[last.end() :]
+    if not content.strip() and before is not None and not before.group(1):
+        return text[before.end() : last.start()]
+    return content
+
+
+def without(text: str, tags: re.Pattern[str]) -> str:
+    """`text` with a line break in place of every element that is opened and closed, from its last opening tag on."""
+    pieces: list[str] = []
+    shown_from, opened = 0, None
+    for tag in tags.finditer(text):
+        if not tag.group(1):
+            opened = tag.start()
+        elif opened is not None:
+            pieces.append(text[shown_from:opened])
+            shown_from, opened = tag.end(), None
+    return "\n".join([*pieces, text[shown_from:]])
 
 
 def last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:

@@ -93,7 +93,7 @@ TABLE: list[tuple[str, str, str | None]] = [
     ("<think>a <think>b</think> <answer>D</answer>", "missing", None),
     ("C walks, the answer is A</think><answer>B</answer>", "tagged", "B"),  # the prompt opened the thinking
     ("<think></think>B", "bare", "B"),
-    ("<think>x</think>\n\nThe answer is (E).", "bare", "E"),
+    ("<think>x</think>\n\nThe answer is (E).", "anchored", "E"),
     ("<think>x</think>", "missing", None),
     # nothing but an option
     ("B", "bare", "B"),
@@ -111,7 +111,7 @@ TABLE: list[tuple[str, str, str | None]] = [
     ("C uses a spatula, so the answer is (B)", "anchored", "B"),
     ("A man is cooking. The answer is D", "anchored", "D"),
     ("The correct answer is: **E**", "anchored", "E"),
-    ("**Answer**: C", "anchored", "C"),
+    ("**Answer**: C", "bare", "C"),
     ("Final answer: (D)\nC was happy.", "anchored", "D"),
     ("The answer is C because of the leash", "anchored", "C"),
     ("The answer is C, since a dog is walked.", "anchored", "C"),
@@ -146,7 +146,7 @@ TABLE: list[tuple[str, str, str | None]] = [
     ("The answer is A, B", "ambiguous", None),
     ("The answer is (A) or (C).", "ambiguous", None),
     ("The answer is G.", "out_of_range", None),
-    ("A. C uses a spatula\nB. A man cooks\nC. C walks", "missing", None),
+    ("A. C uses a spatula\nB. A man cooks\nC. C walks", "ambiguous", None),
     # cut off, or nothing
     ("<answer>B", "truncated", "B"),
     ("<think>x</think><answer>(D)", "truncated", "D"),

@@ -35,10 +35,10 @@ def test_reading(completion: str, seconds: list[float] | None) -> None:
     assert parse_keyframes(completion) == seconds
 
 
-def test_ten_megabytes_are_read_in_linear_time() -> None:
-    named = parse_keyframes("<keyframes>" + "1.5, " * 1_500_000 + "</keyframes>")
+def test_a_megabyte_is_read_in_linear_time() -> None:
+    named = parse_keyframes("<keyframes>" + "1.5, " * 150_000 + "</keyframes>")
     assert named is not None
-    assert len(named) == 1_500_000
+    assert len(named) == 150_000
     assert soft_f1(named, [1.5], 1.0, 3) == 0.0
 
 

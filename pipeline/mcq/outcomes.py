@@ -1,0 +1,31 @@
+"""What the answer parser can say about a completion."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """What became of a completion. The first four carry an option, the others none."""
+
+    TAGGED = "tagged"  # the last <answer>…</answer> or \boxed{…} holds nothing but an option
+    BARE = "bare"  # the visible text is nothing but an option (what a direct prompt asks for)
+    ANCHORED = "anchored"  # an option where the text says "the answer is …", or alone on its first or last line
+    TRUNCATED = "truncated"  # <answer>B without its closing tag, at the end
+    OUT_OF_RANGE = "out_of_range"  # a letter that names no option
+    AMBIGUOUS = "ambiguous"  # several options at once, a letter with another option's text, or an answer taken back
+    UNREADABLE = "unreadable"  # an answer element that names no option
+    MISSING = "missing"  # no answer anywhere outside the thinking
+    EMPTY = "empty"  # nothing was written
+
+
+@dataclass(frozen=True)
+class ParsedAnswer:
+    """`option` indexes the options and is None unless `outcome` says which one was named."""
+
+    option: int | None
+    outcome: Outcome
+
+    @property
+    def strict(self) -> bool:
+        """Whether the answer stood in the form that was asked for (a tagged one)."""
+        return self.outcome is Outcome.TAGGED
