@@ -15,6 +15,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ def start(root: Path, steps: int) -> int:
         settings = params.train_grpo.model_copy(update=changed)
         train_grpo.run(params.model_copy(update={"train_grpo": settings}), root, StageReport("train_grpo"))
         code = 0
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(code)
 

@@ -1,5 +1,7 @@
 """Two processes compute what one computes."""
 
+import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -37,6 +39,19 @@ def test_a_failing_worker_fails_the_stage(tmp_path: Path, monkeypatch: pytest.Mo
     )
     with pytest.raises(StageError, match="ended with code 3"):
         run_workers("torchrun", "m", tmp_path, tmp_path / "report.json", StageReport("train_grpo"))
+
+
+@pytest.mark.slow
+def test_sharded_weights_compute_what_whole_ones_compute() -> None:
+    """FSDP2 over two processes that write completions of different lengths: no process waits for another in vain."""
+    script = Path(__file__).with_name("sharded_rollout.py")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=280)
+    told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert sorted(t["rank"] for t in told) == [0, 1]
+    assert len({max(t["lengths"]) for t in told}) == 2
+    for t in told:
+        assert t["same_tokens"] and t["log_probs"] < 1e-6 and t["gradients"] < 1e-5, t
 
 
 @pytest.mark.parametrize("name", sorted(p.name for p in CONFIGS.glob("*_gpu.yaml")))
