@@ -1,5 +1,5 @@
-"""FSDP2 over two CPU processes: completions of different lengths, then a loss with its gradient. Prints what differs from
-an unsharded model.
+"""FSDP2 over two CPU processes: completions of different lengths, then a loss with its gradient. Prints what differs
+from an unsharded model.
 
     torchrun --nproc_per_node 2 sharded_rollout.py
 """
