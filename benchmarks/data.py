@@ -172,7 +172,7 @@ def _touch(_: int) -> None:
 
 
 def _download(job: tuple[str, Path, Limits]) -> None:
-    download(*job, resume=False)
+    download(*job, checked=False)
 
 
 def shortcuts(folder: Path) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 
 class FaultServer(ThreadingHTTPServer):
     """Files of `folder` by name. `plan[path]` is a list of faults, one taken per request; without one the file is
-    served.
+    served. With `versions` it sends an ETag and minds If-Range.
 
     Faults: an integer (that HTTP status), `reset` and `truncated` (the connection ends half way), `slow` (a few
     bytes, then nothing), `no_range` (the Range header is ignored), `wrong` (other bytes), `huge` (claims 10 GB),
-    `redirect`.
+    `gzip` (packed unasked), `redirect`, `to:ADDRESS` (redirect there), `later` (429 until a date), `expired_key` (S3's
+    400).
     """
 
     daemon_threads = True
@@ -31,6 +32,7 @@ class FaultServer(ThreadingHTTPServer):
         self.requests: Counter[str] = Counter()
         self.ranges: list[str | None] = []
         self.sent_bytes = 0
+        self.versions = False
         self.lock = threading.Lock()
 
     @property
@@ -56,27 +58,38 @@ class _Handler(BaseHTTPRequestHandler):
             return self._status(fault)
         if fault == "redirect":
             return self._status(302, Location=f"{self.server.url}/{name}?moved=1")
+        if fault == "later":
+            return self._status(429, **{"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"})
+        if fault == "expired_key":
+            return self._status(400, b"<Code>ExpiredToken</Code>")
+        if isinstance(fault, str) and fault.startswith("to:"):
+            return self._status(302, Location=fault[3:])
         path = self.server.folder / name
         if not path.is_file():
             return self._status(404)
         return self._file(path, fault)
 
-    def _status(self, code: int, **headers: str) -> None:
+    def _status(self, code: int, body: bytes = b"", **headers: str) -> None:
         self.send_response(code)
-        for key, value in headers.items():
+        for key, value in (({"Retry-After": "0"} if code == 429 else {}) | headers).items():
             self.send_header(key, value)
-        if code == 429:
-            self.send_header("Retry-After", "0")
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        self.wfile.write(body)
 
     def _file(self, path: Path, fault: str | None) -> None:
         data = path.read_bytes()
-        start = self._start(fault)
+        etag = f'"{hashlib.sha256(data).hexdigest()}"'
+        asked = self.headers.get("If-Range")
+        start = self._start("no_range" if self.server.versions and asked not in (None, etag) else fault)
         if start >= len(data):
             return self._status(416, **{"Content-Range": f"bytes */{len(data)}"})
         body = data[start:]
         self.send_response(206 if start else 200)
+        if self.server.versions:
+            self.send_header("ETag", etag)
+        if fault == "gzip":
+            self.send_header("Content-Encoding", "gzip")
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
         self.send_header("Content-Length", str(10 << 30) if fault == "huge" else str(len(body)))

@@ -1,5 +1,11 @@
-"""One file over HTTP: resumed where a checksum makes that safe, retried with back-off, whole or absent."""
+"""One file over HTTP: resumed where that is safe, retried with back-off, whole or absent.
 
+A part of a file is continued where the caller has a checksum for the whole, or where the server still names the version
+that the part came from (ETag or Last-Modified, kept in `<target>.version` and sent as If-Range: RFC 9110, 13.1.5).
+"""
+
+import contextlib
+import email.utils
 import http.client
 import shutil
 import time
@@ -9,9 +15,10 @@ import urllib.request
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pipeline.errors import ItemError
+from pipeline.sources.part import Part
 
 CHUNK = 1 << 20
 SLOWEST_BYTES_PER_SECOND = 1024
@@ -38,52 +45,90 @@ class _Again(Exception):
         self.reason, self.detail, self.wait = reason, detail, wait
 
 
-def download(url: str, target: Path, limits: Limits, resume: bool) -> Path:
+def download(url: str, target: Path, limits: Limits, checked: bool, expected: int | None = None) -> Path:
     """Fetch `url` to `target`.
 
-    With `resume`, what an earlier attempt or run left in `<target>.partial` is continued by a Range request; the caller
-    must then check the result against a checksum, for only that tells one version of a file from another.
+    What an earlier attempt or run left in `<target>.partial` is continued by a Range request where the server names the
+    same version as then, or where the caller has `checked`: it will hold the result against a checksum. `expected` is
+    the size in bytes, where it is known.
 
     Raises:
-        ItemError: `unsafe_url`, `expired_link`, `forbidden`, `not_found`, `too_large`, `no_space`, or after all retries
-            `http_error`, `rate_limited`, `connection`, `slow`, `truncated`.
+        ItemError: `unsafe_url`, `unsafe_redirect`, `expired_link`, `forbidden`, `not_found`, `too_large`, `wrong_size`,
+            `no_space`, `encoded`, or after all retries `http_error`, `rate_limited`, `connection`, `slow`, `truncated`.
     """
-    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-        raise ItemError("unsafe_url", f"expected http or https, found {url[:100]!r}")
-    partial = target.with_name(target.name + ".partial")
-    if not resume:
-        partial.unlink(missing_ok=True)
-    failures = 0
+    check_address(url)
+    part = Part(target, checked, expected)
+    failures = reached = 0
     while True:
-        before = _size(partial)
+        part.distrust()
         try:
-            _attempt(url, partial, limits)
-            return partial.replace(target)
+            _attempt(url, part, limits)
+            return part.finish()
         except _Again as error:
-            failures = 0 if _size(partial) > before else failures + 1
+            failures = 0 if part.size > reached else failures + 1
+            reached = max(reached, part.size)
             if failures > limits.retries:
                 raise ItemError(error.reason, f"{error.detail} ({failures} attempts)") from error
             time.sleep(min(_LONGEST_WAIT, max(error.wait, limits.first_wait_seconds * 2 ** max(0, failures - 1))))
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
+def check_address(url: str, reason: str = "unsafe_url") -> None:
+    """Refuse what is no plain web address.
+
+    Raises:
+        ItemError: with `reason`; another scheme than http and https, no host, or a password in the address (manifests
+            and logs are no place for one).
+    """
+    try:
+        parts = urllib.parse.urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ItemError(reason, f"expected http or https, found {url[:100]!r}")
+    if parts.username is not None or parts.password is not None:
+        raise ItemError(reason, f"the address of {parts.hostname} holds a user name or password")
 
 
-def _attempt(url: str, partial: Path, limits: Limits) -> None:
-    offset = _size(partial)
-    headers = {"Accept-Encoding": "identity", "User-Agent": "egovlm"} | (
-        {"Range": f"bytes={offset}-"} if offset else {}
-    )
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Redirects to plain web addresses only, and never from https to http."""
+
+    def http_error_302(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage
+    ) -> Any:
+        there = urllib.parse.urljoin(req.full_url, headers.get("Location") or headers.get("URI") or "")
+        with contextlib.ExitStack() as closing:
+            closing.callback(fp.close)  # urllib leaves it open where the redirect is refused
+            check_address(there, "unsafe_redirect")
+            if req.type == "https" and not there.startswith("https:"):
+                raise ItemError("unsafe_redirect", f"from https to {there[:100]!r}")
+            closing.pop_all()
+        return super().http_error_302(req, fp, code, msg, headers)
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+
+_OPENER = urllib.request.build_opener(_Redirects)
+
+
+def _attempt(url: str, part: Part, limits: Limits) -> None:
+    offset, version = part.size, part.version
+    headers = {"Accept-Encoding": "identity", "User-Agent": "egovlm"}
+    headers |= {"Range": f"bytes={offset}-"} if offset else {}
+    headers |= {"If-Range": version} if version else {}
     request = urllib.request.Request(url, headers=headers)  # noqa: S310  (scheme checked by the caller)
     try:
-        with urllib.request.urlopen(request, timeout=limits.timeout_seconds) as response:  # noqa: S310
+        with _OPENER.open(request, timeout=limits.timeout_seconds) as response:
             start, total = _place(response.status, response.headers, offset)
-            _check_size(total, start, partial, limits)
-            _receive(response, partial, start, total, limits)
+            _check_encoding(response.headers)
+            _check_size(total, start, part, limits)
+            if not start:
+                part.discard()
+                part.remember(response.headers)
+            _receive(response, part.path, start, total, limits)
     except urllib.error.HTTPError as error:
         with error:  # it holds the connection
-            _explain_status(error, url, partial, offset)
+            _explain_status(error, url, part, offset)
     except TimeoutError as error:
         raise _Again("slow", f"less than {SLOWEST_BYTES_PER_SECOND} bytes/s for {limits.timeout_seconds} s") from error
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
@@ -104,12 +149,21 @@ def _place(status: int, headers: Message, offset: int) -> tuple[int, int | None]
     return 0, int(length) if length is not None and length.isdigit() else None
 
 
-def _check_size(total: int | None, start: int, partial: Path, limits: Limits) -> None:
+def _check_encoding(headers: Message) -> None:
+    """Bytes that a server packed although it was told not to are not the file, and a Range of them is no part of it."""
+    encoding = (headers.get("Content-Encoding") or "identity").strip().lower()
+    if encoding != "identity":
+        raise ItemError("encoded", f"the server sends the file as {encoding} although asked not to: mend the server")
+
+
+def _check_size(total: int | None, start: int, part: Part, limits: Limits) -> None:
     if total is None:
         return
+    if part.expected is not None and total != part.expected:
+        raise ItemError("wrong_size", f"expected {part.expected} bytes, the server offers {total}")
     if total > limits.max_bytes:
         raise ItemError("too_large", f"the server offers {total} bytes, max_bytes is {limits.max_bytes}")
-    free = shutil.disk_usage(partial.parent).free
+    free = shutil.disk_usage(part.path.parent).free
     if total - start > free:
         raise ItemError("no_space", f"{total - start} bytes are missing and {free} are free")
 
@@ -135,19 +189,21 @@ def _receive(response: Any, partial: Path, start: int, total: int | None, limits
         raise _Again("truncated", f"{received} of {total} bytes")
 
 
-def _explain_status(error: urllib.error.HTTPError, url: str, partial: Path, offset: int) -> None:
+def _explain_status(error: urllib.error.HTTPError, url: str, part: Part, offset: int) -> None:
     code = error.code
     if code == 416:  # nothing after `offset`: the partial file is of another size than the server's
         if error.headers.get("Content-Range") == f"bytes */{offset}":
             return
-        partial.unlink(missing_ok=True)
+        part.discard()
         raise _Again("http_error", f"no bytes from {offset} on") from error
-    if code in (401, 403):
+    if code in (400, 401, 403):
         names = {name.lower() for name, _ in urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query)}
-        if names & set(_SIGNED) or b"xpired" in error.read(4096):
+        signed = code != 400 and bool(names & set(_SIGNED))
+        if signed or b"xpired" in error.read(4096):  # S3 says 400 ExpiredToken where the session's key is too old
             raise ItemError(
                 "expired_link", f"HTTP {code}: the link was valid for a time; get a new manifest"
             ) from error
+    if code in (401, 403):
         raise ItemError("forbidden", f"HTTP {code}: log in or accept the licence") from error
     if code in (404, 410):
         raise ItemError("not_found", f"HTTP {code}") from error
@@ -159,4 +215,10 @@ def _explain_status(error: urllib.error.HTTPError, url: str, partial: Path, offs
 
 
 def _seconds(value: str | None) -> float:
-    return float(value) if value is not None and value.isdigit() else 0.0
+    """Retry-After: a number of seconds or a date."""
+    if value is None or value.isdigit():
+        return float(value or 0)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return 0.0

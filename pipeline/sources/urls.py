@@ -53,10 +53,11 @@ class UrlsSource(RealSource):
         )
 
     def fetch(self, item: VideoItem, folder: Path) -> Path:
-        """Download one video; resumable where its checksum is known."""
+        """Download one video; what an earlier run brought is kept where that is safe."""
         if item.bytes is not None and item.bytes > self.limits.max_bytes:
             raise ItemError("too_large", f"the manifest says {item.bytes} bytes, max_bytes is {self.limits.max_bytes}")
-        return download(item.location, folder / item.filename, self.limits, resume=bool(item.sha256 or item.md5))
+        checked = bool(item.sha256 or item.md5)
+        return download(item.location, folder / item.filename, self.limits, checked, item.bytes)
 
     def fingerprint(self, item: VideoItem) -> str:
         """A new address for the same checksum (a renewed link) is the same file."""

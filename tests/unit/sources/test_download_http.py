@@ -27,8 +27,10 @@ def server(tmp_path: Path) -> Iterator[FaultServer]:
         yield running
 
 
-def _get(server: FaultServer, tmp_path: Path, resume: bool = True, query: str = "", **limits: Any) -> Path:
-    return download(f"{server.url}/a.mp4{query}", tmp_path / "out.mp4", Limits(**{**LIMITS.__dict__, **limits}), resume)
+def _get(server: FaultServer, tmp_path: Path, checked: bool = True, query: str = "", **limits: Any) -> Path:
+    return download(
+        f"{server.url}/a.mp4{query}", tmp_path / "out.mp4", Limits(**{**LIMITS.__dict__, **limits}), checked
+    )
 
 
 MENDED = {
@@ -41,6 +43,7 @@ MENDED = {
     "server error": ([500], 2),
     "range ignored": (["reset", "no_range"], 2),
     "slow": (["slow"], 2),
+    "asked to wait until a date": (["later"], 2),
 }
 
 
@@ -61,6 +64,12 @@ REFUSED: dict[str, tuple[list[Any], str, str]] = {
     "server error for ever": ([500] * 9, "", "http_error"),
     "claims 10 GB": (["huge"], "", "too_large"),
     "not allowed": ([405], "", "http_error"),
+    "key too old (S3)": (["expired_key"], "", "expired_link"),
+    "bad request": ([400], "", "http_error"),
+    "packed as gzip": (["gzip"], "", "encoded"),
+    "redirect to a file": (["to:file:///etc/passwd"], "", "unsafe_redirect"),
+    "redirect to ftp": (["to:ftp://127.0.0.1/a.mp4"], "", "unsafe_redirect"),
+    "redirect to a password": (["to:http://me:secret@127.0.0.1:9/a.mp4"], "", "unsafe_redirect"),
 }
 
 
@@ -83,9 +92,51 @@ def test_a_resumed_file_asks_only_for_what_is_missing(server: FaultServer, tmp_p
 
 def test_without_a_checksum_an_old_partial_file_is_not_trusted(server: FaultServer, tmp_path: Path) -> None:
     (tmp_path / "out.mp4.partial").write_bytes(b"another version")
-    path = _get(server, tmp_path, resume=False)
+    path = _get(server, tmp_path, checked=False)
     assert path.read_bytes() == (server.folder / "a.mp4").read_bytes()
     assert server.ranges == [None]
+
+
+def _another_run_after_half(server: FaultServer, tmp_path: Path) -> Path:
+    """A run that had half of the file and gave up, then one without faults; neither knows a checksum."""
+    server.plan["a.mp4"] = ["truncated", 500]
+    with pytest.raises(ItemError, match="http_error"):
+        _get(server, tmp_path, checked=False, retries=0)
+    server.ranges.clear()
+    return _get(server, tmp_path, checked=False)
+
+
+def test_without_a_checksum_the_servers_own_version_allows_to_go_on(server: FaultServer, tmp_path: Path) -> None:
+    server.versions = True
+    assert _another_run_after_half(server, tmp_path).read_bytes() == (server.folder / "a.mp4").read_bytes()
+    assert server.ranges == [f"bytes={SIZE // 2}-"]
+    assert server.sent_bytes == SIZE
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.mp4", "served"]
+
+
+def test_a_file_that_changed_on_the_server_is_fetched_whole(server: FaultServer, tmp_path: Path) -> None:
+    server.versions = True
+    server.plan["a.mp4"] = ["truncated", 500]
+    with pytest.raises(ItemError, match="http_error"):
+        _get(server, tmp_path, checked=False, retries=0)
+    (server.folder / "a.mp4").write_bytes(bytes(i * 17 % 249 for i in range(SIZE)))
+    assert _get(server, tmp_path, checked=False).read_bytes() == (server.folder / "a.mp4").read_bytes()
+
+
+def test_without_checksum_and_version_nothing_is_continued_and_nothing_goes_on_for_ever(
+    server: FaultServer, tmp_path: Path
+) -> None:
+    assert _another_run_after_half(server, tmp_path).read_bytes() == (server.folder / "a.mp4").read_bytes()
+    assert server.ranges == [None]
+    server.plan["a.mp4"] = ["truncated"] * 9
+    with pytest.raises(ItemError, match=r"truncated: .*\(3 attempts\)"):
+        _get(server, tmp_path, checked=False)
+
+
+def test_another_size_than_the_manifest_says_is_refused_before_the_bytes(server: FaultServer, tmp_path: Path) -> None:
+    with pytest.raises(ItemError, match="wrong_size: expected 7 bytes"):
+        download(f"{server.url}/a.mp4", tmp_path / "out.mp4", LIMITS, checked=True, expected=7)
+    assert not list(tmp_path.glob("out*"))
 
 
 def test_a_partial_file_longer_than_the_servers_starts_again(server: FaultServer, tmp_path: Path) -> None:
@@ -100,15 +151,18 @@ def test_a_complete_partial_file_is_taken_as_it_is(server: FaultServer, tmp_path
     assert server.sent_bytes == 0
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/a", "a.mp4"])
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "ftp://127.0.0.1/a", "a.mp4", "http://me:secret@127.0.0.1:9/a.mp4", "http:///a.mp4",
+            "http://127.0.0.1:port/a.mp4"],
+)  # fmt: skip
 def test_only_http(url: str, tmp_path: Path) -> None:
     with pytest.raises(ItemError, match="unsafe_url"):
-        download(url, tmp_path / "out.mp4", LIMITS, resume=False)
+        download(url, tmp_path / "out.mp4", LIMITS, checked=False)
 
 
 def test_a_server_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ItemError, match=r"connection: .*\(3 attempts\)"):
-        download("http://127.0.0.1:9/a.mp4", tmp_path / "out.mp4", LIMITS, resume=True)
+        download("http://127.0.0.1:9/a.mp4", tmp_path / "out.mp4", LIMITS, checked=True)
 
 
 def test_after_a_kill_at_most_the_last_chunk_is_fetched_again(tmp_path: Path) -> None:
@@ -135,6 +189,6 @@ def test_after_a_kill_at_most_the_last_chunk_is_fetched_again(tmp_path: Path) ->
         had = partial.stat().st_size
         assert 0 < had < size
         server.ranges.clear()
-        path = download(f"{server.url}/big.mp4", tmp_path / "out.mp4", Limits(0, 20.0, 10**9), resume=True)
+        path = download(f"{server.url}/big.mp4", tmp_path / "out.mp4", Limits(0, 20.0, 10**9), checked=True)
         assert server.ranges == [f"bytes={had}-"]
         assert path.stat().st_size == size
