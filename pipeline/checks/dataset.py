@@ -81,10 +81,12 @@ def reference_of(inputs: Inputs, questions: Sequence[Question], settings: Valida
     real = sorted({q.source for q in questions if q.split == "train" and inputs.kinds.get(q.source) != MADE_HERE})
     if real and settings.egoschema_windows is None:
         raise ParamsError(needs_windows(real))
+    if real and settings.egoschema_windows != UNWANTED and settings.egoschema_questions is None:
+        raise ParamsError(needs_questions(real))
     if settings.egoschema_windows not in (None, UNWANTED):
         reference.add_windows(root / str(settings.egoschema_windows))
-    if settings.egoschema_questions is not None:
-        reference.add_texts(root / settings.egoschema_questions)
+    if settings.egoschema_questions not in (None, UNWANTED):
+        reference.add_texts(root / str(settings.egoschema_questions))
     return reference
 
 
@@ -93,6 +95,14 @@ def needs_windows(sources: Sequence[str]) -> str:
     return (
         f"training on {', '.join(sources)} may show EgoSchema's videos: set validate_dataset.egoschema_windows to "
         f"EgoSchema's uid_to_ego4d.json (github.com/egoschema/EgoSchema), or to `{UNWANTED}` if none is to be scored"
+    )
+
+
+def needs_questions(sources: Sequence[str]) -> str:
+    """The message that asks for EgoSchema's texts."""
+    return (
+        f"training on {', '.join(sources)} may repeat EgoSchema's questions: set validate_dataset.egoschema_questions "
+        f"to its question file (the hub's MC parquet or questions.json), or to `{UNWANTED}` to leave texts unchecked"
     )
 
 
@@ -105,7 +115,8 @@ def decontaminate(
 ) -> list[Leak]:
     """The leaks among the training rows: by ids, times and texts; by frames where a video's recording is not known."""
     training = [q for q in questions if q.split == "train"]
-    leaks = find_leaks(training, inputs.videos, reference, settings.text_similarity)
+    reworded = (settings.reworded.with_options, settings.reworded.question_alone)
+    leaks = find_leaks(training, inputs.videos, reference, settings.text_similarity, reworded)
     leaking = {leak.question_id for leak in leaks}
     unknown = [q for q in training if q.question_id not in leaking and _recording_unknown(q, inputs)]
     evaluation = [q for q in questions if q.split != "train"]

@@ -1,12 +1,13 @@
 """Decontamination: which training rows show what the evaluation asks about.
 
 A row leaks where its recording is one that evaluation uses (`parent`; `window` where even the time overlaps), where its
-question or video has an evaluation item's id (`id`), or where question and options repeat an evaluation question
-(`text`).
+question or video has an evaluation item's id (`id`), or where its wording is an evaluation item's (`text`): question
+and options together repeat one, reword one, or the question alone does.
 Frames of videos without known recordings are compared in `pipeline.checks.lookalikes`.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.checks.wording import Wordings
 from pipeline.errors import ItemError, ParamsError
 from pipeline.mcq.duplicates import near_matches
 from pipeline.mcq.questions import clean_options, normalise
@@ -22,6 +24,9 @@ from pipeline.records import Question, Video
 
 KINDS = ("id", "window", "parent", "text", "frames")
 Window = tuple[float, float]
+TEMPLATE_RECORDINGS = 3  # a question that training asks about so many recordings names none: it must be repeated whole
+FEWEST_WORDS = 8  # a shorter question alone names no item; EgoSchema's shortest has 8
+LEAST_ALONE, LEAST_TOGETHER = 6, 12  # distinctive word pairs that a question, and question with options, must have
 
 
 @dataclass
@@ -31,6 +36,7 @@ class Reference:
     windows: dict[str, list[Window]] = field(default_factory=dict)
     ids: set[str] = field(default_factory=set)
     texts: dict[str, str] = field(default_factory=dict)
+    questions: dict[str, str] = field(default_factory=dict)
 
     def add_windows(self, path: Path) -> None:
         """EgoSchema's `uid_to_ego4d.json`: `{q_uid: {video_uid, starting_sec, ending_sec}}`.
@@ -66,6 +72,7 @@ class Reference:
                 uid = row.get("q_uid") or row["video_idx"]
                 options = row.get("option") or [row[f"option {i}"] for i in range(5)]
                 self.texts[uid] = _joined(row["question"], clean_options(options))
+                self.questions[uid] = row["question"]
                 self.ids.add(uid)
         except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, AttributeError, ItemError) as error:
             raise ParamsError(
@@ -78,18 +85,21 @@ class Reference:
 
         A text that stands for several recordings is a template ("How many objects lie there?"), which names no item.
         """
-        recordings: dict[str, set[str]] = {}
+        recordings: dict[str, set[str]] = defaultdict(set)
         for question in questions:
             video = videos[question.video_id]
             start = (video.parent_start_seconds or 0.0) + question.start_seconds
             end = start + question.end_seconds - question.start_seconds
             self.windows.setdefault(video.parent_video_id, []).append((start, end))
             self.ids |= {question.question_id, question.video_id}
-            recordings.setdefault(compared_text(question), set()).add(video.parent_video_id)
+            for text in (compared_text(question), normalise(question.question)):
+                recordings[text].add(video.parent_video_id)
         for question in questions:
             text = compared_text(question)
             if len(recordings[text]) == 1:
                 self.texts[question.question_id] = text
+            if len(recordings[normalise(question.question)]) == 1:
+                self.questions[question.question_id] = question.question
 
 
 @dataclass(frozen=True)
@@ -112,10 +122,21 @@ def _joined(question: str, options: Sequence[str]) -> str:
 
 
 def find_leaks(
-    training: Sequence[Question], videos: Mapping[str, Video], reference: Reference, similarity: float
+    training: Sequence[Question],
+    videos: Mapping[str, Video],
+    reference: Reference,
+    similarity: float,
+    reworded: tuple[float, float],
 ) -> list[Leak]:
-    """The leaking rows of `training`, each once by the most telling kind (`KINDS` in order), in the order given."""
+    """The leaking rows of `training`, each once by the most telling kind (`KINDS` in order), in the order given.
+
+    Args:
+        similarity: Jaccard of word shingles from which question and options repeat an evaluation item, however short.
+        reworded: Jaccard of distinctive word pairs from which question and options, and a question alone, are a
+            rewording of an evaluation item.
+    """
     repeated = _repeated_texts(training, reference, similarity)
+    repeated = _reworded_texts(training, videos, reference, reworded) | repeated
     leaks: list[Leak] = []
     for question in training:
         found = _by_id(question, reference) or _by_recording(question, videos[question.video_id], reference)
@@ -148,6 +169,33 @@ def _repeated_texts(training: Sequence[Question], reference: Reference, similari
     ids = list(reference.texts)
     matches = near_matches([compared_text(q) for q in training], list(reference.texts.values()), similarity)
     return {training[own].question_id: ids[other] for own, other in matches.items()}
+
+
+def _reworded_texts(
+    training: Sequence[Question], videos: Mapping[str, Video], reference: Reference, reworded: tuple[float, float]
+) -> dict[str, str]:
+    """Question id -> evaluation id, where question and options together, or the question alone, are a rewording."""
+    asked: dict[str, set[str]] = defaultdict(set)
+    for question in training:
+        asked[normalise(question.question)].add(videos[question.video_id].parent_video_id)
+    together = Wordings(reference.texts, {compared_text(q) for q in training})
+    alone = Wordings(reference.questions, asked)
+    same = {normalise(text): uid for uid, text in sorted(reference.questions.items(), reverse=True)}
+    of_question = {
+        text: same.get(text) or alone.nearest(text, reworded[1], LEAST_ALONE)
+        for text, recordings in asked.items()
+        if len(recordings) < TEMPLATE_RECORDINGS and len(text.split()) >= FEWEST_WORDS
+    }
+    found: dict[str, str] = {}
+    for question in training:
+        if len(asked[normalise(question.question)]) >= TEMPLATE_RECORDINGS:
+            continue
+        hit = of_question.get(normalise(question.question)) or together.nearest(
+            compared_text(question), reworded[0], LEAST_TOGETHER
+        )
+        if hit is not None:
+            found[question.question_id] = hit
+    return found
 
 
 def leakage_report(

@@ -181,6 +181,8 @@ def test_near_duplicates_go_from_training_only(tmp_path: Path) -> None:
 def test_real_training_data_needs_egoschemas_recordings(made: Path, root: Path) -> None:
     with pytest.raises(ParamsError, match=r"set validate_dataset\.egoschema_windows"):
         _run("validate_dataset", _params(made, _questions(), egoschema_windows=None), root)
+    with pytest.raises(ParamsError, match=r"set validate_dataset\.egoschema_questions"):
+        _run("validate_dataset", _params(made, _questions(), egoschema_windows="w.json"), root)
 
 
 def _leaky(made: Path, root: Path, allow: bool) -> StageReport:
@@ -188,7 +190,8 @@ def _leaky(made: Path, root: Path, allow: bool) -> StageReport:
     leaking = next(q.video_id for q in questions if q.split == "train")
     windows = {"u": {"video_uid": leaking, "starting_sec": 0, "ending_sec": 1}}
     (root / "windows.json").write_text(json.dumps(windows))
-    params = _params(made, _questions(), egoschema_windows="windows.json", allow_leakage=allow)
+    params = _params(made, _questions(), egoschema_windows="windows.json", egoschema_questions="none",
+                     allow_leakage=allow)  # fmt: skip
     return _run("validate_dataset", params, root)
 
 

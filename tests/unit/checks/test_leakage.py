@@ -1,9 +1,11 @@
 """Planted leaks of every kind: all found, none extra."""
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.checks.clips import ClipLook
@@ -12,6 +14,7 @@ from pipeline.checks.lookalikes import find_lookalikes
 from pipeline.errors import ParamsError
 from pipeline.records import Question, Split, Video
 
+REWORDED = (0.4, 0.6)
 BENCHMARK_RECORDING = "2fa72a4f-b318-4e04-97b8-efdc3b039258"
 
 
@@ -48,6 +51,10 @@ def world(tmp_path: Path) -> tuple[list[Question], dict[str, Video], Reference]:
         _question("eval-1", "test-video", "test"),
         _question("eval-2", "clean4", "test", **template),
         _question("eval-3", "clean5", "dev", **template),
+        _question(
+            "eval-4", "clean4", "test", question="Which of these objects does C put down before leaving the room?"
+        ),
+        _question("eval-5", "clean4", "test", question="What goes on here?"),
     ]
     repeated = evaluation[0].model_copy(
         update={"question_id": "leak-text", "video_id": "clean0", "split": "train",
@@ -62,7 +69,9 @@ def world(tmp_path: Path) -> tuple[list[Question], dict[str, Video], Reference]:
         repeated,
         _question("clean-1", "clean1"),
         _question("clean-2", "clean2", **template),
-        _question("clean-3", "clean3", question=evaluation[0].question),
+        _question("leak-question", "clean3", question=evaluation[0].question),
+        *(_question(f"template-{i}", f"clean{i}", question=evaluation[3].question) for i in (0, 1, 2)),
+        _question("clean-4", "clean3", question="What goes on here?"),
     ]
     reference = Reference()
     reference.add_questions(evaluation, videos)
@@ -72,18 +81,18 @@ def world(tmp_path: Path) -> tuple[list[Question], dict[str, Video], Reference]:
 
 def test_all_planted_leaks_and_no_other(world: tuple[list[Question], dict[str, Video], Reference]) -> None:
     training, videos, reference = world
-    found = {leak.question_id: leak.kind for leak in find_leaks(training, videos, reference, 0.9)}
+    found = {leak.question_id: leak.kind for leak in find_leaks(training, videos, reference, 0.9, REWORDED)}
     assert found == {"leak-id": "id", "leak-window": "window", "leak-parent-1": "parent", "leak-parent-2": "parent",
-                     "leak-own-test": "id", "leak-text": "text"}  # fmt: skip
+                     "leak-own-test": "id", "leak-text": "text", "leak-question": "text"}  # fmt: skip
 
 
 def test_the_report_counts_and_shows(world: tuple[list[Question], dict[str, Video], Reference]) -> None:
     training, videos, reference = world
-    leaks = find_leaks(training, videos, reference, 0.9)
+    leaks = find_leaks(training, videos, reference, 0.9, REWORDED)
     report = leakage_report(leaks, training, allowed=False, facts={})
-    assert (report["leaky"], report["leaks"], report["training_questions"]) == (False, 6, 9)
-    assert report["sources"]["web"]["leaks"] == {"id": 2, "window": 1, "parent": 2, "text": 1, "frames": 0}
-    assert report["sources"]["web"]["examples"]["text"] == ["leak-text shows eval-1"]
+    assert (report["leaky"], report["leaks"], report["training_questions"]) == (False, 7, 13)
+    assert report["sources"]["web"]["leaks"] == {"id": 2, "window": 1, "parent": 2, "text": 2, "frames": 0}
+    assert report["sources"]["web"]["examples"]["text"] == ["leak-text shows eval-1", "leak-question shows eval-1"]
     assert leakage_report(leaks, training, allowed=True, facts={})["leaky"] is True
     assert leakage_report([], training, allowed=True, facts={})["leaky"] is False
 
@@ -94,8 +103,36 @@ def test_all_of_egoschemas_recordings(shared: Path) -> None:
     assert len(reference.windows) == 1981
     assert sum(len(windows) for windows in reference.windows.values()) == len(reference.ids) == 5031
     videos = {"x": _video("x", parent_video_id=BENCHMARK_RECORDING, parent_start_seconds=239.0)}
-    (leak,) = find_leaks([_question("q", "x")], videos, reference, 0.9)
+    (leak,) = find_leaks([_question("q", "x")], videos, reference, 0.9, REWORDED)
     assert (leak.kind, leak.reference) == ("window", BENCHMARK_RECORDING)
+
+
+def _reworded(text: str, chance: random.Random, share: float) -> str:
+    """`text` with about this share of its words replaced."""
+    return " ".join(chance.choice(["someone", "an", "object", "slowly"]) if chance.random() < share else word
+                    for word in text.split())  # fmt: skip
+
+
+def test_reworded_egoschema_questions_are_found_and_others_are_not(shared: Path) -> None:
+    """One word in ten replaced, options moved; and questions of other recordings of the benchmark as clean ones."""
+    rows = pq.read_table(shared / "egoschema/questions_mc_5031.parquet").to_pylist()
+    recording = {k: v["video_uid"] for k, v in json.loads((shared / "egoschema/uid_to_ego4d.json").read_text()).items()}
+    chance, reference = random.Random(0), Reference()
+    known = {r["video_idx"] for r in rows if int(recording[r["video_idx"]][0], 16) < 4}
+    for r in (r for r in rows if r["video_idx"] in known):
+        reference.questions[r["video_idx"]] = r["question"]
+        reference.texts[r["video_idx"]] = " ".join([r["question"], *sorted(o[3:] for o in r["option"])])
+    planted, clean = ([r for r in rows if (r["video_idx"] in known) == wanted][:200] for wanted in (True, False))
+    training = [
+        _question(f"{name}-{r['video_idx']}", f"{name}{i}", question=_reworded(r["question"], chance, share),
+                  options=tuple(_reworded(o[3:], chance, share) for o in r["option"][::-1]))
+        for name, part, share in (("planted", planted, 0.1), ("clean", clean, 0.0)) for i, r in enumerate(part)
+    ]  # fmt: skip
+    videos = {q.video_id: _video(q.video_id) for q in training}
+    leaks = {leak.question_id: leak.reference for leak in find_leaks(training, videos, reference, 0.9, REWORDED)}
+    expected = {f"planted-{r['video_idx']}": r["video_idx"] for r in planted}
+    assert sum(leaks.get(key) == uid for key, uid in expected.items()) >= 0.97 * len(expected) == 194
+    assert len(set(leaks) - set(expected)) <= 2  # near-copies that the benchmark has among its own recordings
 
 
 def test_a_copied_egoschema_question_is_found_by_its_text(shared: Path) -> None:
@@ -106,7 +143,7 @@ def test_a_copied_egoschema_question_is_found_by_its_text(shared: Path) -> None:
     rows = json.loads((shared / "egoschema/questions_sample_20.json").read_text())
     options = tuple(rows[3][f"option {i}"] for i in (4, 2, 0, 1, 3))
     copied = _question("copied", "clean1", question=rows[3]["question"], options=options)
-    (leak,) = find_leaks([copied, _question("clean", "clean1")], {"clean1": _video("clean1")}, reference, 0.9)
+    (leak,) = find_leaks([copied, _question("clean", "clean1")], {"clean1": _video("clean1")}, reference, 0.9, REWORDED)
     assert (leak.question_id, leak.kind, leak.reference) == ("copied", "text", rows[3]["q_uid"])
 
 
