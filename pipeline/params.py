@@ -91,13 +91,6 @@ class ClipLimits(Section):
     covers_at_least: Fraction
 
 
-class Reworded(Section):
-    """From which Jaccard of distinctive word pairs on a training text is a rewording of an evaluation item's."""
-
-    with_options: Fraction
-    question_alone: Fraction
-
-
 class ValidateDataset(Section):
     """`egoschema_windows` and `egoschema_questions` are paths, `none` (stated: not wanted), or null (fine while all
     training data is made here)."""
@@ -105,7 +98,8 @@ class ValidateDataset(Section):
     egoschema_windows: str | None
     egoschema_questions: str | None
     text_similarity: Fraction
-    reworded: Reworded
+    reworded_with_options: Fraction
+    reworded_alone: Fraction
     allow_leakage: bool
     shortcut_bound: Fraction
     shortcut_questions: Positive

@@ -115,7 +115,7 @@ def decontaminate(
 ) -> list[Leak]:
     """The leaks among the training rows: by ids, times and texts; by frames where a video's recording is not known."""
     training = [q for q in questions if q.split == "train"]
-    reworded = (settings.reworded.with_options, settings.reworded.question_alone)
+    reworded = (settings.reworded_with_options, settings.reworded_alone)
     leaks = find_leaks(training, inputs.videos, reference, settings.text_similarity, reworded)
     leaking = {leak.question_id for leak in leaks}
     unknown = [q for q in training if q.question_id not in leaking and _recording_unknown(q, inputs)]
