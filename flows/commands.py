@@ -12,6 +12,7 @@ import typer
 from pipeline.cli import doctor
 from pipeline.cli.doctor import Finding
 from pipeline.cli.output import AsJson, emit
+from pipeline.cli.place import checkout
 
 
 def run(
@@ -22,7 +23,7 @@ def run(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A value of params.yaml.")
     ] = None,
 ) -> None:
-    """Bring the pipeline up to date on this machine; the same as `make run`.
+    """Bring the pipeline up to date, as `make run` does.
 
     \b
     Examples:
@@ -46,7 +47,9 @@ def compare(
     pictures: Annotated[Path | None, typer.Option(help="Write the frames of the listed questions here.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Is REV_B better than REV_A? The paired test, and the questions that flipped.
+    """Is one run better than another, and where?
+
+    The paired test of REV_B against REV_A, and the questions that flipped.
 
     \b
     Examples:
@@ -93,9 +96,10 @@ def promote(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let the gate judge the model of this checkout, and make it champion where it is beyond doubt better.
+    """Let the gate judge the model of this checkout.
 
-    The exit code is 0 where it was promoted and 3 where the champion was kept; the reasons are printed.
+    It becomes champion where it is beyond doubt better than the one before. The exit code is 0 where it was promoted
+    and 3 where the champion was kept; the reasons are printed.
 
     \b
     Examples:
@@ -153,10 +157,12 @@ def check_dvc() -> Iterator[Finding]:
     import configparser
 
     config = configparser.ConfigParser()
-    config.read([Path(".dvc/config"), Path(".dvc/config.local")])
+    root = checkout()
+    config.read([root / ".dvc/config", root / ".dvc/config.local"])
     remotes = [section for section in config.sections() if "remote" in section]
-    if not Path(".dvc").is_dir():
-        yield Finding("dvc", "fail", "no .dvc folder here", "run egovlm in a checkout")
+    if not (root / ".dvc").is_dir():
+        mend = "run egovlm in a checkout, or set EGOVLM_PROJECT to one"
+        yield Finding("dvc", "fail", f"no .dvc folder in {root.resolve()}", mend)
     elif not remotes:
         mend = "fine on one machine; to share: `dvc remote add -d store s3://...`"
         yield Finding("dvc remote", "info", "none", mend)
@@ -192,7 +198,11 @@ def check_git() -> Iterator[Finding]:
     from pipeline.errors import EgovlmError
 
     try:
-        find_project().git("var", "GIT_COMMITTER_IDENT")
+        project = find_project()
+    except EgovlmError:
+        return  # check_dvc says it
+    try:
+        project.git("var", "GIT_COMMITTER_IDENT")
     except EgovlmError as error:
         mend = "`git config user.name ...` and `git config user.email ...`: experiments are commits"
         yield Finding("git", "warn", str(error), mend)

@@ -7,7 +7,8 @@ itself never imports them.
 
 import sys
 from collections.abc import Sequence
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
+from typing import Annotated
 
 import typer
 
@@ -22,17 +23,34 @@ def build_app() -> typer.Typer:
     """The whole command: this package's commands and those of every installed plug-in (`register(app)`)."""
     app = typer.Typer(
         name="egovlm",
-        help="Egocentric video in, a GRPO-trained reasoning model and an honest EgoSchema score out.",
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     )
+    app.callback()(_root)
     for room in (doctor, profile, videos, keyframes, ask, submit):
         room.register(app)
     for plugin in sorted(entry_points(group=PLUGIN_GROUP), key=lambda p: p.name):
         plugin.load()(app)
     return app
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"egovlm {version('egovlm')}")
+        raise typer.Exit
+
+
+def _root(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_version)
+    ] = False,
+) -> None:
+    """Egocentric video in, a GRPO-trained reasoning model and an honest EgoSchema score out.
+
+    Start with `egovlm doctor`, then `egovlm run`; afterwards `egovlm ask` puts questions to the model.
+    """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,6 +65,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except EgovlmError as error:
         print(f"egovlm: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # `egovlm ... | head`: who reads has seen enough
+        sys.stdout = None  # type: ignore[assignment]  # nothing is flushed at exit
+        return 141
+    except OSError as error:  # a picture that cannot be written, a full disk
+        name = str(error.filename or "system").removesuffix(".partial")
+        print(f"egovlm: {name}: {error.strerror or error}", file=sys.stderr)
         return 1
     except typer.Abort:
         return 130

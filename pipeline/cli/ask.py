@@ -1,5 +1,6 @@
 """`egovlm ask`: the trained model on a video of one's own."""
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.cli.output import AsJson, emit
+from pipeline.cli.place import POLICY, checkout, find_params
 from pipeline.cli.videos import End, OutPath, ParamsFile, Span, Start, VideoPath, open_span, sample_frames
 from pipeline.errors import ModelError, ParamsError
 from pipeline.records import LETTERS
@@ -43,6 +45,8 @@ class Query:
             raise ParamsError(f"found {len(self.options)} options: give none (an open question) or 2 to {len(LETTERS)}")
         if any(not option.strip() for option in self.options):
             raise ParamsError("an option is empty")
+        if len({option.strip().casefold() for option in self.options}) < len(self.options):
+            raise ParamsError("two options say the same")
 
 
 def ask(
@@ -51,30 +55,52 @@ def ask(
     option: Annotated[
         list[str] | None, typer.Option(help="A possible answer, 2 to 5 times; none: an open question.")
     ] = None,
-    model: Annotated[str, typer.Option(help="A from_pretrained folder of a Qwen2.5-VL.")] = "data/models/policy",
+    model: Annotated[
+        Path | None, typer.Option(help="A from_pretrained folder of a Qwen2.5-VL; default: the checkout's policy.")
+    ] = None,
     start: Start = 0.0,
     end: End = None,
     out: OutPath = None,
-    params: ParamsFile = Path("params.yaml"),
+    params: ParamsFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask the trained model a QUESTION about VIDEO: its reasoning, its answer, how likely it finds each option.
+    """Ask the trained model about a video of your own.
 
-    The frames it saw are written as a picture; those nearest to the key times it names are framed.
+    Prints its reasoning while it is made, its answer, and how likely it finds each option. The frames it saw are
+    written as a picture; those nearest to the key times it names are framed. Prompt and frames are those the model was
+    trained with, unless --params says otherwise.
 
     \b
     Examples:
       egovlm ask kitchen.mp4 "Which object is taken?" --option "the cup" --option "the plate"
       egovlm ask kitchen.mp4 "What happens?" --start 10 --end 40 --json
     """
-    from pipeline.params import load_params
-
-    settings = load_params(params)
     query = Query(open_span(video, start, end), question, tuple(option or ()))
-    if not (Path(model) / "config.json").is_file():
-        raise ModelError(f"{model} holds no model: `make run` makes one, or name another folder with --model")
-    reply = answer(query, model, settings, out or Path(f"{video.stem}.answer.jpg"), stream=not as_json)
+    folder = model or checkout() / POLICY
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{folder} holds no model: `make run` makes one, or name another folder with --model")
+    settings = trained_with(folder) if params is None else find_params(params)
+    picture = out or Path(f"{video.stem}.answer.jpg")
+    reply = answer(query, str(folder), settings or find_params(None), picture, stream=not as_json)
     emit(asdict(reply), _text(reply, query.options), as_json)
+
+
+def trained_with(model: Path) -> Any:
+    """The params that a policy was trained with (`training.json` in its folder); None where it does not say.
+
+    Raises:
+        ParamsError: they are those of another version of egovlm.
+    """
+    from pipeline.params import parse_params
+
+    try:
+        made = json.loads((model / "training.json").read_text(encoding="utf-8"))["params"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    try:
+        return parse_params(made, str(model / "training.json"))
+    except ParamsError as error:
+        raise ParamsError(f"{error}; name the params it was trained with by --params") from error
 
 
 def answer(query: Query, model: str, params: Any, picture: Path, stream: bool) -> Reply:
@@ -88,11 +114,10 @@ def answer(query: Query, model: str, params: Any, picture: Path, stream: bool) -
 
     from pipeline.mcq.answers import parse_answer
     from pipeline.mcq.keyframes import parse_keyframes
-    from pipeline.models.policy import load_policy
 
     disable_progress_bar()  # type: ignore[no-untyped-call]  # of loading weights: the reasoning is what should be seen
     frames = sample_frames(query.span, params)
-    policy = load_policy(model)
+    policy = _load(model, params)
     completion = _complete(policy, _messages(query, frames, params.prompts.reasoning), frames, params, stream)
     parsed = parse_answer(completion, query.options) if query.options else None
     named = parse_keyframes(completion)
@@ -109,6 +134,17 @@ def answer(query: Query, model: str, params: Any, picture: Path, stream: bool) -
         frame_seconds=[round(float(t), 3) for t in frames.pts_seconds],
         picture=str(picture),
     )
+
+
+def _load(model: str, params: Any) -> Any:
+    """The policy on the GPU where there is one, in the precision it is evaluated in; on the CPU in full precision."""
+    import torch
+
+    from pipeline.models.policy import load_policy
+
+    if not torch.cuda.is_available():
+        return load_policy(model)
+    return load_policy(model, device="cuda", dtype=getattr(torch, params.evaluate_egoschema.dtype))
 
 
 def _messages(query: Query, frames: Any, template: str) -> list[dict[str, Any]]:

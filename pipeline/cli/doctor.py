@@ -17,6 +17,7 @@ from typing import Literal
 import typer
 
 from pipeline.cli.output import AsJson, columns, emit
+from pipeline.cli.place import checkout, find_params
 from pipeline.errors import ParamsError
 
 State = Literal["ok", "info", "warn", "fail"]
@@ -48,7 +49,7 @@ def check_packages() -> Iterator[Finding]:
     """Every package egovlm needs is there; versions other than the tested ones are named."""
     needed = [line.split(";") for line in requires("egovlm") or []]
     names = [_package_name(parts[0]) for parts in needed if "extra ==" not in "".join(parts[1:])]
-    tested = tested_versions(Path("constraints.txt"))
+    tested = tested_versions(checkout() / "constraints.txt")
     missing, other = [], []
     for name in names:
         try:
@@ -92,8 +93,7 @@ def check_torch() -> Iterator[Finding]:
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         yield Finding("gpu", "ok", ", ".join(names))
     else:
-        mend = "the embedded default needs none; `egovlm profile full` needs GPU workers"
-        yield Finding("gpu", "info", f"none (torch {torch.__version__})", mend)
+        yield _without_gpu(torch.__version__, shutil.which("nvidia-smi") is not None)
     if find_spec("torchvision") is None:
         return
     try:
@@ -101,6 +101,15 @@ def check_torch() -> Iterator[Finding]:
     except Exception as error:
         found = f"torchvision is installed but does not import ({type(error).__name__})"
         yield Finding("torchvision", "fail", found, "pip uninstall torchvision: egovlm does not need it")
+
+
+def _without_gpu(torch_version: str, has_driver: bool) -> Finding:
+    """A machine with a driver whose torch does not see it is set up wrongly; one without is fine."""
+    if has_driver:
+        mend = "install PyTorch for your CUDA (pytorch.org/get-started), then `make install`"
+        return Finding("gpu", "warn", f"a driver is here, torch {torch_version} sees no device", mend)
+    mend = "the embedded default needs none; `egovlm profile full` needs GPU workers"
+    return Finding("gpu", "info", f"none (torch {torch_version})", mend)
 
 
 def import_module_quietly(name: str) -> None:
@@ -151,23 +160,21 @@ def check_room() -> Iterator[Finding]:
     """Disk and memory for the embedded default, and a data/ folder one can write to."""
     import psutil
 
-    disk = shutil.disk_usage(Path.cwd()).free / 1e9
+    disk = shutil.disk_usage(checkout()).free / 1e9
     mend = "free some space, or point `dvc cache dir` elsewhere"
     yield Finding("disk", "ok" if disk >= DISK_GB else "warn", f"{disk:.0f} GB free", "" if disk >= DISK_GB else mend)
     memory = psutil.virtual_memory().available / 1e9
     state: State = "ok" if memory >= MEMORY_GB else "warn"
     yield Finding("memory", state, f"{memory:.0f} GB available", "" if state == "ok" else "close something")
-    data = Path("data")
+    data = checkout() / "data"
     if data.exists() and not os.access(data, os.W_OK):
         yield Finding("data", "fail", f"{data.resolve()} is not writable", "chown or chmod it")
 
 
 def check_params() -> Iterator[Finding]:
     """params.yaml of this folder is valid."""
-    from pipeline.params import load_params
-
     try:
-        load_params(Path("params.yaml"))
+        find_params(None)
     except ParamsError as error:
         yield Finding("params", "fail", str(error), "run egovlm in a checkout, or mend the key named")
     else:
@@ -185,7 +192,8 @@ def check_accounts() -> Iterator[Finding]:
     yield Finding("wandb", "warn" if mend else "info", f"mode {mode}, {'an' if key else 'no'} API key", mend)
     token = "a token" if get_token() else "no token: gated models and data sets are refused"
     yield Finding("hugging face", "info", token, "" if get_token() else "run `hf auth login` where you need them")
-    keys = "AWS keys present" if (home / ".aws/credentials").is_file() else "no AWS keys"
+    has_keys = (home / ".aws/credentials").is_file() or "AWS_ACCESS_KEY_ID" in os.environ
+    keys = "AWS keys present" if has_keys else "no AWS keys"
     mend = "Ego4D videos need its licence (ego4d-data.org) and keys that expire after 14 days"
     yield Finding("ego4d", "info", keys, mend)
 

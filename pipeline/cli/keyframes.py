@@ -16,20 +16,24 @@ def keyframes(
     start: Start = 0.0,
     end: End = None,
     out: OutPath = None,
-    params: ParamsFile = Path("params.yaml"),
+    params: ParamsFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Mine keyframes of VIDEO and write them as a contact sheet, best first.
+    """Mine keyframes and write them as a contact sheet.
+
+    As mine_keyframes finds them in VIDEO, best first, with time and score. The whole span is looked at, ten frames a
+    second: give --start and --end for a long video.
 
     \b
     Examples:
       egovlm keyframes kitchen.mp4
       egovlm keyframes kitchen.mp4 --json | jq '.keyframes[0]'
     """
-    from pipeline.params import load_params
+    from pipeline.cli.place import find_params
 
-    settings = load_params(params).mine_keyframes
-    found = mine_span(open_span(video, start, end), settings)
+    span = open_span(video, start, end)
+    settings = find_params(params).mine_keyframes
+    found = mine_span(span, settings)
     where = out or Path(f"{video.stem}.keyframes.jpg")
     captions = [f"{i}: {k['pts_seconds']:.2f} s ({k['score']:.2f})" for i, k in enumerate(found, 1)]
     _save_sheet(video, [k["pts_seconds"] for k in found], captions, where)

@@ -7,10 +7,14 @@ import typer
 
 
 def profile(
-    name: Annotated[str, typer.Argument(help="A file name in profiles/, without .yaml.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A file name in profiles/, without .yaml.", show_default=False)
+    ],
     root: Annotated[Path, typer.Option(help="The checkout.")] = Path(),
 ) -> None:
-    """Merge profiles/NAME.yaml into params.yaml (comments are kept); git shows what changed.
+    """Merge a profile into params.yaml, comments kept.
+
+    The profile is profiles/NAME.yaml; `git diff` shows what changed.
 
     \b
     Examples:

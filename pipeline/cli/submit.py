@@ -16,10 +16,10 @@ def submit(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Post it without asking.")] = False,
 ) -> None:
-    """Check an EgoSchema submission file and post it to the official validation server.
+    """Check an EgoSchema submission and post it.
 
-    Nothing is sent before you agree. The file is written by evaluate_egoschema (benchmark egoschema_full); the server's
-    reply is saved beside it.
+    It goes to the official validation server; nothing is sent before you agree. evaluate_egoschema writes the file
+    (benchmark: egoschema_full); the server's reply is saved beside it.
 
     \b
     Examples:

@@ -1,5 +1,6 @@
 """`egovlm frames`: what the model would see of a video of one's own."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +16,10 @@ OutPath = Annotated[
 ]
 Start = Annotated[float, typer.Option(min=0, help="Seconds from the start of the file.")]
 End = Annotated[float | None, typer.Option(min=0, help="Seconds from the start of the file; default: its end.")]
-ParamsFile = Annotated[Path, typer.Option("--params", help="The params.yaml that says how frames are made.")]
+ParamsFile = Annotated[
+    Path | None,
+    typer.Option("--params", help="The params.yaml that says how frames are made; default: the checkout's."),
+]
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,10 @@ def open_span(path: Path, start: float, end: float | None) -> Span:
     """
     from pipeline.video.probe import probe
 
-    if "://" in str(path) or str(path).startswith(("http:/", "https:/")):
-        raise ItemError("not_a_file", "egovlm reads files: download the address first")
+    if re.match(r"[a-z][a-z0-9+.-]+:/", str(path)):
+        raise ItemError("not_a_file", f"{path} is an address, egovlm reads files: download it first")
+    if path.is_dir():
+        raise ItemError("not_a_file", f"{path} is a folder: name one video file")
     duration = probe(path).duration_seconds
     stop = duration if end is None else end
     if not start < stop <= duration + 0.5:
@@ -65,21 +71,23 @@ def frames(
     start: Start = 0.0,
     end: End = None,
     out: OutPath = None,
-    params: ParamsFile = Path("params.yaml"),
+    params: ParamsFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the frames that the model would see of VIDEO as one picture, with their times.
+    """Write the frames a model would see as one picture.
+
+    As extract_frames takes them from VIDEO, with the time of each.
 
     \b
     Examples:
       egovlm frames kitchen.mp4
       egovlm frames kitchen.mp4 --count 16 --start 30 --end 60 --out strip.jpg
     """
-    from pipeline.params import load_params
+    from pipeline.cli.place import find_params
     from pipeline.report.sheets import contact_sheet, save_jpeg
 
     span = open_span(video, start, end)
-    decoded = sample_frames(span, load_params(params), count)
+    decoded = sample_frames(span, find_params(params), count)
     where = out or Path(f"{video.stem}.frames.jpg")
     times = [round(float(t), 3) for t in decoded.pts_seconds]
     save_jpeg(contact_sheet(list(decoded.images), [f"{t:.2f} s" for t in times]), where)

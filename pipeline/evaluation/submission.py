@@ -82,7 +82,10 @@ def read_submission(path: Path) -> dict[str, int]:
         text = path.read_text(encoding="utf-8")
         pairs = _csv_pairs(text) if path.suffix == ".csv" else json.loads(text, object_pairs_hook=list)
         ids = [key for key, _ in pairs]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except OSError as error:
+        hint = "evaluate_egoschema writes one with benchmark: egoschema_full"
+        raise SubmissionError(f"no submission file {path} ({error.strerror}): {hint}") from error
+    except (ValueError, TypeError, KeyError) as error:
         raise SubmissionError(f"{path} is no submission file: {error}") from error
     twice = sorted({key for key in ids if ids.count(key) > 1}) if len(set(ids)) < len(ids) else []
     if twice:

@@ -68,7 +68,7 @@ def _open(path: Path) -> av.container.InputContainer:
     except av.error.PermissionError as error:
         raise ItemError("unreadable_file", f"{path.name!r} may not be read") from error
     except (av.error.FFmpegError, ValueError) as error:
-        raise ItemError("not_a_video", f"{path.name!r}: {error}") from error
+        raise ItemError("not_a_video", f"{path.name!r}: {error.strerror}") from error
 
 
 def _video_stream(container: av.container.InputContainer) -> av.VideoStream:

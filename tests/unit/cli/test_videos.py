@@ -67,6 +67,25 @@ def test_ask_answers_as_the_evaluation_does(
     assert (tmp_path / "a.jpg").stat().st_size > 1000
 
 
+def test_a_policy_is_asked_as_it_was_trained(
+    video: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three frames, as its own training.json says, whatever params.yaml says now; --params wins."""
+    trained = json.loads(load_params(Path("params.yaml")).model_dump_json())
+    trained["extract_frames"]["frames_per_clip"] = 3
+    (model / "training.json").write_text(json.dumps({"params": trained}), encoding="utf-8")
+    asked = ("ask", str(video), "what?", "--model", str(model), "--out", str(tmp_path / "a.jpg"))
+    try:
+        assert len(_json(capsys, *asked)["frame_seconds"]) == 3
+        assert len(_json(capsys, *asked, "--params", "params.yaml")["frame_seconds"]) == 6
+        trained["extract_frames"]["frames"] = 3
+        (model / "training.json").write_text(json.dumps({"params": trained}), encoding="utf-8")
+        assert main(list(asked)) == 1
+        assert "name the params it was trained with by --params" in capsys.readouterr().err
+    finally:
+        (model / "training.json").unlink()
+
+
 def test_ask_streams_and_prints_every_option(
     video: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -91,6 +110,7 @@ def test_an_open_question_has_no_probabilities(
         (["--option", "a"], "found 1 options"),
         ([part for i in range(30) for part in ("--option", str(i))], "found 30 options: give none"),
         (["--option", "a", "--option", " "], "an option is empty"),
+        (["--option", "a cup", "--option", "A cup "], "two options say the same"),
         (["--model", "nowhere"], "nowhere holds no model: `make run` makes one"),
     ],
 )

@@ -1,0 +1,29 @@
+"""Where a command finds the checkout: $EGOVLM_PROJECT, else the working directory."""
+
+import os
+from pathlib import Path
+
+from pipeline.errors import ParamsError
+from pipeline.params import Params, load_params
+
+POLICY = Path("data/models/policy")
+
+
+def checkout() -> Path:
+    """The folder that the commands take for the checkout; it need not hold one."""
+    return Path(os.environ.get("EGOVLM_PROJECT") or ".")
+
+
+def find_params(given: Path | None) -> Params:
+    """The params file that was named, else that of the checkout.
+
+    Raises:
+        ParamsError: there is none, or it is wrong.
+    """
+    path = given or checkout() / "params.yaml"
+    if given is None and not path.is_file():
+        raise ParamsError(
+            f"no params.yaml in {checkout().resolve()}: run this in a checkout of egovlm, set EGOVLM_PROJECT to one, "
+            "or name a file with --params"
+        )
+    return load_params(path)
