@@ -16,7 +16,6 @@ DEFAULTS = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
-    "WANDB_MODE": "offline",
     "WANDB_SILENT": "true",
     "OMP_WAIT_POLICY": "PASSIVE",  # busy-waiting threads made two-core training 16 times slower
     "RAY_USAGE_STATS_ENABLED": "0",

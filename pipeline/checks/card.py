@@ -32,6 +32,7 @@ def dataset_card(
         pretty_name=title,
         language=["en"],
         license="other",
+        license_name="those of the sources",
         task_categories=["video-text-to-text", "multiple-choice"],
         size_categories=[_size(len(questions))],
         tags=["egocentric", "video-question-answering"],

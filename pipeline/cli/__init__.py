@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"egovlm: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # `egovlm ... | head`: who reads has seen enough
-        sys.stdout = None  # type: ignore[assignment]  # nothing is flushed at exit
+        sys.stdout = None  # nothing is flushed at exit
         return 141
     except OSError as error:  # a picture that cannot be written, a full disk
         name = str(error.filename or "system").removesuffix(".partial")

@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import typer
@@ -86,21 +87,28 @@ def ask(
 
 
 def trained_with(model: Path) -> Any:
-    """The params that a policy was trained with (`training.json` in its folder); None where it does not say.
+    """The sections of params that asking needs, as a policy was trained with them (`training.json` in its folder); None
+    where it does not say.
 
     Raises:
         ParamsError: they are those of another version of egovlm.
     """
-    from pipeline.params import parse_params
+    from pydantic import ValidationError
 
+    from pipeline.params import EvaluateEgoschema, ExtractFrames, Prompts
+
+    wanted = {"prompts": Prompts, "extract_frames": ExtractFrames, "evaluate_egoschema": EvaluateEgoschema}
     try:
         made = json.loads((model / "training.json").read_text(encoding="utf-8"))["params"]
+        return SimpleNamespace(**{name: section.model_validate(made[name]) for name, section in wanted.items()})
+    except ValidationError as error:
+        keys = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors())
+        raise ParamsError(
+            f"{model / 'training.json'} does not fit this version of egovlm ({error.title}: {keys}): "
+            "name the params it was trained with by --params"
+        ) from error
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    try:
-        return parse_params(made, str(model / "training.json"))
-    except ParamsError as error:
-        raise ParamsError(f"{error}; name the params it was trained with by --params") from error
 
 
 def answer(query: Query, model: str, params: Any, picture: Path, stream: bool) -> Reply:
@@ -206,7 +214,8 @@ def _save_picture(frames: Any, seconds: Sequence[float], path: Path) -> None:
 
 
 def _text(reply: Reply, options: Sequence[str]) -> str:
-    lines = [f"answer: {reply.answer or 'none'}" + ("" if reply.option is not None else f" ({reply.outcome})")]
+    letter = "" if reply.option is None else f"{LETTERS[reply.option]}, "
+    lines = [f"answer: {letter}{reply.answer or 'none'}" + ("" if reply.option is not None else f" ({reply.outcome})")]
     shares = reply.probabilities or []
     lines += [f"  {LETTERS[i]} {100 * p:5.1f} %  {o}" for i, (p, o) in enumerate(zip(shares, options, strict=False))]
     times = reply.keyframe_seconds

@@ -186,7 +186,7 @@ def check_accounts() -> Iterator[Finding]:
     from huggingface_hub import get_token
 
     home = Path.home()
-    mode = os.environ.get("WANDB_MODE", "online")
+    mode = os.environ.get("WANDB_MODE", "offline")
     key = "WANDB_API_KEY" in os.environ or _mentions(home / ".netrc", "api.wandb.ai")
     mend = "" if mode != "online" or key else "run `wandb login`, or leave WANDB_MODE=offline"
     yield Finding("wandb", "warn" if mend else "info", f"mode {mode}, {'an' if key else 'no'} API key", mend)

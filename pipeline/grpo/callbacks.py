@@ -176,29 +176,3 @@ class LiveMetrics(TrainerCallback):
         """Close the files."""
         if self.live is not None:
             self.live.end()
-
-
-class Wandb(TrainerCallback):
-    """The same numbers, and the timings, to wandb; offline unless WANDB_MODE says otherwise."""
-
-    def __init__(self, project: str, config: dict[str, Any], folder: Path) -> None:
-        self.project, self.config, self.folder = project, config, folder
-        self.run: Any = None
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """One wandb run per process start."""
-        if state.is_world_process_zero:
-            import wandb
-
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self.run = wandb.init(project=self.project, config=self.config, dir=str(self.folder))
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        """Everything the trainer logs."""
-        if self.run is not None:
-            self.run.log({k: v for k, v in (logs or {}).items() if k != "step"}, step=state.global_step)
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Finish the run."""
-        if self.run is not None:
-            self.run.finish()

@@ -4,6 +4,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import yaml
+from huggingface_hub import ModelCardData
+
 from pipeline.models.policy import Policy
 from pipeline.reports import write_json
 
@@ -11,8 +14,8 @@ COPIED = ("preprocessor_config.json", "video_preprocessor_config.json", "chat_te
 
 
 def export_policy(policy: Policy, folder: Path, card: dict[str, Any], state: dict[str, Any] | None = None) -> None:
-    """Write weights (safetensors; a LoRA adapter merged), configuration, tokenizer and `training.json`, whole or not at
-    all. `state` holds the weights where the model itself has only a piece of them."""
+    """Write weights (safetensors; a LoRA adapter merged), configuration, tokenizer, `training.json` and a model card,
+    whole or not at all. `state` holds the weights where the model itself has only a piece of them."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     model = policy.model.merge_and_unload() if hasattr(policy.model, "merge_and_unload") else policy.model
@@ -22,5 +25,47 @@ def export_policy(policy: Policy, folder: Path, card: dict[str, Any], state: dic
         if policy.folder and (Path(policy.folder) / name).is_file() and not (partial / name).exists():
             shutil.copyfile(Path(policy.folder) / name, partial / name)
     write_json(partial / "training.json", card)
+    (partial / "README.md").write_text(readme(card), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     partial.replace(folder)
+
+
+def readme(card: dict[str, Any]) -> str:
+    """The model card that travels with the weights, in the hub's format: what is known when training ends.
+
+    Scores come later: data/reports/model_card.md has them, with controls, licences of the data and leakage.
+    """
+    params, numbers = card["params"], card["numbers"]
+    made = params["prepare_model"]
+    is_tiny = made["recipe"] == "tiny"
+    data = ModelCardData(
+        language="en",
+        license="mit" if is_tiny else "other",
+        license_name=None if is_tiny else "licences of the base model and of the training data",
+        library_name="transformers",
+        pipeline_tag="video-text-to-text",
+        base_model=None if is_tiny else made["hub"]["model"],
+        tags=["egocentric-video", "grpo", "multiple-choice-video-question-answering", "qwen2_5_vl"],
+    )
+    base = "a tiny Qwen2.5-VL made by the pipeline, which stands in for a real one" if is_tiny else made["hub"]["model"]
+    recipe = yaml.safe_dump({name: params[name] for name in ("seed", "prompts", "train_grpo")}, sort_keys=False)
+    hashes = "\n".join(f"- `{path}` {digest}" for path, digest in card["data"].items())
+    return f"""---
+{data.to_yaml()}
+---
+
+# egovlm policy
+
+Trained by GRPO alone from {base}: step {numbers["chosen_step"]} of {numbers["steps"]}, on {numbers["questions_train"]}
+questions. Its scores with intervals and controls, the licences of its data and what was done about leakage stand in the
+full card that evaluation writes, `data/reports/model_card.md`.
+
+## Recipe
+
+```yaml
+{recipe}```
+
+## Trained on
+
+{hashes}
+"""

@@ -15,7 +15,7 @@ from transformers import ProgressCallback
 from transformers.utils import logging as library_logging
 
 from pipeline.errors import EmptyInput, ModelError, ParamsError
-from pipeline.grpo.callbacks import DevAccuracy, GradientAlarm, LiveMetrics, Progress, TimeBudget, Wandb
+from pipeline.grpo.callbacks import DevAccuracy, GradientAlarm, LiveMetrics, Progress, TimeBudget
 from pipeline.grpo.checkpoints import Checkpoints, dev_scores
 from pipeline.grpo.clips import ClipLoader
 from pipeline.grpo.config import make_config
@@ -23,6 +23,7 @@ from pipeline.grpo.export import export_policy
 from pipeline.grpo.rewards import prove_rewards
 from pipeline.grpo.samples import Sample
 from pipeline.grpo.sharding import shards_weights, whole_state
+from pipeline.grpo.tracking import Wandb
 from pipeline.grpo.trainer import VideoGRPOTrainer
 from pipeline.grpo.vllm_rollout import VllmRollout
 from pipeline.models.policy import Policy
@@ -31,6 +32,7 @@ from pipeline.params import Params
 # Keys of train_grpo that do not change what a run computes: a checkpoint made under others is still good.
 WITHOUT_EFFECT = {"max_seconds", "save_every", "keep_checkpoints", "cache_megabytes", "cache_on_disk", "wandb_project"}
 WITHOUT_EFFECT |= {"patience", "select", "launch"}
+WANDB = Path("data/checkpoints/wandb")  # as it stands in the checkout: what a report says must not name this machine
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,11 @@ class Run:
     checkpoints: Path
     live: Path
     output: Path
+
+    @property
+    def wandb(self) -> Path:
+        """Where an offline wandb run is kept: beside the checkpoints, no artifact."""
+        return self.checkpoints.parent / "wandb"
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -129,8 +136,10 @@ def make_trainer(run: Run, checkpoints: Checkpoints) -> VideoGRPOTrainer:
     callbacks: list[Any] = [Progress(), alarm, LiveMetrics(run.live), *([dev] if dev else [])]
     if settings.max_seconds is not None:
         callbacks.append(TimeBudget(settings.max_seconds))
+    wandb = None
     if settings.wandb_project is not None:
-        callbacks.append(Wandb(settings.wandb_project, run.origin, run.checkpoints.parent / "wandb"))
+        wandb = Wandb(settings.wandb_project, run.origin, run.wandb, settings.dev_every)
+        callbacks.append(wandb)
     trainer = VideoGRPOTrainer(
         run.policy,
         run.train,
@@ -149,9 +158,9 @@ def make_trainer(run: Run, checkpoints: Checkpoints) -> VideoGRPOTrainer:
         )
     if settings.rollout == "vllm_colocate":
         trainer.foreign_rollout = VllmRollout(trainer).complete
-    alarm.trainer = trainer
-    if dev:
-        dev.trainer = trainer
+    for callback in (alarm, dev, wandb):
+        if callback is not None:
+            callback.trainer = trainer
     return trainer
 
 
@@ -194,4 +203,5 @@ def _finish(run: Run, trainer: VideoGRPOTrainer, checkpoints: Checkpoints) -> di
         export_policy(trainer.policy, run.output, card, state)
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.end_training()
-    return numbers
+    tracking = [c for c in trainer.callback_handler.callbacks if isinstance(c, Wandb)]
+    return {**numbers, "wandb": tracking[0].where(WANDB)} if tracking else numbers

@@ -25,6 +25,7 @@ def model_card(inputs: Inputs) -> str:
     data = ModelCardData(
         language="en",
         license="mit" if recipe == "tiny" else "other",
+        license_name=None if recipe == "tiny" else "licences of the base model and of the training data",
         library_name="transformers",
         pipeline_tag="video-text-to-text",
         base_model=_base_model(base),

@@ -28,9 +28,30 @@ def _text(value: Any) -> str:
     return "–" if value is None or value == {} else str(value)
 
 
+SPLITS = ("train", "dev", "test")
+
+
 def probe_rows(probes: dict[str, Any]) -> list[dict[str, Any]]:
-    """Probe scores by split as rows of one table, each with its `split`."""
-    return [{"split": split, **score} for split, scores in probes.items() for score in scores]
+    """Probes as rows of one table: `rule`, `learned`, and by split the score ({} where the split has none)."""
+    rows: dict[str, dict[str, Any]] = {}
+    for split, scores in probes.items():
+        for score in scores:
+            row = rows.setdefault(score["rule"], {"rule": score["rule"], "learned": score.get("learned", False)})
+            row[split] = score
+    return [{**{split: {} for split in SPLITS}, **row} for row in rows.values()]
+
+
+def leakage_sentence(leakage: dict[str, Any]) -> str:
+    """What was compared with what, and what became of it; "" where nothing was looked at."""
+    if "training_questions" not in leakage:
+        return ""
+    leaks, training = leakage["leaks"], leakage["training_questions"]
+    fate = "stay in the data (allow_leakage)" if leakage.get("leaky") else "were left out"
+    found = f"{leaks} of the {training} training questions show what an evaluation question shows and {fate}"
+    if not leaks:
+        found = f"None of the {training} training questions shows what an evaluation question shows"
+    windows = leakage.get("egoschema_windows") or "EgoSchema was not looked at: no real training video"
+    return f"{found}; compared with {leakage['recordings_in_evaluation']} recordings ({windows})."
 
 
 @dataclass(frozen=True)

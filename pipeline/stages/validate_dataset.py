@@ -60,7 +60,8 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     checksums = {name: hashlib.sha256((root / name).read_bytes()).hexdigest() for name in SUMMED}
     card = dataset_card(questions, inputs.videos, leakage, probes, accounts, reasons(ledger), findings, checksums)
     (root / "data/reports").mkdir(parents=True, exist_ok=True)
-    (root / "data/reports/dataset_card.md").write_text(card, encoding="utf-8")
+    for place in (root / "data/reports/dataset_card.md", out / "README.md"):  # the second travels with the data
+        place.write_text(card, encoding="utf-8")
 
 
 def _decontaminated(

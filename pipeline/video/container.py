@@ -67,8 +67,10 @@ def _open(path: Path) -> av.container.InputContainer:
         return av.open(f"file:{path.absolute()}", container_options=_OPTIONS, metadata_errors="replace")
     except av.error.PermissionError as error:
         raise ItemError("unreadable_file", f"{path.name!r} may not be read") from error
-    except (av.error.FFmpegError, ValueError) as error:
+    except av.error.FFmpegError as error:
         raise ItemError("not_a_video", f"{path.name!r}: {error.strerror}") from error
+    except ValueError as error:
+        raise ItemError("not_a_video", f"{path.name!r}: {error}") from error
 
 
 def _video_stream(container: av.container.InputContainer) -> av.VideoStream:

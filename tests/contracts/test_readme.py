@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.cli.parser import get_main_parser
 from typer.main import get_command
 
+from flows.run import _parse
 from pipeline.cli import build_app
 
 
@@ -42,6 +44,26 @@ def test_egovlm_commands_and_their_options(commands: list[list[str]]) -> None:
             continue
         options = {option for parameter in known[words[1]].params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= options, words
+
+
+def test_every_line_is_of_a_program_whose_lines_are_checked_here(commands: list[list[str]]) -> None:
+    assert {words[0] for words in commands} == {".", "make", "egovlm", "dvc", "prefect"}
+
+
+def test_dvc_understands_its_lines(commands: list[list[str]]) -> None:
+    parser = get_main_parser()
+    used = [words[1:] for words in commands if words[0] == "dvc"]
+    assert len(used) >= 4
+    for words in used:
+        assert parser.parse_args(words).func is not None, words
+
+
+def test_runs_name_stages(repository: Path, commands: list[list[str]]) -> None:
+    stages = yaml.safe_load((repository / "dvc.yaml").read_text())["stages"]
+    runs = [_parse(words[2:]) for words in commands if words[:2] == ["egovlm", "run"]]
+    assert len(runs) >= 2
+    assert {target for run in runs for target in run.targets} <= set(stages)
+    assert all("=" in setting for run in runs for setting in run.set)
 
 
 def test_deployments(repository: Path, commands: list[list[str]]) -> None:

@@ -39,7 +39,7 @@ function scales(series) {
   const values = series.flatMap((one) => one.values).filter((value) => value !== null);
   const [first, last] = [Math.min(...steps), Math.max(...steps)];
   let [low, high] = values.length ? [Math.min(...values), Math.max(...values)] : [0, 1];
-  if (low === high) [low, high] = low > 0 ? [0, 2 * low] : [low - 0.5, high + 0.5];
+  if (low === high) [low, high] = low > 0 ? [0, 2 * low] : [low, low + 1];
   if (low > 0 && low < 0.4 * high) low = 0;
   const x = (step) => LEFT + ((step - first) / (last - first || 1)) * (WIDTH - LEFT - RIGHT);
   const y = (value) => HEIGHT - BOTTOM - ((value - low) / (high - low)) * (HEIGHT - TOP - BOTTOM);

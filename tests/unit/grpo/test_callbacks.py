@@ -2,10 +2,9 @@
 
 import gc
 import json
-import sys
 import warnings
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from pipeline.errors import StageError
-from pipeline.grpo.callbacks import DevAccuracy, GradientAlarm, LiveMetrics, TimeBudget, Wandb
+from pipeline.grpo.callbacks import DevAccuracy, GradientAlarm, LiveMetrics, TimeBudget
 from pipeline.grpo.checkpoints import Checkpoints, best_step, dev_scores
 from pipeline.grpo.run import train
 from pipeline.grpo.trainer import VideoGRPOTrainer
@@ -140,16 +139,3 @@ def test_live_metrics_are_replayed_and_hold_no_times(tmp_path: Path) -> None:
     assert (tmp_path / "live/plots/metrics/reward.tsv").read_text() == "step\treward\n1\t0.25\n2\t0.5\n3\t1.0\n"
     assert json.loads((tmp_path / "live/metrics.json").read_text()) == {"reward": 1.0, "loss": 0.0, "step": 3}
     assert sorted(p.name for p in (tmp_path / "live/plots/metrics").iterdir()) == ["loss.tsv", "reward.tsv"]
-
-
-def test_wandb_gets_the_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    logged: list[Any] = []
-    run = SimpleNamespace(log=lambda values, step: logged.append((step, values)), finish=lambda: logged.append("end"))
-    module = ModuleType("wandb")
-    module.init = lambda **kwargs: logged.append(kwargs["project"]) or run  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "wandb", module)
-    callback = Wandb("egovlm", {"seed": 0}, tmp_path / "wandb")
-    callback.on_train_begin(None, state(), None)
-    callback.on_log(None, state(4), None, {"reward": 0.5, "step": 4})
-    callback.on_train_end(None, state(), None)
-    assert logged == ["egovlm", (4, {"reward": 0.5}), "end"]

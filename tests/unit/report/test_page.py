@@ -133,3 +133,16 @@ def test_a_torn_report_is_a_note(tmp_path: Path, name: str) -> None:
     make_run(tmp_path, Size(questions=6))
     (tmp_path / "data/reports" / name).write_text("{", encoding="utf-8")
     assert f"data/reports/{name} is not JSON" in render(read_inputs(tmp_path), SETTINGS)
+
+
+def test_every_stage_says_what_became_of_its_items_and_the_wandb_run_is_named(tmp_path: Path) -> None:
+    make_run(tmp_path, Size(questions=6))
+    path = tmp_path / "data/reports/train_grpo.json"
+    report = json.loads(path.read_text("utf-8"))
+    report["values"]["wandb"] = {"project": "p", "run": "abc", "sync": "wandb sync data/checkpoints/wandb/wandb/*-abc"}
+    path.write_text(json.dumps(report), encoding="utf-8")
+    html = render(read_inputs(tmp_path), SETTINGS)
+    assert html.count("<small>item: 5 ok</small>") == 8
+    assert "<code>wandb sync data/checkpoints/wandb/wandb/*-abc</code>" in html
+    path.write_text(json.dumps(report | {"values": {}}), encoding="utf-8")
+    assert "wandb sync" not in render(read_inputs(tmp_path), SETTINGS)

@@ -166,3 +166,16 @@ def test_curves_are_read_as_dvclive_writes_them(tmp_path: Path) -> None:
     live.end()
     assert read_inputs(tmp_path).curves == {"reward": [(0, 0.0), (1, 0.25), (2, 0.5)]}
     assert json.dumps(charts(read_inputs(tmp_path).curves))
+
+
+def test_leakage_is_a_sentence_and_probes_are_rows_with_a_column_per_split() -> None:
+    found = {"training_questions": 9, "leaks": 2, "recordings_in_evaluation": 4, "egoschema_windows": None}
+    assert "2 of the 9 training questions show" in facts.leakage_sentence(found)
+    assert "were left out" in facts.leakage_sentence(found)
+    assert "allow_leakage" in facts.leakage_sentence(found | {"leaky": True})
+    assert facts.leakage_sentence(found | {"leaks": 0}).startswith("None of the 9")
+    assert facts.leakage_sentence({}) == ""
+    score = {"rule": "longest", "accuracy": 0.2}
+    assert facts.probe_rows({"train": [score], "test": [score]}) == [
+        {"train": score, "dev": {}, "test": score, "rule": "longest", "learned": False}
+    ]

@@ -1,0 +1,97 @@
+"""A run in wandb: the numbers of every step, and now and then what the policy wrote, beside the frames it saw."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import TrainerCallback
+
+from pipeline.grpo.rewards import rewards_in_use, score_all
+from pipeline.records import LETTERS
+
+COLUMNS = ("step", "question", "frames", "completion", "right letter")
+
+
+def run_id(origin: Mapping[str, Any]) -> str:
+    """Name of a run: a digest of what determines it, so that a resumed run goes on in the same place."""
+    return hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()[:16]
+
+
+class Wandb(TrainerCallback):
+    """Everything the trainer logs, and a table of completions every `table_every` steps (the first of each group).
+
+    Offline unless WANDB_MODE says otherwise. `trainer` is set once there is one; without it there are no tables.
+    """
+
+    def __init__(self, project: str, origin: dict[str, Any], folder: Path, table_every: int) -> None:
+        self.project, self.origin, self.folder, self.table_every = project, origin, folder, table_every
+        self.run: Any = None
+        self.trainer: Any = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """One wandb run for all processes and restarts of this training."""
+        if state.is_world_process_zero:
+            import wandb
+
+            self.folder.mkdir(parents=True, exist_ok=True)
+            os.environ.setdefault("WANDB_DATA_DIR", str(self.folder.resolve()))  # pictures beside the run, not in $HOME
+            mode: Any = os.environ.get("WANDB_MODE", "offline")
+            self.run = wandb.init(
+                project=self.project,
+                id=run_id(self.origin),
+                resume="allow",
+                config=self.origin,
+                mode=mode,
+                dir=str(self.folder),
+                settings=wandb.Settings(disable_git=True, x_disable_stats=True),
+            )
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """The table comes before the step's numbers: both belong to one step."""
+        due = state.global_step == 1 or state.global_step % self.table_every == 0
+        if self.run is not None and self.trainer is not None and due:
+            self.run.log({"completions": self._table(state.global_step)}, step=state.global_step)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Everything the trainer logs."""
+        if self.run is not None:
+            self.run.log({k: v for k, v in (logs or {}).items() if k != "step"}, step=state.global_step)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Finish the run."""
+        if self.run is not None:
+            self.run.finish()
+
+    def where(self, folder: Path) -> dict[str, str]:
+        """How a reader of the report finds the run: its address, and for one kept offline what sends it.
+
+        `folder` is the run's folder as it stands in the checkout: a report must not name this machine.
+        """
+        name, url = run_id(self.origin), getattr(self.run, "url", None)
+        found = {"project": self.project, "run": name, "sync": f"wandb sync {folder.as_posix()}/wandb/*-{name}"}
+        return found if not url else {**found, "url": str(url)}
+
+    def _table(self, step: int) -> Any:
+        import wandb
+
+        trainer = self.trainer
+        names = rewards_in_use(trainer.settings.rewards)
+        table = wandb.Table(columns=[*COLUMNS, *names])
+        shown = {rollout.sample.question_id: rollout for rollout in reversed(trainer.rollouts)}
+        for question_id, rollout in sorted(shown.items()):
+            frames = trainer.clips.load(rollout.sample.clip_id)
+            strip = wandb.Image(np.concatenate(list(frames.images), axis=1), caption=_caption(frames, rollout))
+            parts = [score_all(name, [rollout])[0] for name in names]
+            table.add_data(step, question_id, strip, rollout.text, LETTERS[rollout.sample.answer], *parts)
+        return table
+
+
+def _caption(frames: Any, rollout: Any) -> str:
+    """When the frames are, and when the answer is to be seen; seconds from the start of the video and of the clip."""
+    times = ", ".join(f"{t:.1f}" for t in frames.pts_seconds)
+    keys = ", ".join(f"{t:.1f}" for t in rollout.sample.key_seconds)
+    return f"frames at {times} s" + (f"; key times {keys} s into the clip" if keys else "")
