@@ -93,11 +93,15 @@ def trained_with(model: Path) -> Any:
     Raises:
         ParamsError: they are those of another version of egovlm.
     """
-    from pydantic import ValidationError
+    from pydantic import BaseModel, ValidationError
 
     from pipeline.params import EvaluateEgoschema, ExtractFrames, Prompts
 
-    wanted = {"prompts": Prompts, "extract_frames": ExtractFrames, "evaluate_egoschema": EvaluateEgoschema}
+    wanted: dict[str, type[BaseModel]] = {
+        "prompts": Prompts,
+        "extract_frames": ExtractFrames,
+        "evaluate_egoschema": EvaluateEgoschema,
+    }
     try:
         made = json.loads((model / "training.json").read_text(encoding="utf-8"))["params"]
         return SimpleNamespace(**{name: section.model_validate(made[name]) for name, section in wanted.items()})
