@@ -1,7 +1,8 @@
 """A real wandb run, offline: numbers of every step, completions beside their frames, and where the report finds it."""
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -47,13 +48,21 @@ def kept(tmp_path: Path, trainer: SimpleNamespace, monkeypatch: pytest.MonkeyPat
     yield tmp_path / "wandb"
 
 
+def _wait_for(holds: Callable[[], bool]) -> None:
+    """wandb's own process writes behind `finish`: slowly where the machine is busy."""
+    deadline = time.monotonic() + 120
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
 def test_an_offline_run_holds_completions_beside_their_frames(kept: Path) -> None:
     """The run has to be found by the pattern that the report names."""
     found = Wandb("egovlm", ORIGIN, kept, 1).where(Path("data/checkpoints/wandb"))
     assert found["project"] == "egovlm"
     pattern = found["sync"].rpartition("/")[2]
     (folder,) = (kept / "wandb").glob(pattern)
-    assert next(folder.glob("*.wandb")).stat().st_size > 500
+    _wait_for(lambda: next(folder.glob("*.wandb")).stat().st_size > 500)
     assert len(list((folder / "files/media/table").glob("*.json"))) == 1  # step 2 has no table
     staged = [path.read_bytes() for path in (kept / "artifacts/staging").iterdir()]
     assert sum(content.startswith(b"\x89PNG") for content in staged) >= 1  # the same frames twice are one file
