@@ -1,6 +1,7 @@
 """Arms of an experiment, several training seeds each, against a reference arm: one row per arm, with intervals.
 
-Both levels are resampled: training seeds and recordings. With few seeds the interval is honest about that.
+Both levels are resampled: training seeds and recordings. With few seeds the interval is honest about that. Where the
+seeds also made different test questions (the synthetic world's do), recordings are drawn within each seed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,12 +40,25 @@ def compare_arms(arms: Mapping[str, Runs], reference: str, judge: Judge, run: st
     names = [reference, *sorted(name for name in arms if name != reference)]
     questions = sorted(_rights(arms[reference][0], "policy", run))
     clusters = clusters_of(arms[reference][0])
+    nested = len({_answers(runs, run) for runs in arms[reference]}) > 1
     table = {name: _table(name, arms[name], "policy", questions, run) for name in names}
+    if any(
+        _answers(a, run) != _answers(b, run)
+        for name in names
+        for a, b in zip(arms[name], arms[reference], strict=False)
+    ):
+        raise EmptyInput("seeds of two arms at the same place answer different questions: give them in the same order")
     rows = []
     for name in names:
         base = _table(name, arms[name], "base", questions, run)
-        rows.append(_arm(name, table[name], base, table[reference], [clusters[q] for q in questions], judge))
+        rows.append(_arm(name, table[name], base, table[reference], [clusters[q] for q in questions], judge, nested))
     return rows
+
+
+def _answers(predictions: Sequence[Prediction], run: str) -> tuple[tuple[str, int | None], ...]:
+    """What the questions of a run are, as far as predictions know: ids and true answers."""
+    rows = by_run(predictions).get(("policy", run), [])
+    return tuple(sorted({p.question_id: p.answer for p in rows}.items()))
 
 
 def _rights(predictions: Sequence[Prediction], model: str, run: str) -> dict[str, float]:
@@ -68,9 +82,10 @@ def _arm(
     reference: list[list[float]],
     clusters: Sequence[str],
     judge: Judge,
+    nested: bool,
 ) -> Arm:
     def mean(rows: list[list[float]]) -> Estimate:
-        return seeds_mean(rows, clusters, judge.confidence, judge.draws, judge.seed)
+        return seeds_mean(rows, clusters, judge.confidence, judge.draws, judge.seed, nested)
 
     return Arm(
         name=name,

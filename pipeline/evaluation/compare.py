@@ -60,6 +60,7 @@ def compare(
     shared = {p.question_id for p in before} & {p.question_id for p in after}
     if not shared:
         raise EmptyInput(f"the two evaluations share no scored question ({run}): they are of different benchmarks")
+    _same_data(before, after)
     a, b = ([p for p in rows if p.question_id in shared] for rows in (before, after))
     difference = gain(a, b, judge)
     differing = (difference.gained + difference.lost) / len(shared)
@@ -74,6 +75,17 @@ def compare(
         only_second=len({p.question_id for p in after} - shared),
         detectable=minimal_detectable_difference(len(shared), differing, judge.confidence),
     )
+
+
+def _same_data(before: Sequence[Prediction], after: Sequence[Prediction]) -> None:
+    """Ids alone do not make a pair: the synthetic world of another seed asks other questions under the same ids."""
+    answers = {p.question_id: p.answer for p in before}
+    other = [p.question_id for p in after if answers.get(p.question_id, p.answer) != p.answer]
+    if other:
+        raise EmptyInput(
+            f"{len(set(other))} questions of the two evaluations have one id and different answers ({other[0]} ...): "
+            "they are of different data (another seed or dataset) and cannot be paired"
+        )
 
 
 def _rows(predictions: Sequence[Prediction], model: str, run: str, which: str) -> list[Prediction]:

@@ -80,10 +80,15 @@ def clustered_mean(
 
 
 def seeds_mean(
-    per_seed: Sequence[Sequence[float]], clusters: Sequence[str], confidence: float, draws: int, seed: int
+    per_seed: Sequence[Sequence[float]],
+    clusters: Sequence[str],
+    confidence: float,
+    draws: int,
+    seed: int,
+    nested: bool = False,
 ) -> Estimate:
-    """Mean over several runs (one row of values per training seed, same questions) with both levels resampled: each
-    draw takes seeds with replacement, then recordings.
+    """Mean over several runs (one row of values per training seed) with both levels resampled: each draw takes seeds
+    with replacement, then recordings; `nested`: every run has recordings of its own, which are drawn separately.
 
     Raises:
         EmptyInput: no run or no value.
@@ -98,6 +103,10 @@ def seeds_mean(
     runs = _resamples(len(values), draws, seed + 1) / len(values)
     drawn = _resamples(len(names), draws, seed)
     means = np.einsum("ds,sc,dc->d", runs, sums, drawn) / (drawn @ sizes)
+    if nested:
+        own = [_resamples(len(names), draws, seed + 2 + row) for row in range(len(values))]
+        per_run = np.stack([(d @ s) / (d @ sizes) for d, s in zip(own, sums, strict=True)], axis=1)
+        means = (runs * per_run).sum(axis=1)
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return Estimate(float(values.mean()), float(low), float(high), values.shape[1])

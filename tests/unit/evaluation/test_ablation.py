@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.errors import EmptyInput
 from pipeline.evaluation.ablation import compare_arms, render_arms
+from pipeline.evaluation.compare import compare
 from pipeline.evaluation.scores import Judge
 from pipeline.records import Prediction
 from tests.unit.evaluation.making import make_prediction
@@ -30,6 +31,24 @@ def test_arms_are_means_over_seeds_and_differences_are_paired() -> None:
     assert blind.versus.value == pytest.approx(-0.4)
     assert blind.versus.high < 0
     assert full.accuracy.low < 0.6 < 0.7 < full.accuracy.high
+
+
+def shifted(rows: list[Prediction]) -> list[Prediction]:
+    """The same rights and wrongs on questions of another seed's world: same ids, other answers."""
+    move = {"answer": 1, "option": 1}
+    return [p.model_copy(update={name: (getattr(p, name) + by) % 5 for name, by in move.items()}) for p in rows]
+
+
+def test_seeds_with_questions_of_their_own_are_nested_and_must_stand_in_order() -> None:
+    arms = {"full": [one_seed(12), shifted(one_seed(14))], "blind": [one_seed(5), shifted(one_seed(5))]}
+    nested = compare_arms(arms, "full", JUDGE)[0]
+    crossed = compare_arms({"full": [one_seed(12), one_seed(14)]}, "full", JUDGE)[0]
+    assert nested.accuracy.value == crossed.accuracy.value
+    assert nested.accuracy.high - nested.accuracy.low < crossed.accuracy.high - crossed.accuracy.low
+    with pytest.raises(EmptyInput, match="same order"):
+        compare_arms(arms | {"blind": arms["blind"][::-1]}, "full", JUDGE)
+    with pytest.raises(EmptyInput, match="different data"):
+        compare(one_seed(12), shifted(one_seed(12)), JUDGE)
 
 
 def test_the_table_is_in_points() -> None:
