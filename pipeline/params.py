@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from pipeline.errors import ParamsError
 from pipeline.sections import Fraction, Positive, Section
 from pipeline.source_params import Source
+from pipeline.tiny_params import TinyRecipe
 
 # --- download_videos --------------------------------------------------------------------------------------------------
 
@@ -116,45 +117,6 @@ class Prompts(Section):
 
     reasoning: str
     direct: str
-
-
-class TinyShape(Section):
-    """Shape of the tiny Qwen2.5-VL."""
-
-    layers: Positive
-    hidden_size: Positive
-    heads: Positive
-    vision_layers: Positive
-    vision_hidden_size: Positive
-    patch_size: Positive
-    initializer_range: float = Field(gt=0)
-
-
-class TinyPhase(Section):
-    """A phase of the tiny base's pretraining; `wrong_fraction` of the facts in its texts are another clip's."""
-
-    with_video: bool
-    steps: Positive
-    learning_rate: float = Field(gt=0)
-    enough_loss: float | None = Field(gt=0)
-    wrong_fraction: Fraction
-
-
-class TinyRecipe(Section):
-    """How the tiny base is made; the clips it learns from are rendered in memory and belong to no split."""
-
-    shape: TinyShape
-    clips: Positive
-    held_out_clips: Positive
-    seconds_min: float = Field(gt=0)
-    seconds_max: float = Field(gt=0)
-    families: tuple[str, ...]
-    frames_per_clip: Positive
-    frame_pixels: Positive
-    batch: Positive
-    lookup: TinyPhase
-    skills: TinyPhase
-    habits: TinyPhase
 
 
 class HubRecipe(Section):

@@ -6,7 +6,7 @@ from pipeline.models.policy import Policy, make_policy
 from pipeline.models.tiny_model import build_model
 from pipeline.models.tiny_pretrain import Course, Lesson, teach
 from pipeline.models.tiny_tokenizer import build_tokenizer
-from pipeline.params import TinyPhase, TinyShape
+from pipeline.tiny_params import TinyPhase, TinyShape
 
 
 def new_policy(shape: TinyShape, texts: Iterable[str], seed: int) -> Policy:
@@ -19,8 +19,12 @@ Draw = Callable[[str, TinyPhase, int], Sequence[Lesson]]
 
 
 def take_course(policy: Policy, name: str, phase: TinyPhase, draw: Draw) -> dict[str, float]:
-    """Teach one phase; `draw(name, phase, step)` gives its lessons. Returns the steps taken and the loss at the end."""
-    course = Course(name, phase.steps, phase.learning_rate, phase.enough_loss)
-    losses = teach(policy, lambda step: draw(name, phase, step), course)
-    tail = losses[-10:]
-    return {"steps": len(losses), "loss": round(sum(tail) / len(tail), 4)}
+    """Teach one phase; `draw(name, phase, step)` gives its lessons.
+
+    Returns the steps taken, and over the last ten the mean loss and the part of lessons written word for word.
+    """
+    course = Course(name, phase.steps, phase.learning_rate, phase.focus, phase.enough_right)
+    steps = teach(policy, lambda step: draw(name, phase, step), course)
+    tail = steps[-10:]
+    loss, right = (sum(column) / len(tail) for column in zip(*tail, strict=True))
+    return {"steps": len(steps), "loss": round(loss, 4), "right": round(right, 4)}

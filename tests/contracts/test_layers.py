@@ -19,6 +19,7 @@ LEVELS = [
         "pipeline.reports",
         "pipeline.params",
         "pipeline.source_params",
+        "pipeline.tiny_params",
         "pipeline.sections",
         "pipeline.profiles",
         "pipeline.errors",

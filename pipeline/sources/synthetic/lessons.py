@@ -66,14 +66,18 @@ def mix(own: Observation, other: Observation, wrong_fraction: float, rng: np.ran
     return Observation(**{f: getattr(other if w else own, f) for f, w in zip(fields, wrong, strict=True)})
 
 
-def write_completion(seen: Observation, asked: Asked, pts_seconds: Sequence[float]) -> str:
-    """The answer of an observer who saw `seen`: its facts, the one that matters, key times of frames and a letter."""
-    value = _value(seen, asked.family)
+def write_facts(seen: Observation) -> str:
+    """How an observer who saw `seen` begins: what there was to see, whatever is asked."""
     takes = " ".join(f"frame {w} {c}" for w, c in zip(seen.windows, seen.colours, strict=True))
-    facts = f"{takes} {seen.place} {NUMBERS[seen.count]}"
+    return f"<think>{takes} {seen.place} {NUMBERS[seen.count]}"
+
+
+def write_conclusion(seen: Observation, asked: Asked, pts_seconds: Sequence[float]) -> str:
+    """How such an observer goes on: the fact that matters, its option's letter, key times of frames, the answer."""
+    value = _value(seen, asked.family)
     times = ", ".join(_time(pts_seconds, w) for w in _key_windows(seen, asked.family))
     letter = LETTERS[_option(value, asked)]
-    return f"<think>{facts} so {value} {letter}</think><keyframes>{times}</keyframes><answer>{letter}</answer>"
+    return f" so {value} {letter}</think><keyframes>{times}</keyframes><answer>{letter}</answer>"
 
 
 def write_direct(seen: Observation, asked: Asked) -> str:

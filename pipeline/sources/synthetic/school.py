@@ -13,7 +13,7 @@ from pipeline.models.generate import generate
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling
 from pipeline.models.tiny_pretrain import Lesson
-from pipeline.params import Prompts, TinyPhase, TinyRecipe
+from pipeline.params import Prompts
 from pipeline.sources.synthetic.families import FAMILIES, Asked, actions_needed
 from pipeline.sources.synthetic.lessons import (
     LessonClip,
@@ -21,11 +21,13 @@ from pipeline.sources.synthetic.lessons import (
     mix,
     observe,
     render_clip,
-    write_completion,
+    write_conclusion,
     write_direct,
+    write_facts,
 )
 from pipeline.sources.synthetic.seeds import stream
 from pipeline.sources.synthetic.world import COLOURS, PLACES, WINDOWS, WorldSettings
+from pipeline.tiny_params import TinyPhase, TinyRecipe
 
 _DIRECT_SHARE = 0.1  # of the lessons that ask for the letter alone
 _EXAM_BATCH = 64
@@ -53,22 +55,33 @@ class School:
     held_out: Sequence[LessonClip]
 
     def draw(self, name: str, phase: TinyPhase, step: int) -> list[Lesson]:
-        """The lessons of one step of a phase: clips in turn."""
+        """The lessons of one step of a phase, on clips in turn."""
         rng = stream(self.seed, "school", name, step)
-        first = step * self.recipe.batch
-        clips = [self.clips[(first + i) % len(self.clips)] for i in range(self.recipe.batch)]
-        return [self._lesson(clip, phase, rng) for clip in clips]
+        lessons = phase.lessons
+        kinds = ["see"] * lessons.see + ["write"] * lessons.write + ["whole"] * lessons.whole
+        first = step * len(kinds)
+        clips = [self.clips[(first + i) % len(self.clips)] for i in range(len(kinds))]
+        return [self._lesson(kind, clip, phase, rng) for kind, clip in zip(kinds, clips, strict=True)]
 
-    def _lesson(self, clip: LessonClip, phase: TinyPhase, rng: np.random.Generator) -> Lesson:
-        """One question on a clip; each fact in the text is another clip's with `wrong_fraction`."""
+    def _lesson(self, kind: str, clip: LessonClip, phase: TinyPhase, rng: np.random.Generator) -> Lesson:
+        """One question on a clip; each fact in the text is another clip's with the phase's `wrong_fraction`.
+
+        `see`: say what there is to see. `write`: these facts given and no clip shown, find the option and answer.
+        `whole`: both, or now and then the letter alone.
+        """
         asked = draw_question(clip, self.recipe.families, rng)
         other = self.clips[int(rng.integers(len(self.clips)))]
         seen = mix(observe(clip.script), observe(other.script), phase.wrong_fraction, rng)
-        direct = rng.random() < _DIRECT_SHARE
-        written = write_direct(seen, asked) if direct else write_completion(seen, asked, clip.pts_seconds.tolist())
-        template = self.prompts.direct if direct else self.prompts.reasoning
-        messages = self._messages(template, clip, asked, phase.with_video)
-        return Lesson(clip if phase.with_video else None, messages, written)
+        times = clip.pts_seconds.tolist()
+        messages = self._messages(self.prompts.reasoning, clip, asked, kind != "write")
+        facts, conclusion = write_facts(seen), write_conclusion(seen, asked, times)
+        if kind == "see":
+            return Lesson(clip, messages, facts, open_end=True)
+        if kind == "write":
+            return Lesson(None, messages, conclusion, given=facts)
+        if rng.random() < _DIRECT_SHARE:
+            return Lesson(clip, self._messages(self.prompts.direct, clip, asked, True), write_direct(seen, asked))
+        return Lesson(clip, messages, facts + conclusion)
 
     def _messages(self, template: str, clip: LessonClip, asked: Asked, with_video: bool) -> list[dict[str, Any]]:
         end = clip.script.duration_seconds

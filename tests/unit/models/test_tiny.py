@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from pipeline.models.inputs import encode_prompts
+from pipeline.models.muon import Muon
 from pipeline.models.policy import Policy, load_policy
 from pipeline.models.tiny import new_policy, take_course
 from pipeline.models.tiny_model import parameter_count, save_tiny
-from pipeline.models.tiny_pretrain import Lesson, lesson_loss
+from pipeline.models.tiny_pretrain import COOLDOWN, Lesson, lesson_loss
 from pipeline.models.tiny_tokenizer import TAGS, build_tokenizer, split_words
-from pipeline.params import TinyPhase, TinyShape
+from pipeline.tiny_params import TinyLessons, TinyPhase, TinyShape
 
 SHAPE = TinyShape(
     layers=1, hidden_size=48, heads=4, vision_layers=1, vision_hidden_size=48, patch_size=8, initializer_range=0.08
@@ -64,11 +65,10 @@ def _draw(name: str, phase: TinyPhase, step: int) -> Sequence[Lesson]:
     return [Lesson(clip(20 + 200 * i), MESSAGES, ("dark", "bright")[i]) for i in (0, 1)]
 
 
-def _taught(steps: int) -> tuple[Policy, dict[str, float]]:
+def _taught(steps: int, **changes: float) -> tuple[Policy, dict[str, float]]:
     torch.set_num_threads(1)
     policy = new_policy(SHAPE, TEXTS, 0)
-    phase = TinyPhase(with_video=True, steps=steps, learning_rate=2e-2, enough_loss=None, wrong_fraction=0.0)
-    return policy, take_course(policy, "light", phase, _draw)
+    return policy, take_course(policy, "light", _PHASE.model_copy(update={"steps": steps, **changes}), _draw)
 
 
 def test_teaching_repeats_to_the_bit() -> None:
@@ -81,17 +81,56 @@ def test_teaching_makes_it_see() -> None:
     policy, result = _taught(70)
     assert result["steps"] == 70
     assert result["loss"] < 0.2
+    assert result["right"] == 1.0
     true = _draw("", _PHASE, 0)
     swapped = [Lesson(true[i].clip, MESSAGES, true[1 - i].completion) for i in (0, 1)]
     with torch.no_grad():
-        assert lesson_loss(policy, swapped).item() > 1.0
+        loss, right = lesson_loss(policy, swapped, 0.0)
+    assert loss.item() > 1.0
+    assert right == 0.0
 
 
-_PHASE = TinyPhase(with_video=True, steps=1, learning_rate=1e-3, enough_loss=None, wrong_fraction=0.0)
+def test_a_course_ends_when_enough_is_right() -> None:
+    _, result = _taught(300, enough_right=0.9, focus=1.0)
+    assert COOLDOWN < result["steps"] < 200
+    assert result["right"] == 1.0
+
+
+def test_only_what_is_not_given_is_taught_and_an_open_end_is_no_end() -> None:
+    policy = new_policy(SHAPE, TEXTS, 0)
+    whole, given = Lesson(clip(9), MESSAGES, "red object"), Lesson(clip(9), MESSAGES, " object", given="red")
+    start = Lesson(clip(9), MESSAGES, "red", open_end=True)
+    with torch.no_grad():
+        three, two, one = (lesson_loss(policy, [lesson], 0.0)[0].item() for lesson in (whole, given, start))
+        focused = lesson_loss(policy, [start], 2.0)[0].item()
+    assert 3 * three == pytest.approx(2 * two + one, rel=1e-5)
+    assert focused == pytest.approx((1 - np.exp(-one)) ** 2 * one, rel=1e-5)
+
+
+def test_muon_is_torchs_in_float32() -> None:
+    start = torch.randn(12, 30, generator=torch.Generator().manual_seed(0))
+    ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    optimisers = (
+        Muon([ours], lr=0.1, weight_decay=0.01),
+        torch.optim.Muon([theirs], lr=0.1, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+    )
+    for seed in range(4):
+        gradient = torch.randn(12, 30, generator=torch.Generator().manual_seed(seed))
+        for matrix, optimiser in zip((ours, theirs), optimisers, strict=True):
+            matrix.grad = gradient.clone()
+            optimiser.step()
+    moved = (theirs - start).norm()
+    assert (ours - theirs).norm() < 0.03 * moved  # bfloat16 is that coarse
+
+
+_PHASE = TinyPhase(
+    lessons=TinyLessons(see=0, write=0, whole=2),
+    steps=1, learning_rate=2e-2, focus=0.0, enough_right=None, wrong_fraction=0.0,
+)  # fmt: skip
 
 
 def test_a_lesson_without_a_clip_is_text_alone() -> None:
     policy = new_policy(SHAPE, TEXTS, 0)
     blind = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}]}]
-    loss = lesson_loss(policy, [Lesson(None, blind, "red"), Lesson(None, blind, "red object")])
+    loss, _ = lesson_loss(policy, [Lesson(None, blind, "red"), Lesson(None, blind, "red object")], 0.0)
     assert loss.item() == pytest.approx(np.log(len(policy.tokenizer)), rel=0.5)

@@ -6,20 +6,22 @@ import pytest
 from pipeline.mcq.answers import Outcome, parse_answer
 from pipeline.mcq.keyframes import parse_keyframes, soft_f1
 from pipeline.models.tiny import new_policy
-from pipeline.params import Prompts, TinyPhase, TinyRecipe, TinyShape
+from pipeline.params import Prompts
 from pipeline.sources.synthetic.families import FAMILIES, ask_at
-from pipeline.sources.synthetic.lessons import mix, observe, render_clip, write_completion
+from pipeline.sources.synthetic.lessons import mix, observe, render_clip, write_conclusion, write_facts
 from pipeline.sources.synthetic.school import School, texts_of_the_world
 from pipeline.sources.synthetic.world import WorldSettings
+from pipeline.tiny_params import TinyLessons, TinyPhase, TinyRecipe, TinyShape
 
 PROMPTS = Prompts(reasoning="{times}\n{question}\n{options}\nthink", direct="{times}\n{question}\n{options}\nanswer")
-PHASE = TinyPhase(with_video=True, steps=1, learning_rate=1e-3, enough_loss=None, wrong_fraction=0.0)
+LESSONS = TinyLessons(see=0, write=0, whole=8)
+PHASE = TinyPhase(lessons=LESSONS, steps=1, learning_rate=1e-3, focus=0.0, enough_right=None, wrong_fraction=0.0)
 SHAPE = TinyShape(
     layers=1, hidden_size=48, heads=4, vision_layers=1, vision_hidden_size=48, patch_size=8, initializer_range=0.08
 )
 RECIPE = TinyRecipe(
     shape=SHAPE, clips=6, held_out_clips=2, seconds_min=6.0, seconds_max=12.0, families=("taken", "moved", "count"),
-    frames_per_clip=6, frame_pixels=48, batch=8, lookup=PHASE, skills=PHASE, habits=PHASE,
+    frames_per_clip=6, frame_pixels=48, lookup=PHASE, see=PHASE, skills=PHASE, habits=PHASE,
 )  # fmt: skip
 CLIPS = [render_clip(0, i, WorldSettings(6.0, 12.0, 1), 6, 48) for i in range(8)]
 SCHOOL = School(0, PROMPTS, RECIPE, CLIPS[:6], CLIPS[6:])
@@ -31,7 +33,8 @@ def test_a_true_observer_is_right_and_names_the_key_frames(family: str) -> None:
     for index in range(10):
         clip = render_clip(0, index, settings, 6, 16)
         asked = ask_at(clip.script, family, index % 5, np.random.default_rng(index))
-        text = write_completion(observe(clip.script), asked, clip.pts_seconds.tolist())
+        seen = observe(clip.script)
+        text = write_facts(seen) + write_conclusion(seen, asked, clip.pts_seconds.tolist())
         parsed = parse_answer(text, asked.options)
         assert (parsed.option, parsed.outcome) == (asked.answer, Outcome.TAGGED)
         named = parse_keyframes(text)
@@ -60,10 +63,18 @@ def test_lessons_are_a_function_of_phase_and_step_and_need_no_unknown_word() -> 
         assert tokenizer.decode(written).split() == tokenizer.convert_ids_to_tokens(written)
 
 
-def test_a_phase_without_video_names_no_clip() -> None:
-    blind = SCHOOL.draw("lookup", PHASE.model_copy(update={"with_video": False}), 0)
-    assert all(lesson.clip is None for lesson in blind)
-    assert all(len(lesson.messages[0]["content"]) == 1 for lesson in blind)
+def test_the_kinds_of_lesson_are_parts_of_one_completion() -> None:
+    phase = PHASE.model_copy(update={"lessons": TinyLessons(see=2, write=3, whole=0)})
+    lessons = SCHOOL.draw("see", phase, 0)
+    see, write = lessons[:2], lessons[2:]
+    assert len(write) == 3
+    assert all(x.clip is not None and x.open_end and x.completion.startswith("<think>frame ") for x in see)
+    assert all(x.clip is None and len(x.messages[0]["content"]) == 1 for x in write)
+    for lesson in write:
+        letter = lesson.completion[lesson.completion.index("<answer>") + 8]
+        assert lesson.given.startswith("<think>frame ")
+        assert lesson.completion.startswith(" so ")
+        assert f" {letter}</think>" in lesson.completion
 
 
 def test_an_untaught_policy_sits_the_exam_and_fails() -> None:
