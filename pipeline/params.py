@@ -268,6 +268,7 @@ class WriteReport(Section):
     gallery_questions: Positive
     thumbnail_width: Positive
     quarantine_sheets: int = Field(ge=0)
+    mined_sheets: int = Field(ge=0)
 
 
 class Promotion(Section):

@@ -1,8 +1,9 @@
 """What hands and things do, told apart from what the head does.
 
 Walking and turning through a deep room leave differences everywhere, even after the camera's motion is taken out: near
-and far move differently. Four things tell an action apart: it changes the picture where there is skin, it happens while
-the view as a whole is calm, the view often settles on it after a turn, and it is brief.
+and far move differently. Five things tell an action apart: it changes the picture where there is skin, or, where none
+shows (gloves, darkness, no colour), in the lower middle, where hands work; it happens while the whole view is calm; the
+view often settles on it after a turn; and it is brief.
 """
 
 from dataclasses import dataclass
@@ -16,8 +17,9 @@ from pipeline.keyframes.motion import STILL, displacement, refine_ecc, residual,
 from pipeline.keyframes.selection import normalise, smooth
 from pipeline.keyframes.views import Floats, Views
 
-# Set by hand on rendered clips and two real ones together: where neighbouring values give nearly the same recall.
-ELSEWHERE = 0.5  # weight of change anywhere beside change on skin
+# Set by hand where neighbouring values give nearly the same recall, on rendered clips and on two real ones that were
+# also cut, darkened, robbed of colour and of half their pictures (docs/log.md). The kinds of change weigh the same.
+HANDS_AT, HANDS_REACH = (0.5, 0.7), (0.3, 0.25)  # middle and spread of where hands work; shares of width and height
 CALM_SPEED = 0.3  # picture diagonals per second: at this speed of the view, evidence counts half
 CALM_MEDIAN = 2.0  # ... or at this multiple of the clip's median speed: a shaky clip is judged by its own standard
 FIXATION = 0.1  # weight of settling after a turn
@@ -27,11 +29,12 @@ TURN_SECONDS = (0.4, 1.6)  # how long before a fixation the turn may lie
 
 @dataclass(frozen=True)
 class Changes:
-    """Per view `float64 [T]`, entry 0 as entry 1: mean change left after the camera's motion is taken out (grey levels,
-    everywhere and on skin) and the speed of the view (picture diagonals per second)."""
+    """Per view `float64 [T]`, entry 0 as entry 1: mean change left after the camera's motion is taken out (grey levels;
+    everywhere, on skin, where hands work) and the speed of the view (picture diagonals per second)."""
 
     everywhere: Floats
     on_skin: Floats
+    at_hands: Floats
     speed: Floats
     step_seconds: float
 
@@ -39,15 +42,17 @@ class Changes:
 def measure(views: Views, *, quality: bool) -> Changes:
     """Compare neighbouring views; `quality` refines the camera's motion by ECC."""
     skin = [skin_mask(image) for image in views.images]
+    hands = hand_region(*views.images.shape[1:3])
     rows = [
-        _change(before, after, cv2.bitwise_or(*masks), quality)
+        _change(before, after, cv2.bitwise_or(*masks), hands, quality)
         for (before, after), masks in zip(pairwise(views.grey()), pairwise(skin), strict=True)
     ]
-    everywhere, on_skin, way = np.array(rows or [(0.0, 0.0, 0.0)], np.float64).T
+    everywhere, on_skin, at_hands, way = np.array(rows or [(0.0,) * 4], np.float64).T
     gaps = np.diff(views.pts_seconds) if len(views) > 1 else np.ones(1)
     return Changes(
         _from_second(everywhere, views),
         _from_second(on_skin, views),
+        _from_second(at_hands, views),
         _from_second(way / gaps, views),
         views.step_seconds,
     )
@@ -55,7 +60,7 @@ def measure(views: Views, *, quality: bool) -> Changes:
 
 def activity(changes: Changes) -> Floats:
     """`float64 [T]` in [0, 1.1]: smoothed evidence of an action."""
-    evidence = ELSEWHERE * changes.everywhere + changes.on_skin
+    evidence = changes.everywhere + changes.on_skin + changes.at_hands
     slow = smooth(changes.speed, changes.step_seconds)
     calm = max(CALM_SPEED, CALM_MEDIAN * float(np.median(changes.speed)))
     acting = normalise(smooth(evidence, changes.step_seconds) / (1 + (slow / calm) ** 2))
@@ -80,16 +85,26 @@ def skin_mask(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.dilate(mask, np.ones((7, 7), np.uint8)), np.uint8)
 
 
+def hand_region(height: int, width: int) -> NDArray[np.float32]:
+    """How likely hands work at each pixel: `float32 [H, W]`, a bell in the lower middle, 1 on average."""
+    x = ((np.arange(width) + 0.5) / width - HANDS_AT[0]) / HANDS_REACH[0]
+    y = ((np.arange(height) + 0.5) / height - HANDS_AT[1]) / HANDS_REACH[1]
+    bell = np.exp(-np.add.outer(y**2, x**2) / 2)
+    return np.asarray(bell / bell.mean(), np.float32)
+
+
 def _change(
-    before: NDArray[np.uint8], after: NDArray[np.uint8], skin: ArrayLike, quality: bool
-) -> tuple[float, float, float]:
+    before: NDArray[np.uint8], after: NDArray[np.uint8], skin: ArrayLike, hands: NDArray[np.float32], quality: bool
+) -> tuple[float, float, float, float]:
     matrix = track_affine(before, after)
     start = STILL if matrix is None else matrix
     matrix = refine_ecc(before, after, start) if quality else start
     left, inside = residual(before, after, matrix)
     area = max(int(inside.sum()), 1)
-    on_skin = float(left[inside & (np.asarray(skin) > 0)].sum()) / area
-    return float(left[inside].sum()) / area, on_skin, displacement(matrix, *before.shape)
+    left = left * inside
+    sums = (left.sum(), left[np.asarray(skin) > 0].sum(), np.vdot(left, hands))
+    everywhere, on_skin, at_hands = (float(total) / area for total in sums)
+    return everywhere, on_skin, at_hands, displacement(matrix, *before.shape)
 
 
 def _from_second(values: Floats, views: Views) -> Floats:

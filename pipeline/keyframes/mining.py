@@ -16,7 +16,7 @@ from pipeline.video.geometry import FrameSize
 from pipeline.video.jpeg import encode_jpeg
 from pipeline.video.shards import COMMON
 
-FORMAT = "egovlm-keyframes/1"  # part of every row's key: change it when the same settings give other candidates
+FORMAT = "egovlm-keyframes/2"  # part of every row's key: change it when the same settings give other candidates
 THUMBNAIL_QUALITY = 85
 
 SCHEMA = pa.schema(

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pipeline.errors import ArtifactError
 from pipeline.records import Keyframe, Prediction, Quarantined, Question, Row, read_rows
+from pipeline.report.clip_sheets import ClipFolders
 from pipeline.video.store import FrameStore
 
 STAGES = (
@@ -47,6 +48,7 @@ class Inputs:
     predictions: list[Prediction]
     quarantine: list[Quarantined]
     store: FrameStore | None
+    folders: ClipFolders
     hashes: dict[str, str]
     notes: list[str] = field(default_factory=list)
 
@@ -68,6 +70,7 @@ def read_inputs(root: Path) -> Inputs:
         predictions=_rows(data / "predictions/predictions.parquet", Prediction, notes),
         quarantine=_rows(data / "dataset/quarantine.parquet", Quarantined, notes),
         store=_store(data / "frames", notes),
+        folders=ClipFolders(data / "frames", data / "keyframes"),
         hashes={name: sha256(root / name) for name in HASHED if (root / name).is_file()},
         notes=notes,
     )

@@ -10,12 +10,14 @@ import json
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
+from itertools import islice
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
 from pipeline.params import WriteReport
 from pipeline.report import facts, headline
+from pipeline.report.clip_sheets import mined_sheets, quarantine_sheets
 from pipeline.report.curves import charts
 from pipeline.report.gallery import gallery_rows
 from pipeline.report.inputs import Inputs
@@ -34,6 +36,9 @@ def render(inputs: Inputs, settings: WriteReport) -> str:
     strips = clip_strips(inputs.store, rows, settings)
     for row in rows:
         row["frames_note"] = "" if row["clip"] in strips else frames_note(inputs.store, row["clip"])
+    left_out = quarantine_sheets(
+        inputs.folders, inputs.quarantine, inputs.questions, inputs.store, settings.thumbnail_width
+    )
     return (
         environment()
         .from_string(asset("index.html.j2"))
@@ -45,7 +50,8 @@ def render(inputs: Inputs, settings: WriteReport) -> str:
             curves_json=embed(charts(inputs.curves)),
             strips_json=embed(strips),
             questions_data=compress(rows),
-            sheets=quarantine_sheets(inputs, settings),
+            mined=mined_sheets(inputs.folders, inputs.questions, settings.mined_sheets),
+            sheets=list(islice(left_out, settings.quarantine_sheets)),
         )
     )
 
@@ -105,20 +111,6 @@ def frames_note(store: FrameStore | None, clip: str) -> str:
     if store is None or clip not in store:
         return "The frames of this clip are missing: run `dvc repro extract_frames` (or `dvc pull`)."
     return "Frames are shown for the first questions only; raise write_report.gallery_questions to see these."
-
-
-def quarantine_sheets(inputs: Inputs, settings: WriteReport) -> list[dict[str, Any]]:
-    """A strip of frames of each quarantined clip or question that has any, a few per page."""
-    if inputs.store is None:
-        return []
-    clips = {q.question_id: q.clip_id for q in inputs.questions}
-    found: list[dict[str, Any]] = []
-    for item in sorted(inputs.quarantine, key=lambda q: (q.reason, q.item_id)):
-        clip = clips.get(item.item_id, item.item_id)
-        if clip in inputs.store and len(found) < settings.quarantine_sheets:
-            sheet = strip(inputs.store.load(clip), settings.thumbnail_width, 0.0)
-            found.append({"jpeg": sheet["jpeg"], "text": f"{item.item_id}: {item.reason} {item.detail}".strip()})
-    return found
 
 
 def environment() -> Environment:

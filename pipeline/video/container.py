@@ -1,5 +1,6 @@
 """Opening a video file, with a named outcome for everything that can be wrong with it."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,wmv,mxf,nut,ivf,"
     "h264,hevc,av1,obu,m4v,gif,dv,rm,y4m,yuv4mpegpipe"
 )
+READ_SECONDS = 20.0  # for opening and for each packet: a longer search through zeros or noise has lost its way
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
 
 
@@ -30,8 +32,9 @@ def check_file(path: Path) -> None:
         raise ItemError("missing_file", f"{path.name!r} does not exist") from error
     except PermissionError as error:
         raise ItemError("unreadable_file", f"{path.name!r}: {error.strerror}") from error
-    except OSError as error:  # ELOOP, ENAMETOOLONG
-        raise ItemError("symlink_loop", f"{path.name!r}: {error.strerror}") from error
+    except OSError as error:  # ENAMETOOLONG, an unreachable share
+        reason = "symlink_loop" if error.errno == errno.ELOOP else "unreadable_file"
+        raise ItemError(reason, f"{path.name[:80]!r}: {error.strerror}") from error
     if not stat.S_ISREG(found.st_mode):
         raise ItemError("not_a_file", f"{path.name!r} is a folder or a special file")
     if not os.access(path, os.R_OK):
@@ -48,7 +51,8 @@ def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.Vid
 
     Raises:
         ItemError: what `check_file` raises; `not_a_video` (no known container), `no_video_stream`,
-            `unsupported_codec`; `damaged_file` for what the library finds wrong inside the `with`.
+            `unsupported_codec`; `damaged_file` for what the library finds wrong inside the `with`; `time_limit`, no
+            packet was found in `READ_SECONDS`.
     """
     check_file(path)
     container = _open(path)
@@ -58,19 +62,29 @@ def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.Vid
             stream.thread_type = "NONE"
             stream.codec_context.thread_count = 1
             yield container, stream
+    except av.error.ExitError as error:
+        raise _lost_way(path) from error
     except av.error.FFmpegError as error:
         raise ItemError("damaged_file", f"{path.name!r}: {error.strerror}") from error
 
 
 def _open(path: Path) -> av.container.InputContainer:
     try:  # the prefix keeps `http:x.mp4` and `-i.mp4` what they are: names of files
-        return av.open(f"file:{path.absolute()}", container_options=_OPTIONS, metadata_errors="replace")
+        return av.open(
+            f"file:{path.absolute()}", container_options=_OPTIONS, metadata_errors="replace", timeout=READ_SECONDS
+        )
     except av.error.PermissionError as error:
         raise ItemError("unreadable_file", f"{path.name!r} may not be read") from error
+    except av.error.ExitError as error:
+        raise _lost_way(path) from error
     except av.error.FFmpegError as error:
         raise ItemError("not_a_video", f"{path.name!r}: {error.strerror}") from error
     except ValueError as error:
         raise ItemError("not_a_video", f"{path.name!r}: {error}") from error
+
+
+def _lost_way(path: Path) -> ItemError:
+    return ItemError("time_limit", f"{path.name!r}: nothing to decode was found in {READ_SECONDS:g} s of reading")
 
 
 def _video_stream(container: av.container.InputContainer) -> av.VideoStream:

@@ -1,7 +1,8 @@
 """The packet index: every packet's times and flags, from one pass over the file without decoding."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pipeline.video.container import open_video
 from pipeline.video.geometry import Orientation, orientation_of
 
 NO_PTS = np.iinfo(np.int64).min
+KEPT_BYTES = 48 * 2**20  # a worker may hold 300 MB; reference frames of 1080p take most of it
 TRUNCATED_SECONDS = 2.0  # a container may round its duration; more than this is missing data
 
 
@@ -65,16 +67,38 @@ def to_seconds(pts: NDArray[np.int64], time_base: Fraction, origin_seconds: floa
     return np.round(pts.astype(np.float64) * time_base.numerator / time_base.denominator - origin_seconds, 9)
 
 
-def read_index(container: av.container.InputContainer, stream: av.VideoStream) -> PacketIndex:
-    """Read the index of an open stream (consumes the container).
+@dataclass
+class PacketsKept:
+    """The packets of a small file, kept by the index pass so that they need not be read twice; None: too many bytes.
+
+    `check` is called for each and may raise: a time limit.
+    """
+
+    check: Callable[[], None]
+    packets: list[Any] | None = field(default_factory=list)
+    bytes: int = 0
+
+    def add(self, packet: Any) -> None:
+        """Keep one more, or give all up where they outgrow `KEPT_BYTES`."""
+        self.check()
+        self.bytes += packet.size
+        if self.packets is not None and self.bytes <= KEPT_BYTES:
+            self.packets.append(packet)
+        else:
+            self.packets = None
+
+
+def read_index(
+    container: av.container.InputContainer, stream: av.VideoStream, kept: PacketsKept | None = None
+) -> PacketIndex:
+    """Read the index of an open stream (consumes the container), handing each packet to `kept`.
 
     Raises:
         ItemError: `no_frames`, the stream holds no packet; `truncated`, data that the container promises is missing.
     """
     rows = [
         (NO_PTS if p.pts is None else p.pts, p.is_keyframe, p.is_discard, p.is_corrupt)
-        for p in container.demux(stream)
-        if p.size
+        for p in packets_of(container, stream, kept)
     ]
     if not rows:
         raise ItemError("no_frames", "the video stream holds no packet")
@@ -92,6 +116,17 @@ def read_index(container: av.container.InputContainer, stream: av.VideoStream) -
     )
     _check_complete(container, stream, index)
     return index
+
+
+def packets_of(
+    container: av.container.InputContainer, stream: av.VideoStream, kept: PacketsKept | None = None
+) -> Iterator[Any]:
+    """The packets that count: those with data in them, in the order of the file."""
+    for packet in container.demux(stream):
+        if packet.size:
+            if kept is not None:
+                kept.add(packet)
+            yield packet
 
 
 def _origin(container: av.container.InputContainer, time_base: Fraction, pts: NDArray[np.int64]) -> float:

@@ -1,6 +1,6 @@
 """Exact decoding with PyAV: by the packet plan, and by a full decode where the plan does not hold."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ItemError
+from pipeline.video.complaints import check_undamaged, decode_packet
 from pipeline.video.container import open_video
 from pipeline.video.decoding import Deadline, Decoded, Shrinker, Way, choose_pts
 from pipeline.video.geometry import FrameSize, Image
-from pipeline.video.index import PacketIndex, index_video, orientation
+from pipeline.video.index import PacketIndex, PacketsKept, orientation, packets_of, read_index
 from pipeline.video.plan import packet_ranges
 from pipeline.video.sampling import Times
 
@@ -20,40 +21,53 @@ from pipeline.video.sampling import Times
 SKIPPABLE = {"h264", "hevc", "mpeg4", "mpeg2video"}
 
 
-class MissingFrame(Exception):
-    """The plan did not give a frame that the packets promise (intra refresh, hidden frames): decode everything."""
+class Complaint(Exception):
+    """The codec logged an error and went on."""
 
 
 def decode(path: Path, times: Times, size: FrameSize, deadline: Deadline) -> Decoded:
     """Backend `pyav`: the frames on screen at `times`, identical to those of a full decode.
 
     Raises:
-        ItemError: what `index_video` and `choose_pts` raise; `damaged_video` where anything that the frames depend on
+        ItemError: what `read_index` and `choose_pts` raise; `damaged_video` where anything that the frames depend on
             is damaged; `no_timestamps`; `time_limit`.
     """
-    index = index_video(path)
-    if index.has_all_pts:
-        try:
-            return by_plan(path, index, times, size, deadline)
-        except MissingFrame:
-            pass
+    kept = PacketsKept(deadline.check)
+    with open_video(path) as (container, stream):
+        index = read_index(container, stream, kept)
+        if index.has_all_pts and kept.packets is not None:
+            decoded = by_plan(stream, kept.packets, index, times, size, deadline)
+            if decoded is not None:
+                return decoded
+    if index.has_all_pts and kept.packets is None:
+        with open_video(path) as (container, stream):
+            decoded = by_plan(stream, packets_of(container, stream), index, times, size, deadline)
+            if decoded is not None:
+                return decoded
     return by_full_decode(path, index, times, size, deadline)
 
 
-def by_plan(path: Path, index: PacketIndex, times: Times, size: FrameSize, deadline: Deadline) -> Decoded:
-    """Decode only the packet ranges that the wanted frames need.
+def by_plan(
+    stream: av.VideoStream,
+    packets: Iterable[Any],
+    index: PacketIndex,
+    times: Times,
+    size: FrameSize,
+    deadline: Deadline,
+) -> Decoded | None:
+    """Decode only the packet ranges that the wanted frames need; None where the plan does not hold.
 
-    Raises:
-        MissingFrame: a wanted frame did not come out.
+    Then everything must be decoded: a frame that the packets promise does not come out (intra refresh, hidden frames),
+    or the codec complains (what it makes up for lost data depends on frames that the plan skips).
     """
     wanted = choose_pts(index, index.shown_pts(), times)
     ranges = packet_ranges(index, np.unique(wanted))
-    with open_video(path) as (container, stream):
-        frames = _run_plan(container, stream, index, ranges, set(wanted.tolist()), deadline)
+    try:
+        frames = _run_plan(stream, packets, index, ranges, set(wanted.tolist()), deadline)
         images = _collect(frames, stream, size, set(wanted.tolist()))
-    if len(images) < np.unique(wanted).size:
-        raise MissingFrame
-    return _result(index, images, wanted, "plan")
+    except Complaint:
+        return None
+    return _result(index, images, wanted, "plan") if len(images) == np.unique(wanted).size else None
 
 
 def check_whole(path: Path, index: PacketIndex, wanted_pts: NDArray[np.int64], deadline: Deadline) -> None:
@@ -65,8 +79,11 @@ def check_whole(path: Path, index: PacketIndex, wanted_pts: NDArray[np.int64], d
     unique = np.unique(wanted_pts)
     with open_video(path) as (container, stream):
         ranges = packet_ranges(index, unique)
-        for _ in _run_plan(container, stream, index, ranges, set(unique.tolist()), deadline):
-            pass
+        try:
+            for _ in _run_plan(stream, packets_of(container, stream), index, ranges, set(unique.tolist()), deadline):
+                pass
+        except Complaint as error:
+            raise ItemError("damaged_video", f"the codec complains: {error}") from error
 
 
 def by_full_decode(path: Path, index: PacketIndex, times: Times, size: FrameSize, deadline: Deadline) -> Decoded:
@@ -99,8 +116,8 @@ def _collect(
 
 
 def _run_plan(
-    container: av.container.InputContainer,
     stream: av.VideoStream,
+    packets: Iterable[Any],
     index: PacketIndex,
     ranges: Sequence[range],
     wanted: set[int],
@@ -109,7 +126,7 @@ def _run_plan(
     """Frames of the planned ranges. The decoder skips packets that are not wanted and that nothing leans on."""
     remaining = iter(ranges)
     current = next(remaining, None)
-    for number, packet in enumerate(_packets(container, stream)):
+    for number, packet in enumerate(packets):
         if current is None:
             return
         if number < current.start:
@@ -118,9 +135,10 @@ def _run_plan(
         _check_packet(packet)
         first_pts = int(index.pts[current.start])
         _skip_unreferenced(stream, index.pts[number] not in wanted)
-        yield from (f for f in _decode(stream, packet) if _counts(f, first_pts))
+        is_leading = index.pts[number] < first_pts
+        yield from (f for f in _decode_planned(stream, packet, is_leading) if _counts(f, first_pts))
         if number == current.stop - 1:
-            yield from (f for f in _decode(stream, None) if _counts(f, first_pts))
+            yield from (f for f in _decode_planned(stream, None, is_leading) if _counts(f, first_pts))
             stream.codec_context.flush_buffers()
             current = next(remaining, None)
 
@@ -139,24 +157,21 @@ def _run_all(
     """All frames. What fails before the first I-frame is a stream that was cut into, not damage."""
     starts = np.flatnonzero(index.is_iframe)
     first = int(starts[0]) if starts.size else 0
-    for number, packet in enumerate(_packets(container, stream)):
+    for number, packet in enumerate(packets_of(container, stream)):
         deadline.check()
         _check_packet(packet)
         try:
-            frames = _decode(stream, packet)
+            frames, complaints = decode_packet(stream, packet)
         except ItemError:
             if number >= first:
                 raise
             continue
+        if number >= first and index.pts[number] >= index.pts[first]:
+            check_undamaged(complaints, packet)
         for frame in frames:
             _check_frame(frame)
             yield frame
-    yield from _decode(stream, None)
-
-
-def _packets(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[Any]:
-    """Packets as `read_index` counts them."""
-    return (packet for packet in container.demux(stream) if packet.size)
+    yield from decode_packet(stream, None)[0]
 
 
 def _skip_unreferenced(stream: av.VideoStream, skip: bool) -> None:
@@ -164,14 +179,17 @@ def _skip_unreferenced(stream: av.VideoStream, skip: bool) -> None:
         stream.codec_context.skip_frame = "NONREF" if skip else "DEFAULT"
 
 
-def _decode(stream: av.VideoStream, packet: Any) -> list[av.VideoFrame]:
-    try:
-        return stream.codec_context.decode(packet)
-    except av.error.EOFError:
-        return []
-    except av.error.FFmpegError as error:
-        where = "the end" if packet is None or packet.pts is None else f"{float(packet.pts * packet.time_base):.3f} s"
-        raise ItemError("damaged_video", f"a packet at {where} cannot be decoded: {error.strerror}") from error
+def _decode_planned(stream: av.VideoStream, packet: Any, is_leading: bool) -> list[av.VideoFrame]:
+    """Decode one packet of a plan. Leading frames of an open GOP lack what they lean on: their errors mean nothing.
+
+    Raises:
+        Complaint: the codec made something up for another packet.
+    """
+    frames, complaints = decode_packet(stream, packet)
+    if complaints and not is_leading:
+        check_undamaged(complaints, packet)
+        raise Complaint(complaints[0])
+    return frames
 
 
 def _check_packet(packet: Any) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from pipeline.video.container import open_video
 from pipeline.video.geometry import FrameSize, Image
 from pipeline.video.jpeg import decode_jpeg, encode_jpeg
 from pipeline.video.parallel import Workers, run_parallel
+from pipeline.video.shards import digest
 from pipeline.video.sheets import frames_sheet
 
 PICTURES = 8
@@ -53,8 +55,14 @@ def _frames(path: Path) -> list[Image]:
     return images[:: max(1, -(-len(images) // PICTURES))]
 
 
+def sheet_name(clip_id: str) -> str:
+    """File name of a clip's sheet: ids may hold slashes or be longer than a name can be."""
+    name = quote(clip_id, safe=" @")
+    return f"{name}.jpg" if len(name) < 200 else f"{name[:160]}-{digest(clip_id)}.jpg"
+
+
 def write_sheets(folder: Path, lost: list[Lost], limit: int) -> None:
-    """Write `folder`/<clip id>.jpg for the first `limit` clips by id: reason and what can still be seen. Others go."""
+    """Write a sheet (`sheet_name`) for the first `limit` clips by id: reason and what can still be seen. Others go."""
     chosen = sorted(lost, key=lambda clip: clip.clip_id)[:limit]
     if chosen:
         folder.mkdir(parents=True, exist_ok=True)
@@ -64,6 +72,6 @@ def write_sheets(folder: Path, lost: list[Lost], limit: int) -> None:
     for position, clip in enumerate(chosen):
         images = [decode_jpeg(data) for data in pictures[position]]
         sheet = frames_sheet(images, [""] * len(images), f"{clip.clip_id}   {clip.reason}: {clip.detail}"[:150])
-        sheet.save(folder / f"{clip.clip_id}.jpg", quality=85)
-    for path in set(folder.glob("*.jpg")) - {folder / f"{clip.clip_id}.jpg" for clip in chosen}:
+        sheet.save(folder / sheet_name(clip.clip_id), quality=85)
+    for path in set(folder.glob("*.jpg")) - {folder / sheet_name(clip.clip_id) for clip in chosen}:
         path.unlink()

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -95,6 +96,17 @@ def test_a_hand_counts_more_than_an_equal_change_elsewhere() -> None:
     assert changes.on_skin[during].mean() > 5 * changes.on_skin[~during].mean()
 
 
+def test_a_gloved_hand_is_found_where_hands_work() -> None:
+    """No skin: a change in the lower middle must outweigh an equal one at the edge."""
+    pts, wall = np.arange(0, 12, 0.1), room()
+    images = np.stack([seen(wall, 180, 100) for _ in pts])
+    for at, x, y in ((3.0, 8, 10), (9.0, 80, 66)):
+        during = np.abs(pts - at) < 0.4
+        images[during, y - 8 : y + 8, x - 8 : x + 8] = 255 - images[during, y - 8 : y + 8, x - 8 : x + 8]
+    grey = np.repeat(images.mean(-1, keepdims=True), 3, -1).astype(np.uint8)
+    assert SIGNALS["lk_affine"](Views(grey, pts)).argmax() == pytest.approx(90, abs=5)
+
+
 def test_skin_is_told_from_wall_and_sky() -> None:
     image = np.zeros((40, 60, 3), np.uint8)
     image[:, :20], image[:, 20:40], image[:, 40:] = (205, 150, 120), (90, 120, 160), (240, 240, 240)
@@ -106,7 +118,7 @@ def test_fixation_is_rest_after_a_turn() -> None:
     views = shaky(sway=0.0)
     changes = measure(views, quality=False)
     speed = np.where((views.pts_seconds > 4) & (views.pts_seconds < 5), 1.0, 0.0)
-    settled = fixation(type(changes)(changes.everywhere, changes.on_skin, speed, 0.1))
+    settled = fixation(replace(changes, speed=speed))
     assert 5.0 < views.pts_seconds[settled.argmax()] < 6.5
     assert settled[views.pts_seconds < 3.5].max() < 0.1
 

@@ -32,15 +32,16 @@ def write(
     frames: int = FRAMES,
     pts: Iterable[int] | None = None,
     gop: int = 12,
+    rate: int = RATE,
     bframes: int | None = None,
     container: str | None = None,
     mux: dict[str, str] | None = None,
     setup: Callable[[av.VideoStream], None] | None = None,
     audio: bool = False,
 ) -> Path:
-    """Encode `frames` pictures; `pts` in units of 1 / RATE seconds."""
+    """Encode `frames` pictures; `pts` in units of 1 / rate seconds."""
     with av.open(str(path), "w", format=container, options=mux or {}) as out:
-        stream = out.add_stream(codec, rate=RATE, options=options or {})
+        stream = out.add_stream(codec, rate=rate, options=options or {})
         stream.width, stream.height = size
         stream.pix_fmt = pix_fmt
         stream.codec_context.thread_count = 1
@@ -52,7 +53,7 @@ def write(
         sound = _add_sound(out) if audio else None
         for i, at in enumerate(pts if pts is not None else range(frames)):
             frame = av.VideoFrame.from_ndarray(picture(i, *size), format="rgb24")
-            frame.pts, frame.time_base = at, Fraction(1, RATE)
+            frame.pts, frame.time_base = at, Fraction(1, rate)
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
         if sound:
@@ -105,13 +106,13 @@ def ts_cut_in_gop(folder: Path) -> Path:
     return remux(write(folder / "whole.ts"), folder / "cut.ts", lambda i, p: i >= 5)
 
 
-def two_sizes(folder: Path) -> Path:
-    """A transport stream whose picture size changes half-way."""
+def two_sizes(folder: Path, suffix: str = "ts") -> Path:
+    """A stream whose picture size changes half-way."""
     parts = (
         write(folder / "a.ts", frames=20, bframes=0),
         write(folder / "b.ts", pts=range(20, 40), size=(128, 96), bframes=0),
     )
-    path = folder / "two.ts"
+    path = folder / f"two.{suffix}"
     with av.open(str(parts[0])) as a, av.open(str(parts[1])) as b, av.open(str(path), "w") as out:
         copy = out.add_stream_from_template(a.streams.video[0])
         for source in (a, b):
@@ -119,6 +120,27 @@ def two_sizes(folder: Path) -> Path:
                 if packet.size:
                     packet.stream = copy
                     out.mux(packet)
+    return path
+
+
+def streamed(path: Path, container: str, codec: str = "libx264", mux: dict[str, str] | None = None) -> Path:
+    """Written to a pipe: no seeking back, so no duration, no index, no cues."""
+    with path.open("wb") as file:
+        pipe = type("Pipe", (), {"write": staticmethod(file.write)})()
+        with av.open(pipe, "w", format=container, options=mux or {}) as out:
+            stream = out.add_stream(codec, rate=RATE)
+            stream.width, stream.height, stream.pix_fmt, stream.gop_size = WIDTH, HEIGHT, "yuv420p", 12
+            for i in range(FRAMES):
+                frame = av.VideoFrame.from_ndarray(picture(i), format="rgb24")
+                frame.pts, frame.time_base = i, Fraction(1, RATE)
+                out.mux(stream.encode(frame))
+            out.mux(stream.encode(None))
+    return path
+
+
+def followed_by_zeros(path: Path, gigabytes: int = 200) -> Path:
+    """A file on a disk that was filled up to a fixed size: nearly all of it is a hole."""
+    os.truncate(path, gigabytes << 30)
     return path
 
 
@@ -192,6 +214,13 @@ def flip_bits(data: bytearray) -> bytearray:
     return data
 
 
+def spoil_first(data: bytearray) -> bytearray:
+    """Bytes of the first picture's data are changed: the codec conceals it and does not mark the frame."""
+    at = data.index(b"mdat") + 1300
+    data[at : at + 8] = bytes(8)
+    return data
+
+
 def punch_hole(data: bytearray) -> bytearray:
     """A quarter of the file is zeros, as after a broken download of its parts."""
     a, b = len(data) // 2, 3 * len(data) // 4
@@ -237,6 +266,16 @@ def playlist(folder: Path) -> Path:
 
 def _anamorphic(stream: av.VideoStream) -> None:
     stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+
+
+def _hdr10(stream: av.VideoStream) -> None:
+    context = stream.codec_context
+    context.color_primaries, context.color_trc, context.colorspace, context.color_range = 9, 16, 9, 1
+
+
+def _turned_anamorphic(stream: av.VideoStream) -> None:
+    _anamorphic(stream)
+    stream.set_display_rotation(90)
 
 
 def _full_range(stream: av.VideoStream) -> None:
@@ -302,6 +341,32 @@ GOOD: dict[str, Maker] = {
         "libx265",
         options={"x265-params": "log-level=none:pools=none:frame-threads=1:intra-refresh=1:keyint=12:bframes=0"},
     ),
+    "hevc HDR 10 bit": lambda d: write(
+        d / "a.mp4",
+        "libx265",
+        pix_fmt="yuv420p10le",
+        setup=_hdr10,
+        options={"x265-params": "log-level=none:pools=none:frame-threads=1"},
+    ),
+    "h264 4:2:2 10 bit": lambda d: write(d / "a.mp4", pix_fmt="yuv422p10le"),
+    "rotated and anamorphic": lambda d: write(d / "a.mp4", setup=_turned_anamorphic),
+    "rotated odd size": lambda d: write(
+        d / "a.mp4", pix_fmt="yuv444p", size=(97, 65), setup=lambda s: s.set_display_rotation(90)
+    ),
+    "size changes, MP4": lambda d: two_sizes(d, "mp4"),
+    "size changes, Matroska": lambda d: two_sizes(d, "mkv"),
+    "Matroska without cues": lambda d: streamed(d / "a.mkv", "matroska"),
+    "WebM without duration": lambda d: streamed(d / "a.webm", "webm", "libvpx-vp9", {"live": "1"}),
+    "fragmented and streamed": lambda d: streamed(
+        d / "a.mp4", "mp4", mux={"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    ),
+    "thousand ticks a second": lambda d: write(d / "a.mp4", rate=1000, pts=[i * 33 + i % 3 for i in range(40)]),
+    "MP4 and 200 GB of zeros": lambda d: followed_by_zeros(write(d / "a.mp4")),
+    "vp9 with alpha": lambda d: write(
+        d / "a.webm", "libvpx-vp9", pix_fmt="yuva420p", options={"cpu-used": "5", "auto-alt-ref": "0"}
+    ),
+    "ProRes with alpha": lambda d: write(d / "a.mov", "prores_ks", pix_fmt="yuva444p10le"),
+    "PNG with alpha": lambda d: write(d / "a.mov", "png", pix_fmt="rgba"),
     "vp8 hidden frames": lambda d: write(
         d / "a.webm", "libvpx", options={"auto-alt-ref": "1", "lag-in-frames": "16", "deadline": "good"}
     ),
@@ -348,6 +413,18 @@ BAD: dict[str, tuple[Maker, set[str]]] = {
         lambda d: damaged(write(d / "a.mp4", mux={"movflags": "faststart"}), flip_bits),
         {"damaged_video", "damaged_file"},
     ),
+    "I-frame damaged": (
+        lambda d: damaged(write(d / "a.mp4", gop=250, mux={"movflags": "faststart"}), spoil_first),
+        {"damaged_video"},
+    ),
+    "first fragment only": (
+        lambda d: damaged(
+            write(d / "a.mp4", mux={"movflags": "frag_keyframe+empty_moov"}), lambda b: b[: b.index(b"moof") - 4]
+        ),
+        {"no_frames"},
+    ),
+    "a name of 300 letters": (lambda d: d / ("x" * 300 + ".mp4"), {"unreadable_file"}),
+    "1 GB of zeros": (lambda d: followed_by_zeros(_special(d, "empty"), 1), {"not_a_video"}),
     "hole of zeros": (
         lambda d: damaged(write(d / "a.mp4", mux={"movflags": "faststart"}), punch_hole),
         {"damaged_video"},

@@ -16,7 +16,7 @@ from pipeline.video.decoding import Decoded
 from pipeline.video.geometry import FrameSize
 from pipeline.video.probe import probe
 from pipeline.video.sampling import uniform_times
-from tests.unit.video.odd_files import BAD, GOOD, write
+from tests.unit.video.odd_files import BAD, GOOD, followed_by_zeros, write
 from tests.unit.video.reference import full_decode, on_screen, upright
 
 SIZE = FrameSize(max_pixels=64 * 64, size_multiple=4)
@@ -84,6 +84,20 @@ def test_a_playlist_is_not_followed(tmp_path: Path) -> None:
     listing.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\nsecret.ts\n#EXT-X-ENDLIST\n")
     with pytest.raises(ItemError, match="not_a_video"):
         probe(listing)
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.avi"])
+def test_a_search_through_zeros_is_given_up(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.video.container.READ_SECONDS", 0.5)
+    with pytest.raises(ItemError, match="time_limit"):
+        probe(followed_by_zeros(write(tmp_path / name, "mpeg4")))
+
+
+def test_a_file_too_large_to_keep_is_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "a.mp4", bframes=3)
+    kept = decode(path)
+    monkeypatch.setattr("pipeline.video.index.KEPT_BYTES", 1000)
+    assert (decode(path).images == kept.images).all()
 
 
 def test_a_good_part_of_a_damaged_file_is_used(tmp_path: Path) -> None:
