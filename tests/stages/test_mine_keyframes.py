@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from base64 import b64decode
 from collections import defaultdict
 from fractions import Fraction
 from pathlib import Path
@@ -16,9 +17,11 @@ from pipeline.errors import ParamsError
 from pipeline.keyframes.recall import found
 from pipeline.keyframes.sheets import mined_clips, mined_sheet
 from pipeline.params import Params, load_params
-from pipeline.records import Clip, Keyframe, Question, Video, read_rows, write_rows
+from pipeline.records import Clip, Keyframe, Quarantined, Question, Video, read_rows, write_rows
+from pipeline.report.clip_sheets import ClipFolders, mined_sheets, quarantine_sheets
 from pipeline.reports import StageReport
 from pipeline.stages import mine_keyframes
+from pipeline.video.salvage import Lost, write_sheets
 from pipeline.video.sampling import uniform_times
 from tests.unit.keyframes.test_signals import shaky
 
@@ -143,6 +146,13 @@ def test_sheets_are_drawn_from_the_stored_artifacts_alone(tmp_path: Path, reposi
     green = (marked == (22, 163, 74)).all(2) & ~(plain == (22, 163, 74)).all(2)
     assert abs(np.median(np.nonzero(green)[1]) - (14 + 4 / 12 * 932)) < 3
     assert list(mined_clips(tmp_path / "data/keyframes", ["nobody"])) == []
+    folders = ClipFolders(tmp_path / "data/frames", tmp_path / "data/keyframes")
+    (sheet,) = mined_sheets(folders, [question("v", 0, 12, (4.0,))], 5)
+    assert sheet["text"] == clip.clip_id and b64decode(sheet["jpeg"])[:2] == b"\xff\xd8"
+    assert mined_sheets(folders, [], 0) == []
+    lost = Quarantined(stage="extract_frames", kind="clip", item_id="lost/1@0", reason="damaged_video", detail="gone")
+    write_sheets(folders.frames / "quarantined", [Lost("lost/1@0", tmp_path / "no.mp4", "damaged_video", "gone")], 5)
+    assert [s["text"] for s in quarantine_sheets(folders, [lost], [], None, 96)] == ["lost/1@0: damaged_video gone"]
 
 
 @pytest.mark.parametrize("k", [6, 10])
