@@ -2,9 +2,12 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.errors import ParamsError
-from pipeline.params import Params, load_params
+
+if TYPE_CHECKING:
+    from pipeline.params import Params
 
 POLICY = Path("data/models/policy")
 
@@ -14,12 +17,14 @@ def checkout() -> Path:
     return Path(os.environ.get("EGOVLM_PROJECT") or ".")
 
 
-def find_params(given: Path | None) -> Params:
+def find_params(given: Path | None) -> "Params":
     """The params file that was named, else that of the checkout.
 
     Raises:
         ParamsError: there is none, or it is wrong.
     """
+    from pipeline.params import load_params  # takes a third of a second: not for --help
+
     path = given or checkout() / "params.yaml"
     if given is None and not path.is_file():
         raise ParamsError(
