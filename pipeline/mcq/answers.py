@@ -56,7 +56,8 @@ def _read_bare(text: str, options: Sequence[str]) -> ParsedAnswer | None:
     return only_an_option(text, options, Outcome.BARE)
 
 
-_READERS: tuple[Reader, ...] = (_read_tagged, _read_truncated, _read_bare, read_anchored, read_lines)
+_IN_TAGS: tuple[Reader, ...] = (_read_tagged, _read_truncated)
+_OUTSIDE: tuple[Reader, ...] = (_read_bare, read_anchored, read_lines)
 
 
 def parse_answer(completion: str, options: Sequence[str]) -> ParsedAnswer:
@@ -71,13 +72,15 @@ def parse_answer(completion: str, options: Sequence[str]) -> ParsedAnswer:
     aside) or both. Outside tags: the whole text in one of these forms; "the answer is B" where B ends its clause, the
     last one within the last 20,000 characters; or an option alone on the first or last line.
     """
-    text = without(visible_text(completion), _KEYFRAMES)
+    text = visible_text(completion)
     for _ in range(2):  # \textbf inside \text
         text = _LATEX_TEXT.sub(r"\1", text)
-    if not text.strip():
+    outside = without(text, _KEYFRAMES)  # times are no answer; inside the answer's tags they make it unreadable
+    if not outside.strip():
         return ParsedAnswer(None, Outcome.MISSING if completion.strip() else Outcome.EMPTY)
-    for read in _READERS:
-        parsed = read(text, options)
-        if parsed is not None:
-            return parsed
+    for readers, seen in ((_IN_TAGS, text), (_OUTSIDE, outside)):
+        for read in readers:
+            parsed = read(seen, options)
+            if parsed is not None:
+                return parsed
     return ParsedAnswer(None, Outcome.MISSING)
