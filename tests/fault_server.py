@@ -104,13 +104,13 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "wrong":
             body = bytes(len(body))
         cut = len(body) // 2 if fault in ("reset", "truncated", "huge") else 100 if fault == "slow" else len(body)
+        with self.server.lock:  # before they are sent: whoever has received them may look at once
+            self.server.sent_bytes += cut
         try:
             self.wfile.write(body[:cut])
             self.wfile.flush()
         except (BrokenPipeError, ConnectionResetError):
             return
-        with self.server.lock:
-            self.server.sent_bytes += cut
         if fault == "slow":
             time.sleep(1.5)
         if cut < len(body):
