@@ -97,6 +97,7 @@ def is_judged(project: Project) -> bool:
 
 def note_judged(project: Project) -> None:
     """Note that the results of dvc.lock have had their verdict."""
+    project.private.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(project.root / "dvc.lock", _judged(project))
 
 
