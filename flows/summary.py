@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.project import Project
+from pipeline.errors import markdown_cell
 
 METRICS = "data/reports/metrics.json"
 REPORT_URL_VARIABLE = "EGOVLM_REPORT_URL"  # where `make ui` serves data/ on loopback; paths are shown where unset
@@ -68,7 +69,7 @@ def _number(value: Any) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = ["| " + " | ".join(cells) + " |" for cells in (head, *rows)]
+    lines = ["| " + " | ".join(map(markdown_cell, cells)) + " |" for cells in (head, *rows)]
     return [lines[0], "|" + " --- |" * len(head), *lines[1:]] if rows else []
 
 

@@ -58,6 +58,8 @@ def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.Vid
             stream.thread_type = "NONE"
             stream.codec_context.thread_count = 1
             yield container, stream
+    except MemoryError as error:  # PyAV's is one of FFmpegError as well
+        raise ItemError("memory_limit", f"{path.name!r} wants more memory than a worker may take") from error
     except av.error.FFmpegError as error:
         raise ItemError("damaged_file", f"{path.name!r}: {error.strerror}") from error
 
@@ -67,6 +69,8 @@ def _open(path: Path) -> av.container.InputContainer:
         return av.open(f"file:{path.absolute()}", container_options=_OPTIONS, metadata_errors="replace")
     except av.error.PermissionError as error:
         raise ItemError("unreadable_file", f"{path.name!r} may not be read") from error
+    except MemoryError as error:
+        raise ItemError("memory_limit", f"{path.name!r} wants more memory than a worker may take") from error
     except av.error.FFmpegError as error:
         raise ItemError("not_a_video", f"{path.name!r}: {error.strerror}") from error
     except ValueError as error:

@@ -169,6 +169,8 @@ def _decode(stream: av.VideoStream, packet: Any) -> list[av.VideoFrame]:
         return stream.codec_context.decode(packet)
     except av.error.EOFError:
         return []
+    except MemoryError:  # PyAV's is one of FFmpegError as well
+        raise
     except av.error.FFmpegError as error:
         where = "the end" if packet is None or packet.pts is None else f"{float(packet.pts * packet.time_base):.3f} s"
         raise ItemError("damaged_video", f"a packet at {where} cannot be decoded: {error.strerror}") from error
