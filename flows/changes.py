@@ -1,12 +1,13 @@
-"""New data that DVC cannot see: a local source is a folder outside the project, not a dependency in dvc.yaml.
+"""New data that DVC cannot see: a source's folder and lists lie outside the project and are no dependency in dvc.yaml.
 
-The flows keep a listing of every local source as it was when `download_videos` last finished; where it differs, the
+The flows keep a listing of every source's files as it was when `download_videos` last finished; where it differs, the
 stage is run again (it keeps what is already there, so only new files are read).
 """
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,50 +16,73 @@ import yaml
 from flows.project import Project
 from pipeline.reports import write_json
 
-_PATH_KEYS = ("folder", "questions")  # of a source in params.yaml that lead to files
+# Keys of a source in params.yaml that may name a file or folder of this machine (a hub source's `questions` does not).
+_PATH_KEYS = ("folder", "questions", "manifest", "uids", "answers", "windows", "videos")
 
 
 def sources_changed(project: Project) -> str | None:
-    """Which local source differs from what the last finished download saw, as a sentence; None where none does."""
-    seen, now = _read(project), _listings(project)
+    """Which source's files differ from what the last finished download saw, as a sentence; None where none do."""
+    seen, now = _noted(project), read_sources(project)
     if not (project.root / "dvc.lock").is_file():  # the first run downloads anyway
         return None
     changed = [name for name in now if seen.get(name) != now[name]]
     return f"new or changed files in source {', '.join(changed)}" if changed else None
 
 
-def sources_seen(project: Project, downloaded: bool) -> None:
-    """Note the sources as they are, after `download_videos` is up to date with them."""
-    if downloaded:
-        write_json(project.private / "sources.json", _listings(project))
+def note_sources(project: Project, listings: Mapping[str, str]) -> None:
+    """Note what `download_videos` has seen: `listings` as read *before* it ran, since files that come while a run
+    lasts (hours, with training) are the next run's."""
+    write_json(_note(project), {**_all_noted(project), _params_digest(project): dict(listings)})
 
 
-def _read(project: Project) -> dict[str, str]:
+def _noted(project: Project) -> dict[str, str]:
+    """By the params of the download: for params used before, DVC brings back what they gave *then*."""
+    return _all_noted(project).get(_params_digest(project), {})
+
+
+def _all_noted(project: Project) -> dict[str, dict[str, str]]:
     try:
-        listings: dict[str, str] = json.loads((project.private / "sources.json").read_text(encoding="utf-8"))
+        notes: dict[str, dict[str, str]] = json.loads(_note(project).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return listings
+    return notes
 
 
-def _listings(project: Project) -> dict[str, str]:
-    """Digest of names, sizes and times of the files of every local source of params.yaml, by source name."""
+def _note(project: Project) -> Path:
+    return project.private / "seen_sources.json"
+
+
+def _params_digest(project: Project) -> str:
+    section = json.dumps(_download_params(project), sort_keys=True, default=str)
+    return hashlib.sha256(section.encode()).hexdigest()[:16]
+
+
+def _download_params(project: Project) -> dict[str, Any]:
     params = yaml.safe_load((project.root / "params.yaml").read_text(encoding="utf-8")) or {}
-    sources: dict[str, Any] = (params.get("download_videos") or {}).get("sources") or {}
-    local = {
-        name: source for name, source in sources.items() if isinstance(source, dict) and source.get("kind") == "local"
-    }
-    return {name: _digest(project.root, source) for name, source in sorted(local.items())}
+    return params.get("download_videos") or {}
 
 
-def _digest(root: Path, source: dict[str, Any]) -> str:
-    places = [root / str(source[key]) for key in _PATH_KEYS if source.get(key)]
-    lines = sorted(line for place in places for line in _listing(place))
+def read_sources(project: Project) -> dict[str, str]:
+    """Digest of names, sizes and times of the files that each source of params.yaml reads, by source name."""
+    sources: dict[str, Any] = _download_params(project).get("sources") or {}
+    digests = {name: _digest(project.root, source) for name, source in sorted(sources.items()) if source}
+    return {name: digest for name, digest in digests.items() if digest is not None}
+
+
+def _digest(root: Path, source: dict[str, Any]) -> str | None:
+    """None where the source reads no file of this machine."""
+    named = {root / value for key in _PATH_KEYS if isinstance(value := source.get(key), str)}
+    if source.get("kind") == "local":
+        named.add(root / str(source.get("folder")))
+    lines = sorted(line for place in named for line in _listing(place))
+    if not lines and source.get("kind") != "local":
+        return None
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _listing(place: Path) -> Iterator[str]:
     for path in [place] if place.is_file() else place.rglob("*"):
-        if path.is_file():
-            stat = path.stat()
-            yield f"{path} {stat.st_size} {stat.st_mtime_ns}"
+        with contextlib.suppress(OSError):  # moved away while we look
+            if path.is_file():
+                stat = path.stat()
+                yield f"{path} {stat.st_size} {stat.st_mtime_ns}"

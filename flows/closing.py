@@ -1,6 +1,10 @@
 """What follows the last stage: the run becomes an experiment, and the gate judges its model."""
 
 import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -10,21 +14,30 @@ from prefect.states import Completed, Failed
 
 from flows.experiments import push_experiment, save_experiment
 from flows.graph import Graph
+from flows.project import Project
 from flows.promotion import promote
 from pipeline.errors import EgovlmError
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 
-def close_run(graph: Graph, experiment: str | None, promote_it: bool, logger: Logger) -> list[str]:
-    """Save, push and judge; what came of it, as sentences. What fails here fails its task and is said, but takes no
-    finished stage back."""
+@dataclass(frozen=True)
+class Closing:
+    """What followed the last stage, as sentences: `notes` all of them, `failed` those of what did not work."""
+
+    notes: list[str]
+    failed: list[str]
+
+
+def close_run(graph: Graph, experiment: str | None, promote_it: bool, logger: Logger) -> Closing:
+    """Save, push and judge. What fails here fails the run, since somebody has to look, but no finished stage is lost:
+    the next run does it again."""
     job = Finished(graph, experiment_name(graph, experiment))
-    saved = save(job, return_state=True)
-    notes = [saved.message or "saved"]
+    states: list[State[Any]] = [save(job, return_state=True)]
     if promote_it:
-        notes.append(judge_model(job, wait_for=[saved], return_state=True).message or "judged")
-    return notes
+        states.append(judge_model(job, wait_for=states[:1], return_state=True))
+    notes = [state.message or str(state.name) for state in states]
+    return Closing(notes, [note for note, state in zip(notes, states, strict=True) if not state.is_completed()])
 
 
 def experiment_name(graph: Graph, experiment: str | None) -> str:
@@ -66,8 +79,27 @@ def judge_model(job: Finished) -> State[None]:
         if job.commit is None:
             return Failed(message="not judged: the run is not saved as an experiment")
         verdict = promote(job.graph.project, job.commit)
+        note_judged(job.graph.project)
     except EgovlmError as error:
         logger.error("%s", error)
         return Failed(message=f"not promoted: {error}")
     logger.info("%s", verdict)
     return Completed(name="Promoted" if verdict.promote else "Kept", message=str(verdict))
+
+
+def is_judged(project: Project) -> bool:
+    """Whether the gate has given its verdict on the results that dvc.lock describes."""
+    try:
+        return _judged(project).read_bytes() == (project.root / "dvc.lock").read_bytes()
+    except OSError:
+        return False
+
+
+def note_judged(project: Project) -> None:
+    """Note that the results of dvc.lock have had their verdict."""
+    project.private.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(project.root / "dvc.lock", _judged(project))
+
+
+def _judged(project: Project) -> Path:
+    return project.private / "judged.lock"

@@ -141,15 +141,13 @@ def rollback(
       egovlm rollback --to v2.0.0
     """
     from flows.project import find_project
-    from flows.registry import fetch_registry, push_registry, roll_back
+    from flows.registry import fetch_registry, roll_back
 
     project = find_project()
     fetch_registry(project)
     version = roll_back(project, to)
-    pushed = push_registry(project)
-    typer.echo(
-        f"{version.name} ({version.commit[:10]}) is champion" + ("" if pushed else "; there is no git remote to tell")
-    )
+    told = "" if project.git_remote() else "; there is no git remote to tell"
+    typer.echo(f"{version.name} ({version.commit[:10]}) is champion{told}")
 
 
 def check_dvc() -> Iterator[Finding]:

@@ -11,9 +11,9 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from flows.changes import sources_changed, sources_seen
-from flows.closing import close_run
-from flows.experiments import check_name
+from flows.changes import note_sources, read_sources, sources_changed
+from flows.closing import Closing, close_run, is_judged
+from flows.experiments import check_name, find_experiment
 from flows.graph import Graph, Stage
 from flows.lock import Holder, held
 from flows.overlay import overlaid
@@ -84,20 +84,29 @@ def _opened(project: Project) -> Iterator[Graph]:
 
 def _run(graph: Graph, request: Request, logger: Logger) -> State[Any]:
     project, chosen = graph.project, graph.select(request.targets)
-    new_sources = sources_changed(project)
+    listings, new_sources = read_sources(project), sources_changed(project)
     forced = _forced(graph, request.force, new_sources)
-    if request.skip_unchanged and not forced and not any(graph.changes(stage.name) for stage in chosen):
+    if request.skip_unchanged and not forced and nothing_to_do(graph, chosen, request.promote):
         return Completed(name="Skipped", message=f"nothing changed in code, params or data; {headline(project)}")
     if new_sources:
         logger.info("%s", new_sources)
     states = run_stages(graph, chosen, forced, request.train_on)
+    if DOWNLOAD in states and states[DOWNLOAD].is_completed():
+        note_sources(project, listings)
     failed = next((state for state in states.values() if not state.is_completed()), None)
     if failed is not None:
         return Failed(message=failed.message)
-    sources_seen(project, DOWNLOAD in states)
     outcomes = {name: str(state.name) for name, state in states.items()}
-    notes = [] if request.targets else close_run(graph, request.experiment, request.promote, logger)
-    return _summed_up(project, outcomes, notes)
+    closing = None if request.targets else close_run(graph, request.experiment, request.promote, logger)
+    return _summed_up(project, outcomes, closing)
+
+
+def nothing_to_do(graph: Graph, stages: Sequence[Stage], promote: bool) -> bool:
+    """Whether every stage is up to date and the run that made it was closed: one that died between its last stage and
+    its verdict would otherwise never be saved or judged."""
+    if any(graph.changes(stage.name) for stage in stages):
+        return False
+    return find_experiment(graph.project) is not None and (not promote or is_judged(graph.project))
 
 
 def _forced(graph: Graph, force: bool | Sequence[str], new_sources: str | None) -> frozenset[str]:
@@ -123,8 +132,11 @@ def run_stages(
     return states
 
 
-def _summed_up(project: Project, outcomes: Mapping[str, str], notes: Sequence[str]) -> State[Any]:
+def _summed_up(project: Project, outcomes: Mapping[str, str], closing: Closing | None) -> State[Any]:
+    notes = closing.notes if closing else []
     markdown = summary_markdown(project, outcomes, notes)
     create_markdown_artifact(markdown, key="egovlm-summary", description="Result of the run")
+    if closing and closing.failed:
+        return Failed(message=f"every stage is finished, but {'; '.join(closing.failed)}")
     name = "Cached" if set(outcomes.values()) == {"Cached"} else "Completed"
     return Completed(name=name, message="; ".join([headline(project), *notes]))

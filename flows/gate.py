@@ -52,10 +52,7 @@ def judge(challenger: Evidence, champion: Evidence | None, rules: Promotion, see
     if not common:
         return Verdict(False, tuple(against), None, rival)
     gain = _gain(mine, theirs, common, rules, seed)
-    if gain.low < rules.min_gain:
-        against.append(
-            f"the lower bound of the gain, {gain.low:+.4f}, is below promotion.min_gain={rules.min_gain:+.4f}"
-        )
+    against += _too_little(gain, rules)
     against += _unparsed(mine, theirs, common, rules)
     if champion:
         against += _keyframes(challenger.keyframe_f1, champion.keyframe_f1, rules)
@@ -77,6 +74,14 @@ def _gain(
     differences = [float(mine[q].correct) - float(theirs[q].correct) for q in common]
     clusters = [mine[q].parent_video_id for q in common]
     return clustered_mean(differences, clusters, rules.confidence, rules.bootstrap_draws, seed)
+
+
+def _too_little(gain: Estimate, rules: Promotion) -> list[str]:
+    if not gain.low >= rules.min_gain:  # so written that NaN is too little as well
+        return [f"the lower bound of the gain, {gain.low:+.4f}, is below promotion.min_gain={rules.min_gain:+.4f}"]
+    if gain.value <= 0 <= rules.min_gain:  # the same answers to every question: [0, 0]
+        return ["it is right exactly as often as its rival, which is no gain"]
+    return []
 
 
 def _leak(challenger: Evidence) -> list[str]:
@@ -129,7 +134,7 @@ def _keyframes(now: float | None, then: float | None, rules: Promotion) -> list[
         return []
     if now is None:
         return [f"it has no keyframe F1, the champion has {then:.3f}"]
-    if now < then - rules.max_keyframe_f1_drop:
+    if not now >= then - rules.max_keyframe_f1_drop:  # NaN counts as worse
         return [f"keyframe F1 {now:.3f} is below the champion's {then:.3f}"]
     return []
 

@@ -14,7 +14,8 @@ from flows import guard
 OnLine = Callable[[str, bool], None]  # (text, whether it is a redrawn progress line)
 
 _END_OF_LINE = re.compile(rb"\r\n|\n|\r")
-_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+# Escape sequences of a terminal (CSI, OSC, single ones) and other controls: a stage may print foreign text.
+_ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b.?|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def run_streaming(command: Sequence[str], cwd: Path, on_line: OnLine, env: Mapping[str, str] | None = None) -> int:
@@ -70,6 +71,6 @@ def _lines(child: "subprocess.Popen[bytes]") -> Iterator[tuple[str, bool]]:
 
 
 def _line(raw: bytes, is_progress: bool) -> Iterator[tuple[str, bool]]:
-    text = _COLOUR.sub("", raw.decode("utf-8", "replace")).rstrip()
+    text = _ESCAPE.sub("", raw.decode("utf-8", "replace")).rstrip()
     if text:
         yield text, is_progress

@@ -10,7 +10,7 @@ from dvc.api import DVCFileSystem
 
 from flows.gate import Evidence, Verdict, judge
 from flows.project import Project
-from flows.registry import ChampionUnresolvable, Version, champion, fetch_registry, push_registry, register_champion
+from flows.registry import ChampionUnresolvable, Version, champion, fetch_registry, register_champion, withdrawn
 from pipeline.errors import EgovlmError, StageError
 from pipeline.params import load_params
 from pipeline.records import Prediction, Question, read_rows
@@ -33,13 +33,13 @@ def promote(project: Project, commit: str) -> Verdict:
     params = load_params(project.root / "params.yaml")
     fetch_registry(project)
     current = champion(project)
-    if current and _weights(project, current.commit) == _weights(project, commit):
-        return Verdict(False, (f"the weights are those of the champion {current.name}",), None, "the champion")
+    known = _same_weights(project, commit, current)
+    if known:
+        return Verdict(False, (known,), None, "the champion")
     theirs = champion_evidence(project, current) if current else None
     verdict = judge(evidence_in(project.root), theirs, params.promotion, params.seed)
     if verdict.promote:
         register_champion(project, commit, _card(project, verdict))
-        push_registry(project)
     return verdict
 
 
@@ -83,6 +83,22 @@ def _lost(version: Version, error: Exception) -> ChampionUnresolvable:
         f"the answers of the champion {version.name} ({version.commit[:10]}) are not to be had ({error}); "
         "nothing is promoted without a comparison: `dvc fetch` them, or check the DVC remote"
     )
+
+
+def _same_weights(project: Project, commit: str, current: Version | None) -> str | None:
+    """Which known model this is: the champion, or one that a person withdrew (the gate does not overrule that)."""
+    if current is None:
+        return None
+    mine = _weights(project, commit)
+    if _weights(project, current.commit) == mine:
+        return f"the weights are those of the champion {current.name}"
+    for version in withdrawn(project):
+        if _weights(project, version.commit) == mine:
+            name = version.name
+            return (
+                f"the weights are those of {name}, which was rolled back; `egovlm rollback --to {name}` brings it back"
+            )
+    return None
 
 
 def _weights(project: Project, commit: str) -> object:

@@ -2,9 +2,15 @@
 
 egovlm-policy@v3.0.0         version 3 is this commit (its dvc.lock names the weights)
 egovlm-policy#champion#4     the fourth time a champion was named; the last one counts
+
+The champion tags in order are a history that can be undone: naming a new version comes on top of a pile, naming one
+that lies in the pile (a rollback) takes off what lies above it. What was taken off has been withdrawn.
 """
 
 import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import gto.api
@@ -54,7 +60,7 @@ def champion(project: Project) -> Version | None:
     tags = assignments(project)
     if not tags:
         return None
-    commit, shown = project.git("rev-parse", f"{tags[-1]}^{{commit}}"), _shown_by_gto(project)
+    commit, shown = _commit_of(project, tags[-1]), _shown_by_gto(project)
     version = next((v for v in versions(project) if v.commit == commit), None)
     if version is None or shown != commit:
         raise ChampionUnresolvable(
@@ -85,52 +91,102 @@ def _number(tag: str) -> int:
 
 
 def register_champion(project: Project, commit: str, card: str) -> Version:
-    """Make `commit` champion: as a new version with the model card as its tag's message, where it has none yet."""
-    known = versions(project)
-    version = next((v for v in known if v.commit == commit), None)
-    if version is None:
-        number = max((_order(v)[0] for v in known), default=0) + 1
-        version = Version(f"v{number}.0.0", commit)
-        _gto(gto.api.register, project, ref=commit, version=version.name, message=card)
-    _assign(project, version, f"{version.name} is champion")
+    """Make `commit` champion, here and on the git remote: as a new version with the model card as its tag's message,
+    where it has none yet.
+
+    Raises:
+        StageError: the remote did not take it (somebody registered meanwhile): nothing is changed here then.
+    """
+    with _all_or_nothing(project):
+        known = versions(project)
+        version = next((v for v in known if v.commit == commit), None)
+        if version is None:
+            number = max((_order(v)[0] for v in known), default=0) + 1
+            version = Version(f"v{number}.0.0", commit)
+            _gto(gto.api.register, project, ref=commit, version=version.name, message=card)
+        _assign(project, version, f"{version.name} is champion")
+        push_registry(project)
     return version
+
+
+@contextmanager
+def _all_or_nothing(project: Project) -> Iterator[None]:
+    """Tags made in the block are taken back where it fails: one that only this machine has would stand in the way of
+    the remote's own tag of that name for ever."""
+    before = set(_tags(project))
+    try:
+        yield
+    except StageError:
+        made = [tag for tag in _tags(project) if tag not in before]
+        if made:
+            project.git("tag", "--delete", *made)
+        raise
+
+
+def _tags(project: Project) -> list[str]:
+    return project.git("tag", "--list", f"{MODEL}[@#]*").split()
 
 
 def versions(project: Project) -> list[Version]:
     """Every registered version, in order."""
     tags = project.git("tag", "--list", f"{MODEL}@v*").split()
-    found = [Version(tag.partition("@")[2], project.git("rev-parse", f"{tag}^{{commit}}")) for tag in tags]
+    found = [Version(tag.partition("@")[2], _commit_of(project, tag)) for tag in tags]
     return sorted(found, key=_order)
 
 
 def roll_back(project: Project, to: str | None = None) -> Version:
-    """Make an earlier champion champion again: version `to`, or the one before the present champion.
+    """Make an earlier champion champion again, here and on the git remote: version `to`, or the one that the present
+    champion replaced. Withdrawn versions are passed over.
 
     Raises:
-        StageError: there is no such champion.
+        StageError: there is no such champion, or the remote did not take it.
     """
-    present = champion(project)
-    earlier = past_champions(project)
-    names = [version.name for version in earlier]
-    if to is None:
-        before = [v for v in earlier if present and _order(v) < _order(present)]
+    present, ever = champion(project), {version.name: version for version in past_champions(project)}
+    if to is not None:
+        if to not in ever:
+            raise StageError(f"{to} never was champion; champions: {', '.join(ever) or 'none'}")
+        chosen = ever[to]
+    else:
+        before = pile(project)[:-1]
         if not before:
             raise StageError(
-                f"no champion came before {present.name if present else 'the first one'}; there were: {names}"
+                f"no champion came before {present.name if present else 'the first one'}; there were: {list(ever)}"
             )
-        chosen = max(before, key=_order)
-    elif to in names:
-        chosen = earlier[names.index(to)]
-    else:
-        raise StageError(f"{to} never was champion; champions: {', '.join(names) or 'none'}")
-    _assign(project, chosen, f"rolled back to {chosen.name}")
+        chosen = before[-1]
+    if chosen == present:
+        raise StageError(f"{chosen.name} is champion already")
+    with _all_or_nothing(project):
+        _assign(project, chosen, f"rolled back to {chosen.name}")
+        push_registry(project)
     return chosen
+
+
+def pile(project: Project) -> list[Version]:
+    """The champion (last) and, below it, what a rollback would bring back, step by step."""
+    by_commit = {version.commit: version for version in versions(project)}
+    standing: list[Version] = []
+    for tag in assignments(project):
+        version = by_commit.get(_commit_of(project, tag))
+        if version is None:
+            continue
+        standing = standing[: standing.index(version) + 1] if version in standing else [*standing, version]
+    return standing
 
 
 def past_champions(project: Project) -> list[Version]:
     """Every version that ever was champion, in order."""
-    commits = {project.git("rev-parse", f"{tag}^{{commit}}") for tag in assignments(project)}
+    commits = {_commit_of(project, tag) for tag in assignments(project)}
     return [version for version in versions(project) if version.commit in commits]
+
+
+def withdrawn(project: Project) -> list[Version]:
+    """Former champions that a rollback took away."""
+    standing = pile(project)
+    return [version for version in past_champions(project) if version not in standing]
+
+
+def _commit_of(project: Project, tag: str) -> str:
+    return project.git("rev-parse", f"{tag}^{{commit}}")
 
 
 def _order(version: Version) -> tuple[int, ...]:
@@ -138,7 +194,16 @@ def _order(version: Version) -> tuple[int, ...]:
 
 
 def _assign(project: Project, version: Version, message: str) -> None:
+    _let_the_second_pass(project)
     _gto(gto.api.assign, project, stage=STAGE, ref=version.commit, message=message, force=True, simple=False)
+
+
+def _let_the_second_pass(project: Project) -> None:
+    """GTO orders assignments by their second: two in one would leave open who is champion."""
+    tags = assignments(project)
+    if tags:
+        last = int(project.git("for-each-ref", "--format=%(creatordate:unix)", f"refs/tags/{tags[-1]}"))
+        time.sleep(min(max(last + 1 - time.time(), 0.0), 2.0))
 
 
 def _gto(action: object, project: Project, **arguments: object) -> None:
@@ -158,5 +223,5 @@ def push_registry(project: Project) -> bool:
     remote = project.git_remote()
     if remote is None:
         return False
-    project.git("push", "--quiet", remote, f"refs/tags/{MODEL}*:refs/tags/{MODEL}*")
+    project.git("push", "--quiet", "--atomic", remote, f"refs/tags/{MODEL}*:refs/tags/{MODEL}*")
     return True

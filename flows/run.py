@@ -11,7 +11,7 @@ from pipeline.environment import apply_defaults
 
 apply_defaults()
 
-from flows.changes import sources_changed, sources_seen  # noqa: E402 - DVC reads the environment on import
+from flows.changes import note_sources, read_sources, sources_changed  # noqa: E402 - DVC reads the environment on import
 from flows.graph import Graph, Stage  # noqa: E402
 from flows.lock import Holder, held, say_alive  # noqa: E402
 from flows.overlay import overlaid  # noqa: E402
@@ -48,11 +48,12 @@ def run(project: Project, targets: Sequence[str], force: bool) -> None:
     graph = Graph(project)
     try:
         stages = graph.select(targets)
-        new_sources = sources_changed(project)
+        listings, new_sources = read_sources(project), sources_changed(project)
         for number, stage in enumerate(stages, 1):
             forced = force or (stage.name == DOWNLOAD and new_sources is not None)
             _one(graph, stage, f"[{number}/{len(stages)}]", forced)
-        sources_seen(project, any(stage.name == DOWNLOAD for stage in stages))
+            if stage.name == DOWNLOAD:
+                note_sources(project, listings)
     finally:
         graph.close()
     _print_metrics(project)

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from prefect import get_run_logger, task
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.artifacts import create_link_artifact, create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
@@ -18,10 +18,12 @@ from flows.process import OnLine
 from flows.progress import Throttle, read_progress
 from flows.project import Project
 from flows.reproduce import Outcome, is_noise
+from flows.summary import LIVE_PAGE, address
 from pipeline.errors import EgovlmError
 
 LOG_PROGRESS_SECONDS = 15.0
-ARTIFACT_SECONDS = 5.0
+ARTIFACT_SECONDS = 10.0
+TRAIN = "train_grpo"
 
 Run = Callable[[Graph, str, OnLine, bool], Outcome]
 
@@ -89,10 +91,16 @@ class StageLines:
             if self._artifact is None:
                 key = f"progress-{self.stage.replace('_', '-')}"
                 self._artifact = _created(create_progress_artifact(self._percent, key=key, description=text))
+                self._link_to_curve()
             else:
                 update_progress_artifact(self._artifact, progress=self._percent, description=text)
         except Exception as error:  # any client error: network, server restart, conflict
             self.logger.warning("progress of %s could not be shown: %s", self.stage, error)
+
+    def _link_to_curve(self) -> None:
+        url = address(LIVE_PAGE)
+        if self.stage == TRAIN and url:
+            create_link_artifact(url, link_text="reward curve, live", key="reward-curve")
 
 
 def _created(answer: object) -> UUID:

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from flows.project import Project
+from pipeline.errors import markdown_cell
 
 METRICS = "data/reports/metrics.json"
 REPORT_URL_VARIABLE = "EGOVLM_REPORT_URL"  # where `make ui` serves data/ on loopback; paths are shown where unset
 LINKS = (
     ("Report", "data/reports/index.html"),
     ("Data Docs", "data/dataset/data_docs/index.html"),
-    ("Reward curve", "data/reports/live/train_grpo/report.html"),
+    ("Reward curve", "data/reports/index.html#training"),
 )
+LIVE_PAGE = "data/live.html"  # flows/page/live.html: the reward curve while a training runs
 
 
 def read_report(path: Path) -> dict[str, Any]:
@@ -50,7 +52,9 @@ def summary_markdown(project: Project, outcomes: Mapping[str, str], notes: Seque
     parts = [f"## {headline(project)}", "", *(f"* {note}" for note in notes), ""]
     parts += _table(("stage", "state", "left out"), [(n, s, _left_out(project, n)) for n, s in outcomes.items()])
     parts += ["", *_table(("metric", "value"), [(k, _number(v)) for k, v in sorted(metrics.items())]), ""]
-    parts += [f"* {name}: {_link(project, path)}" for name, path in LINKS if (project.root / path).exists()]
+    parts += [
+        f"* {name}: {_link(project, path)}" for name, path in LINKS if (project.root / path.partition("#")[0]).exists()
+    ]
     return "\n".join(parts) + "\n"
 
 
@@ -65,10 +69,16 @@ def _number(value: Any) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = ["| " + " | ".join(cells) + " |" for cells in (head, *rows)]
+    lines = ["| " + " | ".join(map(markdown_cell, cells)) + " |" for cells in (head, *rows)]
     return [lines[0], "|" + " --- |" * len(head), *lines[1:]] if rows else []
 
 
 def _link(project: Project, path: str) -> str:
+    url = address(path)
+    return f"[{path}]({url})" if url else f"`{project.root / path}`"
+
+
+def address(path: str) -> str | None:
+    """Where `make ui` serves a file below data/; None where nobody does."""
     base = os.environ.get(REPORT_URL_VARIABLE)
-    return f"[{path}]({base.rstrip('/')}/{path.removeprefix('data/')})" if base else f"`{project.root / path}`"
+    return f"{base.rstrip('/')}/{path.removeprefix('data/')}" if base else None

@@ -3,7 +3,9 @@ everything it started."""
 
 import argparse
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +21,7 @@ import psutil
 from flows.guard import MARK
 from flows.process import guarded
 from flows.project import PROJECT_VARIABLE, Project, find_project
-from flows.summary import REPORT_URL_VARIABLE
+from flows.summary import LIVE_PAGE, REPORT_URL_VARIABLE
 from pipeline.environment import apply_defaults
 from pipeline.errors import EgovlmError, StageError
 
@@ -59,7 +61,13 @@ class Machine:
         self._stack.close()
 
     def start(self) -> None:
-        """Start server, pools, deployments and workers; returns when the workers are started."""
+        """Start server, pools, deployments and workers; returns when the workers are started.
+
+        Raises:
+            StageError: a port is taken (by another `make ui`, whose server would be mistaken for ours).
+        """
+        for port in (self.port, self.port + 1):
+            _refuse_taken(port)
         self._start_reports()
         self.start_server()
         for pool in POOLS:
@@ -68,7 +76,7 @@ class Machine:
         self._run(["flows.automations"])
         self.start_worker("cpu", self.project.root)
         if self.gpu_project is not None:
-            self.start_worker("gpu", self.gpu_project, limit=1)
+            self.start_worker("gpu", self.gpu_project, limit=1)  # its files are not served: no links to them
 
     def start_server(self) -> None:
         """Start the Prefect server and wait until it answers.
@@ -87,6 +95,7 @@ class Machine:
     def _start_reports(self) -> None:
         data = self.project.root / "data"
         data.mkdir(exist_ok=True)
+        shutil.copyfile(Path(__file__).with_name("page") / "live.html", self.project.root / LIVE_PAGE)
         self._start("reports", ["http.server", "--bind", HOST, "--directory", str(data), str(self.port + 1)])
 
     def start_worker(self, pool: str, root: Path, limit: int | None = None) -> None:
@@ -104,7 +113,8 @@ class Machine:
             f"{pool}-worker",
             *at_most,
         ]
-        self._start(f"worker-{pool}", command, {PROJECT_VARIABLE: str(root)})
+        served = {} if root == self.project.root else {REPORT_URL_VARIABLE: ""}
+        self._start(f"worker-{pool}", command, {PROJECT_VARIABLE: str(root), **served})
 
     def environment(self) -> dict[str, str]:
         """Environment of everything that talks to this server."""
@@ -175,6 +185,17 @@ class Machine:
             time.sleep(1)
 
 
+def _refuse_taken(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was just given up is free
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise StageError(
+                f"port {port} of {HOST} is taken: is another `make ui` running? Else `python -m flows.ui --port N`"
+            ) from error
+
+
 def stop_tree(process: "subprocess.Popen[bytes]", grace_seconds: float = 15.0) -> None:
     """End a process and its descendants: SIGTERM, then SIGKILL."""
     try:
@@ -202,7 +223,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--gpu-clone", type=Path, help="a clone made by `python -m flows.clone`: starts a `gpu` worker in it"
     )
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, _raise_interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):  # also where a shell started us in the background with SIGINT off
+        signal.signal(number, _raise_interrupt)
     print("egovlm: starting the Prefect server, pools, deployments and workers ...", flush=True)
     try:
         with Machine(find_project(), options.port, options.gpu_clone) as machine:

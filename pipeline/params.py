@@ -5,6 +5,7 @@ Nothing has a default here: params.yaml is the only home of a value. A profile (
 """
 
 import difflib
+import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -16,8 +17,6 @@ from pipeline.sections import Fraction, Positive, Section
 from pipeline.source_params import Source
 from pipeline.tiny_params import TinyRecipe
 
-# --- download_videos --------------------------------------------------------------------------------------------------
-
 
 class DownloadVideos(Section):
     """`ego4d_clips` is a path, `none` (stated: not wanted), or null (fine while no source needs it)."""
@@ -26,9 +25,12 @@ class DownloadVideos(Section):
     ego4d_clips: str | None
     max_bad_fraction: Fraction
     workers: Positive
+    fetch_seconds_limit: float = Field(gt=0)
+    probe_seconds_limit: float = Field(gt=0)
+    worker_megabytes_limit: Positive
 
 
-# --- the other data stages --------------------------------------------------------------------------------------------
+# --- the data stages --------------------------------------------------------------------------------------------------
 
 
 class SplitShares(Section):
@@ -63,6 +65,7 @@ class ExtractFrames(Section):
     executor: Literal["processes", "ray"]
     workers: Positive
     clip_seconds_limit: float = Field(gt=0)
+    worker_megabytes_limit: Positive
     max_bad_fraction: Fraction
 
 
@@ -80,6 +83,7 @@ class MineKeyframes(Section):
     executor: Literal["processes", "ray"]
     workers: Positive
     clip_seconds_limit: float = Field(gt=0)
+    worker_megabytes_limit: Positive
     max_bad_fraction: Fraction
 
 
@@ -310,7 +314,7 @@ def load_params(path: Path) -> Params:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ParamsError(f"{path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError, TypeError, AttributeError) as error:  # all seen in fuzzing
         raise ParamsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     return parse_params(raw, str(path))
 
@@ -326,7 +330,7 @@ def parse_params(raw: Any, where: str = "params.yaml") -> Params:
 def _explain(location: tuple[int | str, ...], error: Any) -> str:
     key = ".".join(str(part) for part in location)
     if error["type"] != "extra_forbidden":
-        found = "" if error["type"] == "missing" else f" (found {error['input']!r})"
+        found = "" if error["type"] == "missing" else f" (found {reprlib.repr(error['input'])})"
         return f"{key}: {error['msg']}{found}"
     valid = _valid_keys(location[:-1])
     near = difflib.get_close_matches(str(location[-1]), valid, n=1, cutoff=0.5)

@@ -4,7 +4,8 @@ An overlay is merged into the text of params.yaml so that its comments and order
 replaces the file, and it replaces it whole.
 """
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from pipeline.params import parse_params
 from pipeline.records import is_safe_id
 
 Check = Callable[[Any], object]
+
+_MOST_NODES = 100_000
 
 
 class _Representer(RoundTripRepresenter):
@@ -81,11 +84,16 @@ def merge_overlay(text: str, *overlays: Mapping[str, Any], check: Check = parse_
         ParamsError: the text is not YAML or the result does not pass `check`.
     """
     document = _load(text, "params.yaml")
+    if not isinstance(document, dict):
+        raise ParamsError(f"params.yaml must be a mapping of sections, found {type(document).__name__}")
     for overlay in overlays:
         _merge(document, overlay)
-    check(_plain(document))
+    check(_plain(document, itertools.count()))
     stream = StringIO()
-    _yaml().dump(document, stream)
+    try:
+        _yaml().dump(document, stream)
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise ParamsError(f"the overlay cannot be written as YAML: {' '.join(str(error).split())[:200]}") from error
     return stream.getvalue()
 
 
@@ -120,12 +128,18 @@ def _same_kind(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return "kind" not in new or new["kind"] == old.get("kind")
 
 
-def _plain(node: Any) -> Any:
-    """The document as plain dicts and lists, as a reader of the written file gets it."""
+def _plain(node: Any, nodes: Iterator[int]) -> Any:
+    """The document as plain dicts and lists, as a reader of the written file gets it.
+
+    Raises:
+        ParamsError: it has more than `_MOST_NODES` nodes (aliases of aliases unfold without end).
+    """
+    if next(nodes) > _MOST_NODES:
+        raise ParamsError(f"params.yaml unfolds to more than {_MOST_NODES} values: write it without aliases")
     if isinstance(node, Mapping):
-        return {key: _plain(value) for key, value in node.items()}
+        return {key: _plain(value, nodes) for key, value in node.items()}
     if isinstance(node, list | tuple):
-        return [_plain(value) for value in node]
+        return [_plain(value, nodes) for value in node]
     return node
 
 
@@ -140,5 +154,5 @@ def _yaml() -> YAML:
 def _load(text: str, where: str) -> Any:
     try:
         return _yaml().load(text)
-    except YAMLError as error:
+    except (YAMLError, ValueError, RecursionError, TypeError, AttributeError) as error:  # all seen in fuzzing
         raise ParamsError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from error

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import EmptyInput, TooManyBadItems
+from pipeline.errors import EmptyInput, TooManyBadItems, printable
 from pipeline.records import Quarantined, write_rows
 
 VERSIONED = ("av", "numpy", "torch", "transformers", "trl")
@@ -37,11 +37,10 @@ class StageReport:
         self.outcomes.setdefault(kind, Counter())[outcome] += number
 
     def quarantine(self, kind: str, item_id: str, reason: str, detail: str = "") -> None:
-        """Leave one item out, with a reason; it is counted as outcome `reason`."""
+        """Leave one item out, with a reason; it is counted as outcome `reason`. Foreign text is made `printable`."""
         self.count(kind, reason)
-        self.quarantined.append(
-            Quarantined(stage=self.stage, kind=kind, item_id=item_id, reason=reason, detail=detail[:500])
-        )
+        shown, said = printable(item_id, 200), printable(detail, 500)
+        self.quarantined.append(Quarantined(stage=self.stage, kind=kind, item_id=shown, reason=reason, detail=said))
 
     def bad_fraction(self, kind: str) -> float:
         """Share of `kind` items that are in quarantine; 0 where there are none."""
@@ -85,7 +84,12 @@ class StageReport:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically. NaN is refused: it is not JSON."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, atomically; half a character (a lone surrogate) becomes `?`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    partial.write_text(text, encoding="utf-8", errors="replace")
     partial.replace(path)

@@ -22,6 +22,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         where = str(item.path.relative_to(ROOT))
         group = "road" if where.startswith(ONE_PROCESS) else where
         item.add_marker(pytest.mark.xdist_group(group))
+        if "whole_road" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(900))  # the first of them drives it, on a machine that may be busy
 
 
 @pytest.fixture(scope="session")

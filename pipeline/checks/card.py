@@ -10,6 +10,7 @@ from huggingface_hub import DatasetCardData
 from pipeline.checks.findings import Finding
 from pipeline.checks.ledger import Account
 from pipeline.checks.shortcuts import ProbeScore
+from pipeline.errors import markdown_cell
 from pipeline.records import Question, Video
 
 SPLITS = ("train", "dev", "test")
@@ -52,7 +53,7 @@ def dataset_card(
         "## Left out",
         _accounts(accounts, reasons),
         "## Failed checks",
-        "\n".join(f"* {finding.check.severity}: {finding}" for finding in findings) or "None.",
+        "\n".join(f"* {finding.check.severity}: {markdown_cell(finding)}" for finding in findings) or "None.",
         "## Versions and checksums",
         _table(("file", "sha256"), sorted(checksums.items())),
         _table(("library", "version"), [(name, version(name)) for name in LIBRARIES]),
@@ -68,7 +69,7 @@ def _size(questions: int) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(map(markdown_cell, line)) + " |" for line in lines)
 
 
 def _sources(questions: Sequence[Question], videos: Mapping[str, Video]) -> str:
@@ -124,5 +125,5 @@ def _probes(probes: Mapping[str, Sequence[ProbeScore]]) -> str:
 
 def _accounts(accounts: Sequence[Account], reasons: Mapping[str, int]) -> str:
     rows = [(a.stage, a.kind, a.into, a.out, a.quarantined) for a in accounts]
-    listed = "\n".join(f"* {reason}: {count}" for reason, count in reasons.items())
+    listed = "\n".join(f"* {markdown_cell(reason)}: {count}" for reason, count in reasons.items())
     return _table(("stage", "kind", "in", "out", "left out"), rows) + ("\n\n" + listed if listed else "")

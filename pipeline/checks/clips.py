@@ -1,22 +1,24 @@
 """What a clip's frames look like: times in order, black, frozen, blurred; and their perceptual hashes."""
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from pipeline.errors import ItemError, StageError
 from pipeline.params import ClipLimits
 from pipeline.records import Clip
+from pipeline.video.parallel import Workers, run_parallel
 from pipeline.video.store import Frames, FrameStore
 
 _TOLERANCE_SECONDS = 0.5  # a frame may start before the span that it is shown in
 _CHUNK = 64  # clips a worker takes at once
+_MEGABYTES = 4096  # far more than a few small pictures need
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,21 @@ def look_at_clips(store: FrameStore, clips: Sequence[Clip], workers: int) -> lis
 
 
 def _run(store: FrameStore, chunks: list[list[Clip]], workers: int) -> Iterator[list[ClipLook]]:
+    tasks = [(store, chunk) for chunk in chunks]
     if workers == 1 or len(chunks) < 8:
-        yield from (_look_at_chunk(store, chunk) for chunk in chunks)
+        yield from map(_look_at_chunk, tasks)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_look_at_chunk, [store] * len(chunks), chunks)
+    width = Workers("processes", workers, math.inf, _MEGABYTES)
+    waiting: dict[int, list[ClipLook]] = {}
+    for position, looks in run_parallel(_look_at_chunk, tasks, width):
+        if isinstance(looks, ItemError):
+            raise StageError(f"validate_dataset: frames cannot be looked at: {looks}")
+        waiting[position] = looks
+    yield from (waiting[position] for position in sorted(waiting))
 
 
-def _look_at_chunk(store: FrameStore, clips: list[Clip]) -> list[ClipLook]:
+def _look_at_chunk(task: tuple[FrameStore, list[Clip]]) -> list[ClipLook]:
+    store, clips = task
     return [look(store.load(clip.clip_id), clip) for clip in clips]
 
 

@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from pipeline.errors import csv_cell
 from pipeline.evaluation.metrics import Exam
 from pipeline.evaluation.runs import HEADLINE
 from pipeline.evaluation.scores import per_family, rounded, score
@@ -47,5 +48,5 @@ def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) 
     with partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerows([csv_cell(value) for value in row] for row in rows)
     partial.replace(path)

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import ParamsError, StageError
+from pipeline.processes import die_with_parent
 from pipeline.records import Quarantined
 from pipeline.reports import StageReport, write_json
 
+GRACE_SECONDS = 5.0
 LAUNCHERS = {"torchrun": "torch.distributed.run", "accelerate": "accelerate.commands.accelerate_cli"}
 
 
@@ -45,16 +47,31 @@ def run_workers(launch: str, module: str, root: Path, handoff: Path, report: Sta
         StageError: a worker failed; its own message is above.
     """
     handoff.unlink(missing_ok=True)
-    process = subprocess.Popen(launcher_command(launch, module), cwd=root, start_new_session=True)
+    process = subprocess.Popen(
+        launcher_command(launch, module), cwd=root, start_new_session=True, preexec_fn=_end_with_stage
+    )
     try:
         code = process.wait()
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait()
+            _end(process)
     if code or not handoff.is_file():
         raise StageError(f"train_grpo: {launch!r} ended with code {code}; the message of the worker is above")
     read_report(handoff, report)
+
+
+def _end_with_stage() -> None:
+    die_with_parent(signal.SIGTERM)  # a launcher passes it on to its workers
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """SIGTERM to the launcher's group, SIGKILL after `GRACE_SECONDS`."""
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def write_report(handoff: Path, report: StageReport) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from pipeline.grpo.rewards import rewards_in_use, score_all
 from pipeline.records import LETTERS
 
 COLUMNS = ("step", "question", "frames", "completion", "right letter")
+REACH_SECONDS = 20.0  # how long training waits for wandb, at its start and at its end
 
 
 def run_id(origin: Mapping[str, Any]) -> str:
@@ -24,7 +26,8 @@ def run_id(origin: Mapping[str, Any]) -> str:
 class Wandb(TrainerCallback):
     """Everything the trainer logs, and a table of completions every `table_every` steps (the first of each group).
 
-    Offline unless WANDB_MODE says otherwise. `trainer` is set once there is one; without it there are no tables.
+    Offline unless WANDB_MODE says otherwise, and where wandb is not reached within `REACH_SECONDS`: training goes on,
+    and `wandb sync` sends what was kept. `trainer` is set once there is one; without it there are no tables.
     """
 
     def __init__(self, project: str, origin: dict[str, Any], folder: Path, table_every: int) -> None:
@@ -39,16 +42,32 @@ class Wandb(TrainerCallback):
 
             self.folder.mkdir(parents=True, exist_ok=True)
             os.environ.setdefault("WANDB_DATA_DIR", str(self.folder.resolve()))  # pictures beside the run, not in $HOME
-            mode: Any = os.environ.get("WANDB_MODE", "offline")
-            self.run = wandb.init(
-                project=self.project,
-                id=run_id(self.origin),
-                resume="allow",
-                config=self.origin,
-                mode=mode,
-                dir=str(self.folder),
-                settings=wandb.Settings(disable_git=True, x_disable_stats=True),
-            )
+            try:
+                self.run = self._init(os.environ.get("WANDB_MODE", "offline"))
+            except (wandb.errors.Error, OSError) as error:  # no key, no server, no answer in time
+                first = (str(error) or type(error).__name__).splitlines()[0]
+                print(f"train_grpo: wandb is not reached ({first}); logging offline", file=sys.stderr)
+                self.run = self._init("offline")
+
+    def _init(self, mode: Any) -> Any:
+        import wandb
+
+        settings = wandb.Settings(
+            disable_git=True,
+            x_disable_stats=True,
+            init_timeout=REACH_SECONDS,
+            finish_timeout=REACH_SECONDS,
+            finish_timeout_raises=False,
+        )
+        return wandb.init(
+            project=self.project,
+            id=run_id(self.origin),
+            resume="allow",
+            config=self.origin,
+            mode=mode,
+            dir=str(self.folder),
+            settings=settings,
+        )
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The table comes before the step's numbers: both belong to one step."""

@@ -10,12 +10,15 @@ from typing import Any
 
 from pipeline.records import LETTERS
 
-_CONTROL = re.compile(r"<\|([^|<>]*)\|>|</?(think|answer|keyframes)>", re.IGNORECASE)
+# `<|...|>` and the tags that Qwen's tokenizers hold as one token or that the parser reads, as loosely as it does.
+_CONTROL = re.compile(
+    r"<\|([^|<>]*)\|>|<\s{0,4}/?\s{0,4}(think|answer|keyframes|tool_call|tool_response)\s{0,4}>", re.IGNORECASE
+)
 
 
 def neutralise(text: str) -> str:
     """Foreign text without anything a tokenizer or the parser would read as control (`<|im_start|>`, `</think>`)."""
-    return _CONTROL.sub(lambda match: f"[{match.group(1) or match.group(2)}]", text)
+    return _CONTROL.sub(lambda match: f"[{match.group(1) or match.group(2) or ''}]", text)
 
 
 def format_times(pts_seconds: Sequence[float], start_seconds: float) -> str:

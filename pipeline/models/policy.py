@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 
 from pipeline.errors import ModelError
+from pipeline.models.foreign import refuse_code
 
 # What the Qwen2-VL family was trained with (OpenAI CLIP); used where a folder has no preprocessor_config.json.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -79,16 +79,22 @@ def load_policy(
     """
     name = str(folder_or_id)
     _check_source(name, revision)
+    refuse_code(Path(name))
+    own: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
     try:
-        config = AutoConfig.from_pretrained(name, revision=revision)
+        config = AutoConfig.from_pretrained(name, **own)
+        if getattr(config, "auto_map", None):
+            raise ModelError(f"{name} brings its own Python code (auto_map in config.json): egovlm runs none")
         if config.model_type != "qwen2_5_vl":
             raise ModelError(f"{name} is a {config.model_type} model: egovlm trains the qwen2_5_vl architecture")
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+        tokenizer = AutoTokenizer.from_pretrained(name, **own)
         load: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained
-        model = load(name, revision=revision, dtype=dtype, use_safetensors=True, attn_implementation=attention)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        model = load(name, **own, dtype=dtype, use_safetensors=True, attn_implementation=attention)
+        return make_policy(model.to(device), tokenizer, name, revision)
+    except ModelError:
+        raise
+    except Exception as error:  # foreign files: the libraries raise whatever a wrong value leads to, bare Exception too
         raise ModelError(f"no Qwen2.5-VL policy can be loaded from {name}: {_first_line(error)}") from error
-    return make_policy(model.to(device), tokenizer, name, revision)
 
 
 def _check_source(name: str, revision: str | None) -> None:
@@ -102,7 +108,8 @@ def _check_source(name: str, revision: str | None) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return line if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {line}"
 
 
 def make_policy(model: Any, tokenizer: Any, folder: str = "", revision: str | None = None) -> Policy:

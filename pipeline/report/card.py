@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from pipeline.errors import markdown_cell
 from pipeline.report import facts, headline
 from pipeline.report.inputs import Inputs
 from pipeline.report.page import asset, environment
@@ -34,7 +35,7 @@ def model_card(inputs: Inputs) -> str:
         eval_results=_results(inputs),
     )
     markdown = environment().overlay(autoescape=False)
-    markdown.filters |= {"cell": _cell, "estimate": _estimate}
+    markdown.filters |= {"cell": markdown_cell, "estimate": _estimate}
     body = markdown.from_string(asset("model_card.md.j2")).render(
         sentence=headline.sentence(inputs.metrics),
         cautions=headline.cautions(inputs.metrics, inputs.controls),
@@ -49,12 +50,6 @@ def model_card(inputs: Inputs) -> str:
         hashes=inputs.hashes,
     )
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")) + "\n"
-
-
-def _cell(text: object) -> str:
-    """Foreign text that stays within its table cell or list line and brings no HTML."""
-    line = " ".join(str(text).split())
-    return line.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
 
 
 def _base_model(base: dict[str, Any]) -> str | None:

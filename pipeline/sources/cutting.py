@@ -6,6 +6,8 @@ from pathlib import Path
 import av
 
 from pipeline.errors import ItemError
+from pipeline.video.container import open_video
+from pipeline.workspace import stop_if_full
 
 _QUALITY = "18"  # x264's constant rate factor: no loss that the eye sees
 
@@ -23,8 +25,11 @@ def cut(source: Path, target: Path, start_seconds: float, end_seconds: float) ->
     partial = target.with_name(target.name + ".partial")
     try:
         written = _encode(source, partial, start_seconds, end_seconds)
-    except av.error.FFmpegError as error:
+    except (av.error.FFmpegError, ItemError) as error:
         partial.unlink(missing_ok=True)
+        stop_if_full(error, target.parent)
+        if isinstance(error, ItemError):
+            raise
         raise ItemError("damaged_file", f"{source.name}: {error}") from error
     if not written:
         partial.unlink(missing_ok=True)
@@ -34,10 +39,7 @@ def cut(source: Path, target: Path, start_seconds: float, end_seconds: float) ->
 
 def _encode(source: Path, partial: Path, start_seconds: float, end_seconds: float) -> int:
     written = 0
-    with av.open(str(source)) as given, av.open(str(partial), "w", format="mp4") as made:
-        if not given.streams.video:
-            raise ItemError("no_video_stream", source.name)
-        video = given.streams.video[0]
+    with open_video(source) as (given, video), av.open(f"file:{partial.absolute()}", "w", format="mp4") as made:
         given.seek(int(start_seconds * av.time_base))
         rate = Fraction(video.average_rate or 30).limit_denominator(1001)
         stream = made.add_stream("libx264", rate=rate, options={"crf": _QUALITY, "threads": "1"})

@@ -17,8 +17,9 @@ from email.message import Message
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline.errors import ItemError
+from pipeline.errors import ItemError, StageError
 from pipeline.sources.part import Part
+from pipeline.workspace import stop_if_full
 
 CHUNK = 1 << 20
 SLOWEST_BYTES_PER_SECOND = 1024
@@ -54,7 +55,8 @@ def download(url: str, target: Path, limits: Limits, checked: bool, expected: in
 
     Raises:
         ItemError: `unsafe_url`, `unsafe_redirect`, `expired_link`, `forbidden`, `not_found`, `too_large`, `wrong_size`,
-            `no_space`, `encoded`, or after all retries `http_error`, `rate_limited`, `connection`, `slow`, `truncated`.
+            `encoded`, or after all retries `http_error`, `rate_limited`, `connection`, `slow`, `truncated`.
+        StageError: the disk is full.
     """
     check_address(url)
     part = Part(target, checked, expected)
@@ -132,6 +134,7 @@ def _attempt(url: str, part: Part, limits: Limits) -> None:
     except TimeoutError as error:
         raise _Again("slow", f"less than {SLOWEST_BYTES_PER_SECOND} bytes/s for {limits.timeout_seconds} s") from error
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+        stop_if_full(error, part.path.parent)
         if isinstance(getattr(error, "reason", None), TimeoutError):
             raise _Again("slow", "no connection in time") from error
         raise _Again("connection", f"{type(error).__name__}: {error}") from error
@@ -165,7 +168,8 @@ def _check_size(total: int | None, start: int, part: Part, limits: Limits) -> No
         raise ItemError("too_large", f"the server offers {total} bytes, max_bytes is {limits.max_bytes}")
     free = shutil.disk_usage(part.path.parent).free
     if total - start > free:
-        raise ItemError("no_space", f"{total - start} bytes are missing and {free} are free")
+        folder = part.path.parent.resolve()
+        raise StageError(f"the disk of {folder} is full: {total - start} bytes are missing and {free} are free")
 
 
 def _receive(response: Any, partial: Path, start: int, total: int | None, limits: Limits) -> None:

@@ -6,10 +6,8 @@ sorted at the end.
 """
 
 import json
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -17,6 +15,7 @@ from tqdm import tqdm
 from pipeline.errors import ItemError
 from pipeline.sources.base import Source, VideoItem
 from pipeline.sources.paths import digest_of, sha256_of
+from pipeline.video.parallel import Workers, run_parallel
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,16 @@ Probe = Callable[[Path], object]
 
 
 @dataclass(frozen=True)
+class Limits:
+    """How wide, and how long and with how much memory one video may be worked on; see params.yaml."""
+
+    workers: int
+    fetch_seconds: float
+    probe_seconds: float
+    megabytes: int
+
+
+@dataclass(frozen=True)
 class Fetched:
     """What became of one task: the probe's answer and the file's digest, or the error."""
 
@@ -91,11 +100,35 @@ class Fetched:
     error: ItemError | None = None
 
 
-def fetch_all(tasks: Sequence[Task], journal: Journal, probe: Probe, workers: int) -> Iterator[Fetched]:
-    """Fetch and probe every task, in no particular order; bad ones come with their `ItemError`."""
-    jobs = [(task, journal.entries.get(_relative(task, journal)), journal.path.parent, probe) for task in tasks]
-    for done in tqdm(_run(jobs, workers), total=len(jobs), desc="fetch", unit="video"):
-        if done.entry is not None and not done.kept:
+def fetch_all(tasks: Sequence[Task], journal: Journal, probe: Probe, limits: Limits) -> Iterator[Fetched]:
+    """Fetch every task, then probe what was had, each in no particular order; bad ones come with their `ItemError`.
+
+    Foreign files are opened in worker processes only, which a file may crash, stall or fill without harm to the run.
+    """
+    had: list[Fetched] = []
+    for done in _fetched(tasks, journal, limits):
+        if done.error is not None:
+            yield done
+        else:
+            had.append(done)
+    workers = Workers("processes", limits.workers, limits.probe_seconds, limits.megabytes)
+    results = run_parallel(probe, [done.task.path for done in had], workers)
+    for position, answer in tqdm(results, total=len(had), desc="probe", unit="video", disable=not had):
+        if isinstance(answer, ItemError):
+            yield replace(had[position], error=answer)
+        else:
+            yield replace(had[position], probed=answer)
+
+
+def _fetched(tasks: Sequence[Task], journal: Journal, limits: Limits) -> Iterator[Fetched]:
+    jobs = [(task, journal.entries.get(_relative(task, journal)), journal.path.parent) for task in tasks]
+    workers = Workers("processes", limits.workers, limits.fetch_seconds, limits.megabytes)
+    results = run_parallel(_fetch_one, jobs, workers)
+    for position, done in tqdm(results, total=len(jobs), desc="fetch", unit="video", disable=not jobs):
+        if isinstance(done, ItemError):
+            yield Fetched(tasks[position], error=done)
+            continue
+        if not done.kept:
             journal.add(done.entry)
         yield done
 
@@ -104,36 +137,19 @@ def _relative(task: Task, journal: Journal) -> str:
     return task.path.relative_to(journal.path.parent).as_posix()
 
 
-Job = tuple[Task, Entry | None, Path, Probe]
-
-
-def _run(jobs: list[Job], workers: int) -> Iterator[Fetched]:
-    if workers == 1 or len(jobs) < 2:
-        yield from map(_fetch_one, jobs)
-        return
-    context = multiprocessing.get_context("spawn")  # a forked child would inherit decoder and HTTP threads
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context) as pool:
-        futures = [pool.submit(_fetch_one, job) for job in jobs]
-        try:
-            yield from (future.result() for future in as_completed(futures))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+Job = tuple[Task, Entry | None, Path]
 
 
 def _fetch_one(job: Job) -> Fetched:
-    task, known, root, probe = job
-    try:
-        fingerprint = task.source.fingerprint(task.item)
-        if known is not None and known.fingerprint == fingerprint and _intact(task.path, known):
-            return Fetched(task, probe(task.path), known, kept=True)
-        task.folder.mkdir(parents=True, exist_ok=True)
-        path = task.source.fetch(task.item, task.folder)
-        entry = Entry(path.relative_to(root).as_posix(), fingerprint, sha256_of(path), path.stat().st_size)
-        _check(task.item, entry, path)
-        return Fetched(task, probe(path), entry)
-    except ItemError as error:
-        return Fetched(task, error=error)
+    task, known, root = job
+    fingerprint = task.source.fingerprint(task.item)
+    if known is not None and known.fingerprint == fingerprint and _intact(task.path, known):
+        return Fetched(task, entry=known, kept=True)
+    task.folder.mkdir(parents=True, exist_ok=True)
+    path = task.source.fetch(task.item, task.folder)
+    entry = Entry(path.relative_to(root).as_posix(), fingerprint, sha256_of(path), path.stat().st_size)
+    _check(task.item, entry, path)
+    return Fetched(task, entry=entry)
 
 
 def _intact(path: Path, known: Entry) -> bool:

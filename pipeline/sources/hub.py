@@ -12,6 +12,7 @@ from pipeline.source_params import HubSource as HubParams
 from pipeline.sources.base import VideoItem
 from pipeline.sources.paths import VIDEO_SUFFIXES, check_relative
 from pipeline.sources.real import RealSource
+from pipeline.workspace import stop_if_full
 
 
 class HubSource(RealSource):
@@ -46,6 +47,7 @@ class HubSource(RealSource):
         try:
             path = self._download(item.location, staging)
         except (HfHubHTTPError, HTTPError, OSError) as error:
+            stop_if_full(error, folder)
             raise ItemError("hub", self._advice(error)) from error
         target = path.replace(folder / item.filename)
         shutil.rmtree(staging)

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,11 @@ from pipeline.records import Annotation, is_safe_id
 from pipeline.sources.base import BadRow
 
 Raw = dict[str, Any]
+
+MOST_CHARACTERS = 10_000  # of one text; EgoSchema's longest option has 300
+_LARGEST_BYTES = 4 << 30
+_MOST_ROWS = 50_000_000
+_LARGEST_INDEX = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -70,14 +76,14 @@ def _read_jsonl(path: Path) -> Iterator[Located]:
         where = f"{path.name}:{number}"
         try:
             yield _located(where, json.loads(line))
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # ValueError also for a number of more than 4,300 digits
             yield Located(where, None, f"not JSON: {error}")
 
 
 def _read_json(path: Path) -> Iterator[Located]:
     try:
         value = json.loads(_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise StageError(f"{path} is not JSON: {error}") from error
     if isinstance(value, dict):
         value = [{"id": key, **row} if isinstance(row, dict) else row for key, row in value.items()]
@@ -90,7 +96,15 @@ def _read_json(path: Path) -> Iterator[Located]:
 def _read_csv(path: Path) -> Iterator[Located]:
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     reader = csv.DictReader(io.StringIO(_text(path), newline=""), delimiter=delimiter)
-    for row in reader:
+    while True:
+        where = f"{path.name}:{reader.line_num + 1}"
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:  # a field of more than 131,072 characters, a NUL byte
+            yield Located(where, None, f"not CSV: {error}")
+            continue
         where = f"{path.name}:{reader.line_num}"
         if None in row or None in row.values():
             yield Located(where, None, f"expected {len(reader.fieldnames or [])} columns")
@@ -103,11 +117,34 @@ def _read_parquet(path: Path) -> Iterator[Located]:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            _check_size(path, file.metadata)
+            table = file.read()
+            table.validate(full=True)  # lengths and offsets inside the buffers: a lying header does not reach memory
     except (pa.ArrowException, OSError) as error:
         raise StageError(f"{path} cannot be read as parquet: {error}") from error
-    for number, row in enumerate(table.to_pylist()):
-        yield Located(f"{path.name}[{number}]", row)
+    for number in range(table.num_rows):
+        where = f"{path.name}[{number}]"
+        try:
+            (row,) = table.slice(number, 1).to_pylist()
+        except (ValueError, OverflowError, pa.ArrowException) as error:  # not UTF-8, a date after the year 9999
+            yield Located(where, None, f"not readable: {error}")
+        else:
+            yield Located(where, row)
+
+
+def _check_size(path: Path, metadata: Any) -> None:
+    """Refuse a file that would unpack to more than annotations ever take: a bomb, or a header that lies.
+
+    Raises:
+        StageError: more than `_LARGEST_BYTES` or `_MOST_ROWS`.
+    """
+    unpacked = sum(max(0, metadata.row_group(i).total_byte_size) for i in range(metadata.num_row_groups))
+    if unpacked > _LARGEST_BYTES or not 0 <= metadata.num_rows <= _MOST_ROWS:
+        raise StageError(
+            f"{path} claims {metadata.num_rows} rows and {unpacked} bytes when unpacked; annotations take at most "
+            f"{_MOST_ROWS} and {_LARGEST_BYTES}: split it"
+        )
 
 
 def annotate(rows: Iterable[Located], convert: Callable[[Raw], Iterable[Annotation]]) -> Iterator[Annotation | BadRow]:
@@ -117,11 +154,32 @@ def annotate(rows: Iterable[Located], convert: Callable[[Raw], Iterable[Annotati
             yield BadRow(located.where, "malformed_row", located.problem)
             continue
         try:
-            yield from list(convert(located.row))  # all of a row or nothing
+            made = list(convert(located.row))
+            for annotation in made:
+                check_texts(annotation)
+            yield from made  # all of a row or nothing
         except ItemError as error:
             yield BadRow(_name(located), error.reason, f"{located.where}: {error.detail}")
         except ValidationError as error:
             yield BadRow(_name(located), "wrong_type", f"{located.where}: {explain(error)}")
+
+
+def check_texts(annotation: Annotation) -> None:
+    """Refuse texts that cannot be stored, shown or asked: nothing is taken out of them in silence.
+
+    Raises:
+        ItemError: `bad_text`, a lone surrogate or a control character; `text_too_long`.
+    """
+    options = annotation.options or ()
+    named = [("question", annotation.question), *((f"option {i}", option) for i, option in enumerate(options))]
+    named += [("answer_text", annotation.answer_text or ""), ("family", annotation.family)]
+    named += [("licence", annotation.licence)]
+    for name, text_ in named:
+        if len(text_) > MOST_CHARACTERS:
+            raise ItemError("text_too_long", f"{name}: {len(text_)} characters; at most {MOST_CHARACTERS}")
+        wrong = next((c for c in text_ if unicodedata.category(c) in ("Cs", "Cc") and c not in "\t\n\r"), None)
+        if wrong is not None:
+            raise ItemError("bad_text", f"{name} holds {wrong!a}: a control character or half a character")
 
 
 def explain(error: ValidationError) -> str:
@@ -158,8 +216,15 @@ def text(row: Raw, *names: str) -> str:
     """A required, non-blank text field."""
     value = required(row, *names)
     if not isinstance(value, str) or not value.strip():
-        raise ItemError("wrong_type", f"{names[0]}: expected text, found {value!r}")
+        raise ItemError("wrong_type", f"{names[0]}: expected text, found {shown(value)}")
     return value.strip()
+
+
+def shown(value: Any) -> str:
+    """A foreign value for a message, at most 80 characters of it; a number of any length."""
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"a number of {value.bit_length()} bits"
+    return repr(value[:80] if isinstance(value, str) else value)[:80]
 
 
 def number(value: Any, name: str) -> float:
@@ -170,10 +235,10 @@ def number(value: Any, name: str) -> float:
     """
     try:
         found = float(value) if not isinstance(value, bool) else math.nan
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         found = math.nan
     if not math.isfinite(found):
-        raise ItemError("wrong_type", f"{name}: expected a finite number, found {value!r}")
+        raise ItemError("wrong_type", f"{name}: expected a finite number, found {shown(value)}")
     return found
 
 
@@ -183,7 +248,9 @@ def option_index(value: Any, name: str = "answer") -> int:
         return ord(value.strip().upper()) - ord("A")
     found = number(value, name)
     if found != int(found):
-        raise ItemError("wrong_type", f"{name}: expected a whole number or a letter, found {value!r}")
+        raise ItemError("wrong_type", f"{name}: expected a whole number or a letter, found {shown(value)}")
+    if abs(found) > _LARGEST_INDEX:
+        raise ItemError("wrong_type", f"{name}: expected the index of an option, found {shown(value)}")
     return int(found)
 
 

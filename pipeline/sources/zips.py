@@ -1,15 +1,24 @@
 """Videos in zip archives: one member at a time, never outside the target, never more than it claims."""
 
+import lzma
 import shutil
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import ItemError
 from pipeline.sources.paths import check_relative
+from pipeline.workspace import stop_if_full
 
 _LARGEST_BYTES = 4 << 30  # per member: three minutes of video are some 30 MB
+_SMALL_BYTES = 64 << 20  # below this a member that expands does no harm
+_MOST_RATIO = 50  # video is compressed already and hardly packs further
+# What `zipfile` raises on foreign bytes, beside its own error: seen in fuzzing.
+_BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, NotImplementedError, RuntimeError, EOFError,
+           ValueError, struct.error, OverflowError)  # fmt: skip
 
 
 class ZipFolder:
@@ -23,10 +32,13 @@ class ZipFolder:
 
         Raises:
             ItemError: `missing_file`; `bad_zip`; `unsafe_path` for a member with `..`, an absolute path or a link;
-                `too_large`.
+                `too_large`; `bomb`.
         """
-        place = _members(self.folder).get(filename)
+        members, unreadable = _members(self.folder)
+        place = members.get(filename)
         if place is None:
+            if unreadable:  # it may well be in there
+                raise ItemError("bad_zip", f"no zip holds {filename}; not readable: {', '.join(unreadable)}")
             raise ItemError("missing_file", f"no zip in {self.folder} holds {filename}")
         archive, member = place
         partial = target.with_name(target.name + ".partial")
@@ -36,8 +48,9 @@ class ZipFolder:
                 _check(info)
                 with file.open(info) as source, partial.open("wb") as sink:
                     shutil.copyfileobj(source, sink, 1 << 20)
-        except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, EOFError) as error:
+        except _BROKEN as error:
             partial.unlink(missing_ok=True)
+            stop_if_full(error, target.parent)
             raise ItemError("bad_zip", f"{archive.name}: {member}: {error}") from error
         return partial.replace(target)
 
@@ -46,20 +59,26 @@ def _check(info: zipfile.ZipInfo) -> None:
     check_relative(info.filename)
     if (info.external_attr >> 16) & 0o170000 == 0o120000:
         raise ItemError("unsafe_path", f"{info.filename} is a link")
+    if info.file_size > _SMALL_BYTES and info.file_size > _MOST_RATIO * max(1, info.compress_size):
+        raise ItemError(
+            "bomb", f"{info.filename} claims {info.file_size} bytes in {info.compress_size}: no video packs so"
+        )
     if info.file_size > _LARGEST_BYTES:
         raise ItemError("too_large", f"{info.filename} claims {info.file_size} bytes")
 
 
 @cache
-def _members(folder: Path) -> Mapping[str, tuple[Path, str]]:
-    """File name -> archive and member; read once per process."""
+def _members(folder: Path) -> tuple[Mapping[str, tuple[Path, str]], tuple[str, ...]]:
+    """File name -> archive and member, and the archives that cannot be read; once per process."""
     found: dict[str, tuple[Path, str]] = {}
+    unreadable: list[str] = []
     for archive in sorted(folder.glob("*.zip")):
         try:
             with zipfile.ZipFile(archive) as file:
                 names = file.namelist()
-        except (zipfile.BadZipFile, OSError) as error:
-            raise ItemError("bad_zip", f"{archive.name}: {error}") from error
+        except _BROKEN:
+            unreadable.append(archive.name)
+            continue
         for name in names:
             found.setdefault(PurePosixPath(name.replace("\\", "/")).name, (archive, name))
-    return found
+    return found, tuple(unreadable)

@@ -5,15 +5,21 @@ error is one line and exit code 1.
 """
 
 import importlib
+import os
 import resource
+import signal
 import sys
 import time
 from pathlib import Path
 
 from pipeline.environment import apply_defaults
-from pipeline.errors import EgovlmError
+from pipeline.errors import EgovlmError, printable
 from pipeline.params import load_params
+from pipeline.processes import Stopped, die_with_parent, stop_on_signals
 from pipeline.reports import StageReport, write_json
+from pipeline.workspace import disk_refusal, sole_run
+
+MESSAGE_CHARACTERS = 4000
 
 
 def run_stage(name: str, root: Path) -> None:
@@ -39,16 +45,30 @@ def _cost(wall_seconds: float) -> dict[str, float]:
 def main() -> int:
     """Entry point; the exit code is 0, 1 for an expected error, 130/143 for an interrupt."""
     apply_defaults()
+    if "DVC_STAGE" in os.environ:  # started by `dvc repro`: what outlives it would write into the next run's files
+        die_with_parent(signal.SIGTERM)
+    stop_on_signals()
     name = sys.argv[1]
     try:
-        run_stage(name, Path())
+        with sole_run(Path(), name):
+            run_stage(name, Path())
     except EgovlmError as error:
-        print(f"egovlm {name}: {type(error).__name__}: {error}", file=sys.stderr)
+        print(f"egovlm {name}: {type(error).__name__}: {_one_line(str(error))}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print(f"egovlm {name}: interrupted; run it again to go on", file=sys.stderr)
-        return 130
+    except Stopped as stopped:
+        print(f"egovlm {name}: ended by {stopped}; run it again to go on", file=sys.stderr)
+        return stopped.exit_code
+    except Exception as error:
+        refused = disk_refusal(error, Path("data"))
+        if refused is None:
+            raise
+        print(f"egovlm {name}: StageError: {_one_line(refused)}", file=sys.stderr)
+        return 1
     return 0
+
+
+def _one_line(text: str) -> str:
+    return printable(" ".join(text.split()), MESSAGE_CHARACTERS)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pipeline.records import Annotation, Quarantined, Video, is_safe_id, write_r
 from pipeline.reports import StageReport, write_json
 from pipeline.sources.base import BadRow, Source
 from pipeline.sources.ego4d_clips import Places, placed, read_places
-from pipeline.sources.fetching import Fetched, Journal, Task, fetch_all
+from pipeline.sources.fetching import Fetched, Journal, Limits, Task, fetch_all
 from pipeline.sources.registry import build_sources
 from pipeline.video.probe import VideoProbe, probe
 
@@ -25,7 +25,10 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     _look_at_annotations(sources)
     journal = Journal(raw / "fetched.jsonl")
     tasks = _tasks(sources, raw / "videos", places, report)
-    rows = [_video(done, raw) for done in _good(fetch_all(tasks, journal, probe, settings.workers), report)]
+    limits = Limits(
+        settings.workers, settings.fetch_seconds_limit, settings.probe_seconds_limit, settings.worker_megabytes_limit
+    )
+    rows = [_video(done, raw) for done in _good(fetch_all(tasks, journal, probe, limits), report)]
     annotations = _annotations(sources, rows, report)
     report.quarantined.sort(key=lambda row: (row.kind, row.item_id, row.reason))
     report.stop_if_too_bad("video", settings.max_bad_fraction)

@@ -29,7 +29,7 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     settings = {"format": FORMAT, **asdict(frame_settings(section)), "version": decoder_version(section.decoder)}
     items = [_item(*found, section, settings) for found in inputs.usable()]
     layout = Layout(SCHEMA, section.shards, section.shard_megabytes * 2**20)
-    workers = Workers(section.executor, section.workers, section.clip_seconds_limit)
+    workers = Workers(section.executor, section.workers, section.clip_seconds_limit, section.worker_megabytes_limit)
     outcome = update_shards(out, layout, items, extract, workers, "extract_frames")
     count_clips(report, inputs, outcome.failed, out)
     write_sheets(out / "quarantined", _lost(inputs, outcome.failed), QUARANTINE_SHEETS)

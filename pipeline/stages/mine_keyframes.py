@@ -30,7 +30,7 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     settings = {"format": FORMAT, **asdict(mining_settings(section)), "version": decoder_version("pyav")}
     items = [_item(*found, questions, section, settings) for found in inputs.usable()]
     layout = Layout(SCHEMA, section.shards, section.shard_megabytes * 2**20)
-    workers = Workers(section.executor, section.workers, section.clip_seconds_limit)
+    workers = Workers(section.executor, section.workers, section.clip_seconds_limit, section.worker_megabytes_limit)
     outcome = update_shards(out, layout, items, mine, workers, "mine_keyframes")
     count_clips(report, inputs, outcome.failed, out)
     report.stop_if_too_bad("clip", section.max_bad_fraction)

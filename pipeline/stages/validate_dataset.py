@@ -29,7 +29,7 @@ from pipeline.checks.tables import (
 )
 from pipeline.params import Params
 from pipeline.records import Quarantined, Question, write_rows
-from pipeline.reports import StageReport, write_json
+from pipeline.reports import StageReport, write_json, write_text
 
 SUMMED = ("data/raw/videos.parquet", "data/dataset/questions.parquet", "data/dataset/quarantine.parquet")
 Probes = dict[str, list[ProbeScore]]
@@ -59,9 +59,8 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     write_rows(out / "questions.parquet", questions, Question)
     checksums = {name: hashlib.sha256((root / name).read_bytes()).hexdigest() for name in SUMMED}
     card = dataset_card(questions, inputs.videos, leakage, probes, accounts, reasons(ledger), findings, checksums)
-    (root / "data/reports").mkdir(parents=True, exist_ok=True)
     for place in (root / "data/reports/dataset_card.md", out / "README.md"):  # the second travels with the data
-        place.write_text(card, encoding="utf-8")
+        write_text(place, card)
 
 
 def _decontaminated(

@@ -6,23 +6,16 @@ from pipeline.params import Params
 from pipeline.report.card import model_card
 from pipeline.report.inputs import read_inputs
 from pipeline.report.page import render
-from pipeline.reports import StageReport
+from pipeline.reports import StageReport, write_text
 
 
 def run(params: Params, root: Path, report: StageReport) -> None:
     """Write data/reports/index.html and model_card.md."""
     inputs = read_inputs(root)
     page = render(inputs, params.write_report)
-    _write(root / "data/reports/index.html", page)
-    _write(root / "data/reports/model_card.md", model_card(inputs))
+    write_text(root / "data/reports/index.html", page)
+    write_text(root / "data/reports/model_card.md", model_card(inputs))
     report.count("question", "shown", len(inputs.questions))
     for note in inputs.notes:
         report.count("note", note)
     report.values = {"inputs": inputs.hashes, "page_bytes": len(page.encode())}
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8", errors="replace")
-    partial.replace(path)

@@ -35,6 +35,8 @@ def decode_packet(stream: av.VideoStream, packet: Any) -> tuple[list[av.VideoFra
             frames = stream.codec_context.decode(packet)
     except av.error.EOFError:
         return [], []
+    except MemoryError:  # PyAV's is one of FFmpegError as well
+        raise
     except av.error.FFmpegError as error:
         raise ItemError("damaged_video", f"a packet at {_place(packet)} cannot be decoded: {error.strerror}") from error
     finally:

@@ -64,6 +64,8 @@ def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.Vid
             yield container, stream
     except av.error.ExitError as error:
         raise _lost_way(path) from error
+    except MemoryError as error:  # PyAV's is one of FFmpegError as well
+        raise ItemError("memory_limit", f"{path.name!r} wants more memory than a worker may take") from error
     except av.error.FFmpegError as error:
         raise ItemError("damaged_file", f"{path.name!r}: {error.strerror}") from error
 
@@ -77,6 +79,8 @@ def _open(path: Path) -> av.container.InputContainer:
         raise ItemError("unreadable_file", f"{path.name!r} may not be read") from error
     except av.error.ExitError as error:
         raise _lost_way(path) from error
+    except MemoryError as error:
+        raise ItemError("memory_limit", f"{path.name!r} wants more memory than a worker may take") from error
     except av.error.FFmpegError as error:
         raise ItemError("not_a_video", f"{path.name!r}: {error.strerror}") from error
     except ValueError as error:

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from pipeline.errors import ArtifactError, ItemError
 from pipeline.video.parallel import Function, Workers, run_parallel
-from pipeline.video.shards import MANIFEST, Layout, Row, bucket_files, read_bucket, read_table, write_bucket
+from pipeline.video.shards import Digests, Layout, Row, bucket_files, read_bucket, read_table, write_bucket
 
 
 @dataclass(frozen=True)
@@ -44,20 +44,21 @@ def update_shards(
         function: makes the row of one task, without `item_id` and `key`; see `run_parallel`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / MANIFEST).unlink(missing_ok=True)
+    digests = Digests(folder)
+    digests.open()
     buckets: list[list[Item]] = [[] for _ in range(layout.buckets)]
     for item in sorted(items, key=lambda item: item.item_id):
         buckets[layout.bucket_of(item.item_id)].append(item)
     outcome = Outcome({})
     waiting: dict[int, _Bucket] = {}
     for number, wanted in enumerate(buckets):
-        bucket = _Bucket(number, wanted, _keys(folder, layout, number))
+        bucket = _Bucket(number, wanted, _keys(folder, layout, number, digests))
         outcome.kept += len(wanted) - len(bucket.missing)
         if bucket.missing:
             waiting[number] = bucket
         elif bucket.has_extra:
-            bucket.write(folder, layout)
-    _make(folder, layout, waiting, function, workers, title, outcome)
+            bucket.write(folder, layout, digests)
+    _make(folder, layout, digests, waiting, function, workers, title, outcome)
     return outcome
 
 
@@ -68,20 +69,23 @@ class _Bucket:
         self.number = number
         self.wanted = {item.item_id: item.key for item in wanted}
         self.missing = [item for item in wanted if present.get(item.item_id) != item.key]
+        self.usable = bool(present)  # a bucket with a damaged file is made again as a whole
         self.has_extra = bool(set(present) - set(self.wanted))
         self.made: list[Row] = []
         self.pending = len(self.missing)
 
-    def write(self, folder: Path, layout: Layout) -> None:
-        old = read_bucket(folder, self.number)
+    def write(self, folder: Path, layout: Layout, digests: Digests) -> None:
+        old = read_bucket(folder, self.number) if self.usable else {}
         kept = [row for item_id, row in old.items() if self.wanted.get(item_id) == row["key"]]
         made_ids = {row["item_id"] for row in self.made}
-        write_bucket(folder, layout, self.number, [row for row in kept if row["item_id"] not in made_ids] + self.made)
+        rows = [row for row in kept if row["item_id"] not in made_ids] + self.made
+        write_bucket(folder, layout, self.number, rows, digests)
 
 
 def _make(
     folder: Path,
     layout: Layout,
+    digests: Digests,
     waiting: dict[int, _Bucket],
     function: Function,
     workers: Workers,
@@ -100,7 +104,7 @@ def _make(
             outcome.made += 1
         bucket.pending -= 1
         if not bucket.pending:
-            bucket.write(folder, layout)
+            bucket.write(folder, layout, digests)
             bucket.made.clear()
 
 
@@ -109,10 +113,12 @@ def _progress(results: Iterator[Any], total: int, title: str) -> Iterator[Any]:
     return iter(bar)
 
 
-def _keys(folder: Path, layout: Layout, bucket: int) -> dict[str, str]:
+def _keys(folder: Path, layout: Layout, bucket: int, digests: Digests) -> dict[str, str]:
     """Keys of the rows a bucket holds, by item id; {} where any of its files cannot be used."""
     keys: dict[str, str] = {}
     for path in bucket_files(folder, bucket):
+        if not digests.whole(path):
+            return {}
         try:
             table = read_table(path)
         except ArtifactError:

@@ -4,7 +4,9 @@ A result is a value or the item's error. A worker that dies (a crash inside a co
 not answer in time costs its item only: it is tried once more after a death, then given up with a reason.
 """
 
+import math
 import multiprocessing
+import signal
 import time
 import traceback
 from collections import deque
@@ -14,6 +16,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Literal
 
 from pipeline.errors import ItemError
+from pipeline.processes import die_with_parent, limit_memory
 
 ATTEMPTS = 2
 GRACE = 1.5  # the worker itself gives up at the limit; one that cannot (stuck inside a codec) is killed at 1.5 times
@@ -24,11 +27,13 @@ Result = tuple[int, Any]
 
 @dataclass(frozen=True)
 class Workers:
-    """Where and how wide to run: `executor` `processes` or `ray`, `number` of workers, wall-clock limit per item."""
+    """Where and how wide to run: `executor` `processes` or `ray`, `number` of workers, wall-clock limit per item, and
+    how much memory a worker may take (on Ray the cluster sees to that)."""
 
     executor: Literal["processes", "ray"]
     number: int
     seconds_limit: float
+    megabytes_limit: int
 
 
 def run_parallel(function: Function, tasks: Sequence[Any], workers: Workers) -> Iterator[Result]:
@@ -54,6 +59,8 @@ def call(function: Function, task: Any) -> Any:
         return function(task)
     except ItemError as error:
         return error
+    except MemoryError as error:
+        return ItemError("memory_limit", f"the worker may take no more memory for it {error}".strip())
 
 
 def lost_worker(detail: str) -> ItemError:
@@ -71,12 +78,15 @@ class _Bug:
         self.text = "".join(traceback.format_exception(error))
 
 
-def _work(pipe: Connection, function: Function) -> None:
+def _work(pipe: Connection, function: Function, megabytes_limit: int) -> None:
     """Loop of a worker process: a task in, a result out, until the other end closes."""
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the pool's owner decides
+    limit_memory(megabytes_limit)
     while True:
         try:
             task = pipe.recv()
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             return
         try:
             result = call(function, task)
@@ -88,10 +98,10 @@ def _work(pipe: Connection, function: Function) -> None:
 class _Worker:
     """A worker process and the position of the task it is on."""
 
-    def __init__(self, function: Function) -> None:
+    def __init__(self, function: Function, megabytes_limit: int) -> None:
         context = multiprocessing.get_context("spawn")  # fork would copy threads and locks in unknown states
         self.pipe, other = context.Pipe()
-        self.process = context.Process(target=_work, args=(other, function), daemon=True)
+        self.process = context.Process(target=_work, args=(other, function, megabytes_limit), daemon=True)
         self.process.start()
         other.close()
         self.position = -1
@@ -131,12 +141,16 @@ class _Pool:
 
     def __init__(self, function: Function, tasks: Sequence[Any], workers: Workers) -> None:
         self._function = function
+        self._megabytes_limit = workers.megabytes_limit
         self._tasks = tasks
         self._kill_after = workers.seconds_limit * GRACE
         self._queue = deque(range(len(tasks)))
         self._deaths = [0] * len(tasks)
         self._busy: list[_Worker] = []
-        self._idle = [_Worker(function) for _ in range(min(workers.number, len(tasks)))]
+        self._idle = [self._worker() for _ in range(min(workers.number, len(tasks)))]
+
+    def _worker(self) -> _Worker:
+        return _Worker(self._function, self._megabytes_limit)
 
     def feed(self) -> bool:
         """Give every idle worker a task; whether anything is under way."""
@@ -148,7 +162,7 @@ class _Pool:
             except OSError:  # it died while idle: no fault of the task
                 worker.stop()
                 self._queue.appendleft(position)
-                self._idle.append(_Worker(self._function))
+                self._idle.append(self._worker())
                 continue
             self._busy.append(worker)
         return bool(self._busy)
@@ -157,7 +171,8 @@ class _Pool:
         """Wait for the next results, deaths or expired tasks."""
         now = time.monotonic()
         next_expiry = min(worker.since for worker in self._busy) + self._kill_after - now
-        ready = set(wait([worker.pipe for worker in self._busy], timeout=max(next_expiry, 0) + 0.01))
+        timeout = None if next_expiry == math.inf else max(next_expiry, 0) + 0.01
+        ready = set(wait([worker.pipe for worker in self._busy], timeout))
         for worker in [w for w in self._busy if w.pipe in ready]:
             yield from self._take(worker)
         for worker in [w for w in self._busy if time.monotonic() - w.since > self._kill_after]:
@@ -186,7 +201,7 @@ class _Pool:
         """End a worker, put a fresh one in its place and return the position it was on."""
         worker.stop()
         self._busy.remove(worker)
-        self._idle.append(_Worker(self._function))
+        self._idle.append(self._worker())
         return worker.position
 
     def stop(self) -> None:

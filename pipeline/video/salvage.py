@@ -17,6 +17,7 @@ from pipeline.video.sheets import frames_sheet
 PICTURES = 8
 PACKETS = 400  # looked at; the rest of a long video adds nothing
 SIZE = FrameSize(160 * 120, 4)
+MEGABYTES = 4096  # a picture that needs more is not worth it
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,14 @@ def write_sheets(folder: Path, lost: list[Lost], limit: int) -> None:
     if chosen:
         folder.mkdir(parents=True, exist_ok=True)
     pictures: dict[int, list[bytes]] = {}
-    for position, result in run_parallel(salvage, chosen, Workers("processes", 1, 20.0)):
+    for position, result in run_parallel(salvage, chosen, Workers("processes", 1, 20.0, MEGABYTES)):
         pictures[position] = [] if isinstance(result, ItemError) else result
     for position, clip in enumerate(chosen):
         images = [decode_jpeg(data) for data in pictures[position]]
         sheet = frames_sheet(images, [""] * len(images), f"{clip.clip_id}   {clip.reason}: {clip.detail}"[:150])
-        sheet.save(folder / sheet_name(clip.clip_id), quality=85)
+        path = folder / sheet_name(clip.clip_id)
+        partial = path.with_name(path.name + ".partial")
+        sheet.save(partial, format="JPEG", quality=85)
+        partial.replace(path)
     for path in set(folder.glob("*.jpg")) - {folder / sheet_name(clip.clip_id) for clip in chosen}:
         path.unlink()

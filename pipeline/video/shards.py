@@ -20,6 +20,7 @@ from pipeline.reports import write_json
 
 Row = dict[str, Any]
 MANIFEST = "manifest.json"
+PROGRESS = "progress.json"  # digests of the files while a run is at work on them; the manifest takes its place
 COMMON = [("item_id", pa.string()), ("key", pa.string())]  # `key`: digest of everything the row was made from
 
 
@@ -39,6 +40,52 @@ class Layout:
 def digest(value: Any) -> str:
     """SHA-256 of a JSON value in canonical form, 32 hex digits."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()[:32]
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+class Digests:
+    """What every finished file of a folder holds, on disk from before a file is put in place.
+
+    A file that is not as noted (bits flipped on the disk, cut short, put there by somebody) counts as absent.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.noted = {**_noted(folder / MANIFEST), **_noted(folder / PROGRESS)}
+
+    def open(self) -> None:
+        """Begin work on the folder: from here on it has no manifest."""
+        write_json(self.folder / PROGRESS, self._as_json())
+        (self.folder / MANIFEST).unlink(missing_ok=True)
+
+    def note(self, name: str, sha256: str) -> None:
+        """Say what the file `name` will hold."""
+        self.noted[name] = sha256
+        write_json(self.folder / PROGRESS, self._as_json())
+
+    def whole(self, path: Path) -> bool:
+        """Whether a file is what was written; one that is not is named."""
+        wanted = self.noted.get(path.name)
+        if wanted is not None and wanted == sha256_of(path):
+            return True
+        tqdm.write(f"{path} does not hold what was written ({'checksum' if wanted else 'not noted'}): made again")
+        return False
+
+    def _as_json(self) -> dict[str, Any]:
+        return {"files": [{"file": name, "sha256": digest} for name, digest in sorted(self.noted.items())]}
+
+
+def _noted(path: Path) -> dict[str, str]:
+    try:
+        files = json.loads(path.read_text(encoding="utf-8"))["files"]
+        return {str(entry["file"]): str(entry["sha256"]) for entry in files}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def bucket_files(folder: Path, bucket: int) -> list[Path]:
@@ -69,8 +116,14 @@ def read_bucket(folder: Path, bucket: int) -> dict[str, Row]:
     return {row["item_id"]: row for row in rows if "item_id" in row and "key" in row}
 
 
-def write_bucket(folder: Path, layout: Layout, bucket: int, rows: Iterable[Row]) -> None:
-    """Write a bucket's rows, sorted by item, atomically file by file; files that are no longer needed go."""
+def write_bucket(
+    folder: Path, layout: Layout, bucket: int, rows: Iterable[Row], digests: Digests | None = None
+) -> None:
+    """Write a bucket's rows, sorted by item, atomically file by file; files that are no longer needed go.
+
+    `digests` is the folder's own where a caller does not hold it already.
+    """
+    digests = digests or Digests(folder)
     written = []
     for part, chunk in enumerate(_parts(sorted(rows, key=lambda row: row["item_id"]), layout)):
         path = folder / f"shard-{bucket:04d}-{part:03d}.arrow"
@@ -78,6 +131,7 @@ def write_bucket(folder: Path, layout: Layout, bucket: int, rows: Iterable[Row])
         with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, layout.schema) as writer:
             for row in chunk:  # a batch per row: one item is read without its neighbours
                 writer.write_batch(pa.RecordBatch.from_pylist([row], schema=layout.schema))
+        digests.note(path.name, sha256_of(partial))
         partial.replace(path)
         written.append(path)
     for path in set(bucket_files(folder, bucket)) - set(written):
@@ -114,17 +168,16 @@ def write_manifest(folder: Path, layout: Layout, settings: dict[str, Any]) -> No
         if path.suffix != ".arrow" or int(path.name.split("-")[1]) >= layout.buckets:
             path.unlink()
             continue
-        with path.open("rb") as stream:
-            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-        files.append({"file": path.name, "bytes": path.stat().st_size, "sha256": sha256})
+        files.append({"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)})
     write_json(folder / MANIFEST, {"settings": settings, "files": files})
+    (folder / PROGRESS).unlink(missing_ok=True)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Read the manifest of a whole folder.
 
     Raises:
-        ArtifactError: there is none, or a listed file is missing or of another size.
+        ArtifactError: there is none, or a listed file is missing or does not hold what was written.
     """
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -134,4 +187,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         path = folder / entry["file"]
         if not path.is_file() or path.stat().st_size != entry["bytes"]:
             raise ArtifactError(f"{path} is missing or torn: run `dvc repro` (or `dvc pull`) to mend it")
+        if sha256_of(path) != entry["sha256"]:
+            raise ArtifactError(
+                f"{path} does not hold what was written (sha256 differs): delete it and run `dvc repro` to mend it"
+            )
     return manifest

@@ -21,6 +21,8 @@ FOUNDATION = {
     "profiles",
     "errors",
     "environment",
+    "processes",
+    "workspace",
 }
 
 

@@ -23,6 +23,8 @@ LEVELS = [
         "pipeline.sections",
         "pipeline.profiles",
         "pipeline.errors",
+        "pipeline.processes",
+        "pipeline.workspace",
     },
     {"pipeline.environment"},
 ]

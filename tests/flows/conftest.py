@@ -20,7 +20,9 @@ from tests.flows.toy import git, make_project
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Deprecations inside DVC's own libraries are not ours to mend; tests with a server may take longer."""
+    """Deprecations inside DVC's own libraries are not ours to mend; tests with a server may take longer, and come last
+    so that it does not idle beside the others."""
+    items.sort(key=lambda item: "machine" in getattr(item, "fixturenames", ()))  # stable
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"))

@@ -10,7 +10,7 @@ import pytest
 from flows.project import Project
 from pipeline.cli import main
 from pipeline.records import Prediction, read_rows, write_rows
-from tests.flows.toy import git
+from tests.flows.toy import git, make_project
 from tests.report_run import Size, make_run
 
 PREDICTIONS = "data/predictions/predictions.parquet"
@@ -31,9 +31,10 @@ def _improve(path: Path) -> int:
     return changed
 
 
-@pytest.fixture
-def two_revisions(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """HEAD holds the predictions of a run, the workspace better ones on three questions."""
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """HEAD holds the predictions of a run, the workspace better ones on three questions; only read by the tests."""
+    project = Project(make_project(tmp_path_factory.mktemp("history") / "toy"))
     (project.root / "dvc.yaml").write_text("stages: {}\n")
     (project.root / ".gitignore").write_text("")
     make_run(project.root, Size(questions=30))
@@ -43,8 +44,14 @@ def two_revisions(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     git(project.root, "tag", "first")
     (project.root / PREDICTIONS).chmod(0o644)
     assert _improve(project.root / PREDICTIONS) == 3
-    monkeypatch.chdir(project.root)
     return project
+
+
+@pytest.fixture
+def two_revisions(history: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """`history`, as the working directory."""
+    monkeypatch.chdir(history.root)
+    return history
 
 
 def test_compare_a_revision_with_the_workspace(two_revisions: Project, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,8 @@
 """Files for clusters that are not run here: they parse, use what they declare, and agree with the rest."""
 
+import asyncio
+import importlib
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -39,6 +42,27 @@ def test_a_job_template_uses_exactly_the_variables_it_declares(path: Path) -> No
     used = {name for text in _strings(template["job_configuration"]) for name in USED.findall(text)}
     assert used == declared
     assert template["variables"]["properties"]["image"]["default"] == f"egovlm:{path.name.split('-')[0]}"
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_the_pools_own_worker_takes_the_template(path: Path) -> None:
+    """By the worker's job class where `prefect-kubernetes` and `prefect-docker` are installed; what that class asks of
+    the manifest besides (found by running it: parallelism and completions *in the pod's spec*) is asked here always."""
+    template = json.loads(path.read_text())
+    kind = path.parent.name
+    if kind == "kubernetes":
+        job = template["job_configuration"]["job_manifest"]
+        assert (job["apiVersion"], job["kind"]) == ("batch/v1", "Job")
+        pod = job["spec"]["template"]["spec"]
+        assert (pod["parallelism"], pod["completions"], pod["restartPolicy"]) == (1, 1, "Never")
+        assert pod["containers"][0]["name"] == "prefect-job"
+    if importlib.util.find_spec(f"prefect_{kind}") is None:
+        return
+    worker = importlib.import_module(f"prefect_{kind}.worker")
+    jobs = getattr(worker, f"{kind.capitalize()}WorkerJobConfiguration")
+    known = getattr(worker, f"{kind.capitalize()}Worker").get_default_base_job_template()["job_configuration"]
+    assert set(template["job_configuration"]) <= set(known)
+    asyncio.run(jobs.from_template_and_values(template, {}))
 
 
 def test_the_gpu_jobs_ask_for_gpus_and_keep_their_checkout() -> None:

@@ -6,32 +6,41 @@ import time
 import pytest
 
 from tests.flows.service import Service, stage_processes, until
-from tests.flows.toy import STAGES, behave
+from tests.flows.toy import STAGES, behave, git
 
 ALL = [name for name, _, _ in STAGES]
 
 
-def test_a_run_completes_a_second_one_is_cached_and_overrides_last_for_their_run(service: Service) -> None:
+def test_a_run_completes_a_second_one_is_cached_and_a_third_is_cancelled(service: Service) -> None:
     root = service.project.root
-    first = service.run(experiment="first")
+    text = (root / "params.yaml").read_bytes()
+    overrides = {"train_grpo.learning_rate": 6e-4}
+    first = service.run(experiment="first", overrides=overrides)
     assert first.state is not None and first.state.name == "Completed", first.state
     service.expect_tasks(first.id, dict.fromkeys([*ALL, "save_experiment"], "Completed"))
     assert first.name == f"first-{service.project.short_sha()}"
-    assert "accuracy 0.500 [0.410, 0.590] on 120 questions" in (first.state.message or "")
-    second = service.run()
+    assert "accuracy 0.600 [0.510, 0.690] on 120 questions" in (first.state.message or "")
+    report = json.loads((root / "data/reports/train_grpo.json").read_text())
+    assert report["values"] == {"learning_rate": 6e-4}
+    assert (root / "params.yaml").read_bytes() == text
+    artifact = service.artifact("egovlm-summary")
+    assert "| accuracy | 0.6 |" in artifact and "| extract_frames | Completed | 1 clip torn |" in artifact
+
+    second = service.run(overrides=overrides)
     service.expect_tasks(second.id, dict.fromkeys([*ALL, "save_experiment"], "Cached"))
     assert second.state_name == "Cached"
 
-    text = (root / "params.yaml").read_bytes()
-    third = service.run(overrides={"train_grpo.learning_rate": 1e-6})
-    again = {"train_grpo": "Completed", "evaluate_egoschema": "Completed", "save_experiment": "Completed"}
-    service.expect_tasks(third.id, {**dict.fromkeys(ALL, "Cached"), **again})
-    report = json.loads((root / "data/reports/train_grpo.json").read_text())
-    assert report["values"] == {"learning_rate": 1e-6}
-    assert (root / "params.yaml").read_bytes() == text
-    artifact = service.artifact("egovlm-summary")
-    assert "| accuracy | 0 |" in artifact and "| extract_frames | Cached | 1 clip torn |" in artifact
-    assert "http://127.0.0.1:" in artifact or "Report" not in artifact
+    behave(root, "train_grpo", "sleep=200")
+    run_id = service.start(overrides={"train_grpo.learning_rate": 1e-6})
+    until(lambda: stage_processes("train_grpo", root), 120, "the trainer runs")
+    started = time.monotonic()
+    service.cancel(run_id)
+    until(lambda: not stage_processes("train_grpo", root), 15, "the trainer is gone")
+    assert time.monotonic() - started < 10
+    assert service.wait(run_id, 60).state_name == "Cancelled"
+    until(lambda: (root / "params.yaml").read_bytes() == text, 5, "params.yaml is the user's again")
+    assert git(root, "for-each-ref", "--format=%(refname)", "refs/exps").count("/first-") == 1  # of complete runs only
+    assert git(root, "for-each-ref", "--format=%(refname)", "refs/exps").count("/run-") == 0
 
 
 @pytest.mark.faults
@@ -59,17 +68,3 @@ def test_a_wrong_parameter_is_one_clear_line_and_changes_nothing(service: Servic
     assert run.state is not None and run.state.is_failed()
     assert run.state.message == "params.yaml: unknown key train_grpo.learning_rat; did you mean learning_rate?"
     assert (service.project.root / "params.yaml").read_bytes() == before
-
-
-def test_cancelling_ends_the_trainer_within_ten_seconds_and_restores_params(service: Service) -> None:
-    root = service.project.root
-    before = (root / "params.yaml").read_bytes()
-    behave(root, "train_grpo", "sleep=60")
-    run_id = service.start(overrides={"train_grpo.learning_rate": 1e-6})
-    until(lambda: stage_processes("train_grpo", root), 40, "the trainer runs")
-    started = time.monotonic()
-    service.cancel(run_id)
-    until(lambda: not stage_processes("train_grpo", root), 15, "the trainer is gone")
-    assert time.monotonic() - started < 10
-    assert service.wait(run_id, 20).state_name == "Cancelled"
-    until(lambda: (root / "params.yaml").read_bytes() == before, 5, "params.yaml is the user's again")

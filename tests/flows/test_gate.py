@@ -94,6 +94,10 @@ def test_a_small_gain_within_the_noise_is_not_enough() -> None:
     assert not verdict.promote and "below promotion.min_gain=+0.0200" in verdict.against[0]
 
 
+def test_a_negative_bound_lets_an_equal_model_pass() -> None:
+    assert judge(_evidence(50), _evidence(50), replace_rules(min_gain=-0.01), seed=0).promote
+
+
 def replace_rules(**changes: float) -> Promotion:
     return RULES.model_copy(update=changes)
 
@@ -115,6 +119,8 @@ REFUSALS: list[tuple[str, Callable[[], Evidence], str]] = [
         lambda: _evidence(70, questions=[_question(i, "why?" if i == 7 else "what?") for i in range(150)]),
         "1 frozen questions are not the same any more, first q007",
     ),
+    ("equally right", lambda: _evidence(50), "right exactly as often as its rival"),
+    ("a keyframe F1 that is no number", lambda: _evidence(70, keyframe_f1=float("nan")), "keyframe F1 nan is below"),
     ("no answers at all", lambda: _evidence(70, predictions=[]), "150 of the 150 frozen questions are unanswered"),
 ]
 

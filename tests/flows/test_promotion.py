@@ -4,20 +4,29 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from flows.closing import note_judged
+from flows.core import nothing_to_do
 from flows.experiments import check_name, find_experiment, push_experiment, save_experiment
 from flows.graph import Graph
 from flows.project import Project
 from flows.promotion import promote
-from flows.registry import ChampionUnresolvable, champion, past_champions, push_registry, roll_back
-from flows.reproduce import reproduce
+from flows.registry import (
+    ChampionUnresolvable,
+    champion,
+    past_champions,
+    pile,
+    push_registry,
+    register_champion,
+    roll_back,
+    withdrawn,
+)
 from pipeline.errors import ParamsError, StageError
 from pipeline.profiles import nested, write_merged
-from tests.flows.toy import git
+from tests.flows.toy import finish, git
 
 
 def _finish_run(project: Project, name: str, **overrides: float) -> str:
@@ -25,8 +34,7 @@ def _finish_run(project: Project, name: str, **overrides: float) -> str:
     write_merged(project.root, nested({f"train_grpo.{key}": value for key, value in overrides.items()}))
     graph = Graph(project)
     try:
-        for stage in graph.stages:
-            reproduce(graph, stage.name, lambda text, _: None)
+        finish(graph)
         return save_experiment(graph, name, "toy run")[0]
     finally:
         graph.close()
@@ -48,6 +56,12 @@ def test_a_complete_run_is_saved_once_and_an_unfinished_one_not_at_all(project: 
         name: row["data"]["metrics"]["data/reports/metrics.json"]["data"]["accuracy"] for name, row in rows.items()
     }
     assert accuracy == {"first": 0.5, "second": 0.7}
+
+    graph = Graph(project)  # a run that died before its verdict is not "nothing changed": it is still to be judged
+    assert nothing_to_do(graph, graph.stages, promote=False) and not nothing_to_do(graph, graph.stages, promote=True)
+    note_judged(project)
+    assert nothing_to_do(graph, graph.stages, promote=True)
+    graph.close()
 
     write_merged(project.root, {"train_grpo": {"learning_rate": 6e-4}})  # training and evaluation are now out of date
     graph = Graph(project)
@@ -75,24 +89,46 @@ def test_promotion_rollback_and_refusal(project: Project, tmp_path: Path) -> Non
 
     worse = promote(project, _finish_run(project, "worse", learning_rate=4e-4))
     assert not worse.promote and "the lower bound of the gain, -0." in worse.against[0]
-    time.sleep(1.1)  # GTO orders assignments by the second
     better = _finish_run(project, "better", learning_rate=8e-4)
     assert promote(project, better).promote
     now = champion(project)
     assert now is not None and (now.name, now.commit) == ("v2.0.0", better)
     assert "refs/tags/egovlm-policy#champion#2" in git(project.root, "ls-remote", "origin")
 
-    time.sleep(1.1)
     assert roll_back(project).name == "v1.0.0"
     back = champion(project)
     assert back is not None and back.commit == one
     fetched = tmp_path / "fetched"
     _dvc(project.root, "artifacts", "get", ".", "egovlm-policy", "--stage", "champion", "-o", str(fetched))
     assert json.loads((fetched / "out.json").read_text())["params"]["learning_rate"] == 5e-4
-    with pytest.raises(StageError, match=r"no champion came before v1"):
-        roll_back(project)
-    with pytest.raises(StageError, match=r"v9 never was champion; champions: v1.0.0, v2.0.0"):
-        roll_back(project, "v9")
+    for to, message in (
+        (None, r"no champion came before v1.0.0"),
+        ("v9", r"v9 never was champion; champions: v1.0.0, v2.0.0"),
+        ("v1.0.0", r"v1.0.0 is champion already"),
+    ):
+        with pytest.raises(StageError, match=message):
+            roll_back(project, to)
+
+    again = promote(project, better)  # what a person took away, the gate does not bring back
+    assert not again.promote and "those of v2.0.0, which was rolled back" in again.against[0]
+    assert promote(project, _finish_run(project, "best", learning_rate=9e-4)).promote
+    assert [version.name for version in pile(project)] == ["v1.0.0", "v3.0.0"]
+    assert roll_back(project).name == "v1.0.0"  # not v2, which was withdrawn
+    assert roll_back(project, "v2.0.0").name == "v2.0.0" and withdrawn(project)[0].name == "v3.0.0"
+
+
+def test_what_the_remote_does_not_take_is_not_registered_here(project: Project, tmp_path: Path) -> None:
+    git(tmp_path, "clone", "--quiet", "--bare", str(project.root), "origin.git")
+    git(project.root, "remote", "add", "origin", str(tmp_path / "origin.git"))
+    hook = tmp_path / "origin.git/hooks/pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    with pytest.raises(StageError, match="git push"):
+        register_champion(project, git(project.root, "rev-parse", "HEAD"), "card")
+    assert git(project.root, "tag", "--list") == "" and champion(project) is None
+    hook.unlink()
+    assert register_champion(project, git(project.root, "rev-parse", "HEAD"), "card").name == "v1.0.0"
 
 
 def test_an_unresolvable_champion_is_never_replaced(project: Project, tmp_path: Path) -> None:

@@ -9,11 +9,10 @@ from flows.clone import check_out, make_clone, use_dvc_remote
 from flows.errors import RunCacheMiss
 from flows.graph import Graph
 from flows.project import Project
-from flows.reproduce import reproduce
 from flows.runcache import MISS, main, result_digest
 from flows.travel import published_snapshot, pull_inputs, push_inputs, restore_result
 from pipeline.errors import StageError
-from tests.flows.toy import git
+from tests.flows.toy import finish, git
 
 
 def _silent(text: str, is_progress: bool) -> None:
@@ -26,8 +25,7 @@ def clones(project: Project, tmp_path: Path) -> tuple[Graph, Project]:
     store = str(tmp_path / "store")
     use_dvc_remote(project, store)
     graph = Graph(project)
-    for stage in graph.select(["extract_frames", "validate_dataset"]):
-        reproduce(graph, stage.name, _silent)
+    finish(graph, "extract_frames", "validate_dataset")
     worker = make_clone(str(project.root), tmp_path / "worker", store)
     return graph, worker
 
@@ -39,7 +37,7 @@ def _train_over_there(graph: Graph, worker: Project) -> str:
         check_out(worker, commit)
     there = Graph(worker)
     pull_inputs(there, "train_grpo", _silent)
-    reproduce(there, "train_grpo", _silent)
+    finish(there, "train_grpo")
     there.close()
     return result_digest(worker, "train_grpo")
 
@@ -89,11 +87,11 @@ def test_stale_and_missing_inputs_are_noticed(clones: tuple[Graph, Project], tmp
     there.close()
 
 
-def test_a_worker_takes_only_commits_that_were_sent(clones: tuple[Graph, Project]) -> None:
-    graph, worker = clones
+def test_a_worker_takes_only_commits_that_were_sent(project: Project, tmp_path: Path) -> None:
+    worker = make_clone(str(project.root), tmp_path / "worker")
     with pytest.raises(StageError, match="commit must be a full hash, found 'main; rm -rf /'"):
         check_out(worker, "main; rm -rf /")
     with pytest.raises(StageError, match="checkout"):
         check_out(worker, "0" * 40)
     with pytest.raises(StageError, match="is not a worker's checkout"):
-        check_out(graph.project, git(worker.root, "rev-parse", "HEAD"))
+        check_out(project, git(worker.root, "rev-parse", "HEAD"))

@@ -1,10 +1,13 @@
 """A small git + DVC project with the real stages' names and trivial commands, so that flows are tested in seconds."""
 
+import contextlib
 import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
+
+from flows.graph import Graph
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -68,6 +71,13 @@ def make_project(root: Path) -> Path:
     git(root, "add", "-A")
     git(root, "commit", "-q", "-m", "toy")
     return root
+
+
+def finish(graph: Graph, *targets: str) -> None:
+    """Bring `targets` (all where none) up to date in this process, as `dvc repro` does: for tests whose subject comes
+    after the stages, without a process per stage."""
+    with contextlib.chdir(graph.project.root):
+        graph.repo.reproduce(list(targets) or None)
 
 
 def behave(root: Path, stage: str, words: str | None) -> None:

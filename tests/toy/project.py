@@ -46,7 +46,7 @@ class Project:
         # The project's own copy of the code is what runs, as for a person who works in a clone.
         environment = {**os.environ, "PATH": path, "PYTHONPATH": str(self.root)}
         result = subprocess.run(
-            command, cwd=self.root, env=environment, capture_output=True, text=True, check=False, timeout=280
+            command, cwd=self.root, env=environment, capture_output=True, text=True, check=False, timeout=800
         )
         if check and result.returncode != 0:
             pytest.fail(

@@ -26,7 +26,7 @@ second = cluster.add_node(num_cpus=1)
 ray.init(address=cluster.address, log_to_driver=False)
 tasks = [{"value": i, "seconds": 0.3, "do": "bad" if i == 5 else ""} for i in range(16)]
 done, nodes = {}, set()
-for position, result in run_parallel(slow, tasks, Workers("ray", 2, 60.0)):
+for position, result in run_parallel(slow, tasks, Workers("ray", 2, 60.0, 4096)):
     done[position] = result
     if not isinstance(result, ItemError):
         nodes.add(result["node"])

@@ -14,7 +14,7 @@ LAYOUT = Layout(pa.schema([*COMMON, ("value", pa.int64())]), 4, 10**6)
 
 
 def workers(number: int = 2, limit: float = 30.0) -> Workers:
-    return Workers("processes", number, limit)
+    return Workers("processes", number, limit, 4096)
 
 
 def test_results_come_with_their_positions_whatever_the_width() -> None:

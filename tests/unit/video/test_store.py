@@ -82,7 +82,7 @@ def test_the_same_rows_give_the_same_bytes_in_any_order(tmp_path: Path) -> None:
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 
 
-@pytest.mark.parametrize("harm", ["no manifest", "missing shard", "torn shard", "manifest is text"])
+@pytest.mark.parametrize("harm", ["no manifest", "missing shard", "torn shard", "flipped bit", "manifest is text"])
 def test_a_folder_that_is_not_whole_is_refused(tmp_path: Path, harm: str) -> None:
     fill(tmp_path, IDS)
     shard = sorted(tmp_path.glob("*.arrow"))[0]
@@ -92,6 +92,10 @@ def test_a_folder_that_is_not_whole_is_refused(tmp_path: Path, harm: str) -> Non
         shard.unlink()
     elif harm == "torn shard":
         shard.write_bytes(shard.read_bytes()[:-10])
+    elif harm == "flipped bit":
+        content = bytearray(shard.read_bytes())
+        content[len(content) // 2] ^= 1
+        shard.write_bytes(content)
     else:
         (tmp_path / MANIFEST).write_text("{")
     with pytest.raises(ArtifactError, match="dvc repro"):

@@ -1,0 +1,100 @@
+"""The folder a stage works in: one run of a stage at a time, and what it means when the disk refuses a write."""
+
+import errno
+import fcntl
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.errors import StageError
+
+WAIT_SECONDS = 15.0  # a run that was told to end is gone by then
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
+_NEARLY_FULL_BYTES = 4 << 20
+_SAID_FULL = re.compile(r"No space left on device|os error 28|Disk quota exceeded|disk is full", re.IGNORECASE)
+_SAID_REFUSED = re.compile(r"Read-only file system|Permission denied|os error (30|13)")
+
+
+@contextmanager
+def sole_run(root: Path, stage: str) -> Iterator[None]:
+    """Hold `stage` in `root` for the block: two processes of one stage would write the same files.
+
+    The lock is the operating system's and ends with its process, so nothing has to be cleaned up after a kill.
+
+    Raises:
+        StageError: another process still runs the stage after `WAIT_SECONDS`, or data/ may not be written.
+    """
+    path = root / "data/.locks" / stage
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        refusal = disk_refusal(error, root / "data")
+        raise StageError(refusal or f"{path} cannot be opened: {error.strerror}") from error
+    with file:
+        _take(file.fileno(), path, stage)
+        os.ftruncate(file.fileno(), 0)
+        os.write(file.fileno(), str(os.getpid()).encode())
+        yield
+
+
+def _take(descriptor: int, path: Path, stage: str) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                holder = path.read_text(encoding="utf-8").strip() or "unknown"
+                raise StageError(
+                    f"another run of {stage} (process {holder}) is at work in {path.parents[2].resolve()}: "
+                    "wait for it or end it, then run this again"
+                ) from error
+        time.sleep(0.1)
+
+
+def disk_refusal(error: BaseException, data: Path) -> str | None:
+    """What to say where `error`, or what caused it, is a full or read-only disk; None where it is something else.
+
+    Libraries wrap the system's error in their own (safetensors, PyTorch, Arrow), so their texts are read too.
+    """
+    for cause in _causes(error):
+        number = getattr(cause, "errno", None)
+        said = str(cause)
+        if number in _FULL or _SAID_FULL.search(said):
+            return _full(data)
+        if number in _REFUSED or _SAID_REFUSED.search(said):
+            where = getattr(cause, "filename", None) or said
+            return f"may not write: {where} ({os.strerror(number) if number else 'refused'}): make data/ writable"
+    with_room = not data.is_dir() or shutil.disk_usage(data).free > _NEARLY_FULL_BYTES
+    return None if with_room else _full(data)
+
+
+def stop_if_full(error: BaseException, folder: Path) -> None:
+    """Where `error` is a full disk, stop the stage: every further item would fail, through no fault of its own.
+
+    Raises:
+        StageError: the disk is full.
+    """
+    if any(getattr(cause, "errno", None) in _FULL for cause in _causes(error)):
+        raise StageError(_full(folder)) from error
+
+
+def _full(data: Path) -> str:
+    free = shutil.disk_usage(data).free if data.is_dir() else 0
+    return (
+        f"the disk of {data.resolve()} is full ({free / 2**20:.1f} MiB free): make room, then run this again; what was "
+        "finished is kept"
+    )
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
