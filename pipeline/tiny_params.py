@@ -28,8 +28,9 @@ class TinyLessons(Section):
 class TinyPhase(Section):
     """A phase of the tiny base's pretraining; `wrong_fraction` of the facts in its texts are another clip's.
 
-    It ends `COOLDOWN` steps after `enough_right` of its lessons were written word for word; null: after all steps.
-    `focus` is the exponent of the focal loss.
+    It ends `COOLDOWN` steps after `enough_right` of its lessons were written word for word, or as soon as greedy accuracy
+    on held-out clips has fallen to `accuracy_at_most`; both null: after all steps. `focus` is the exponent of the focal
+    loss.
     """
 
     lessons: TinyLessons
@@ -37,6 +38,7 @@ class TinyPhase(Section):
     learning_rate: float = Field(gt=0)
     focus: float = Field(ge=0)
     enough_right: Fraction | None
+    accuracy_at_most: Fraction | None
     wrong_fraction: Fraction
 
 

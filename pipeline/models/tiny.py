@@ -18,12 +18,17 @@ def new_policy(shape: TinyShape, texts: Iterable[str], seed: int) -> Policy:
 Draw = Callable[[str, TinyPhase, int], Sequence[Lesson]]
 
 
-def take_course(policy: Policy, name: str, phase: TinyPhase, draw: Draw) -> dict[str, float]:
-    """Teach one phase; `draw(name, phase, step)` gives its lessons.
+def take_course(
+    policy: Policy, name: str, phase: TinyPhase, draw: Draw, accuracy: Callable[[], float]
+) -> dict[str, float]:
+    """Teach one phase; `draw(name, phase, step)` gives its lessons, `accuracy()` the policy's greedy accuracy (0 to 1),
+    asked only where the phase has an `accuracy_at_most`.
 
     Returns the steps taken, and over the last ten the mean loss and the part of lessons written word for word.
     """
-    course = Course(name, phase.steps, phase.learning_rate, phase.focus, phase.enough_right)
+    bound = phase.accuracy_at_most
+    until = None if bound is None else lambda: accuracy() <= bound
+    course = Course(name, phase.steps, phase.learning_rate, phase.focus, phase.enough_right, until)
     steps = teach(policy, lambda step: draw(name, phase, step), course)
     tail = steps[-10:]
     loss, right = (sum(column) / len(tail) for column in zip(*tail, strict=True))

@@ -38,8 +38,9 @@ class Course:
 
     With `enough_right` it falls to a tenth over `COOLDOWN` steps once that part of the lessons of ten steps was written
     word for word, and the course ends there: how long it takes until a model sees depends on its first weights.
-    Without, it falls along a cosine over all steps. `focus` is the exponent of the focal loss (Lin et al., 2017,
-    arXiv 1708.02002): what is known already counts less; 0 is plain cross-entropy.
+    With `until` it stays, and the course ends once `until()` is true, which is asked every `LOOK` steps. With neither it
+    falls along a cosine over all steps. `focus` is the exponent of the focal loss (Lin et al., 2017, arXiv 1708.02002):
+    what is known already counts less; 0 is plain cross-entropy.
     """
 
     name: str
@@ -47,9 +48,11 @@ class Course:
     learning_rate: float
     focus: float
     enough_right: float | None
+    until: Callable[[], bool] | None = None
 
 
 COOLDOWN = 60
+LOOK = 10
 _WARMUP = 20
 _RECENT = 10
 
@@ -77,12 +80,24 @@ def teach(policy: Policy, draw: Callable[[int], Sequence[Lesson]], course: Cours
             done.append(_step(policy, draw(step), optimisers, min(1.0, (step + 1) / _WARMUP) * part, course.focus))
             bar.update()
             bar.set_postfix(loss=f"{done[-1][0]:.3f}", right=f"{done[-1][1]:.2f}", refresh=False)
+            if course.until and len(done) % LOOK == 0 and _asked(model, course.until):
+                break
     model.eval()
     return done
 
 
+def _asked(model: Any, until: Callable[[], bool]) -> bool:
+    """`until()` of the model as it is used, outside training."""
+    model.eval()
+    answer = until()
+    model.train()
+    return answer
+
+
 def _falling(step: int, last: int, course: Course) -> float:
     """Part of the full learning rate: see `Course`; 0 where the course is over."""
+    if course.until:
+        return 1.0
     if course.enough_right is None:
         return 0.55 + 0.45 * math.cos(math.pi * step / course.steps)
     if step >= last + COOLDOWN:

@@ -50,11 +50,15 @@ def _make_tiny(params: Params, folder: Path) -> dict[str, Any]:
     school = open_school(params.seed, params.prompts, recipe)
     policy = new_policy(recipe.shape, texts_of_the_world(params.prompts), params.seed)
     values: dict[str, Any] = {"parameters": parameter_count(policy.model), "vocabulary": len(policy.tokenizer)}
-    values["lookup"] = take_course(policy, "lookup", recipe.lookup, school.draw)
-    values["see"] = take_course(policy, "see", recipe.see, school.draw)
-    values["skills"] = take_course(policy, "skills", recipe.skills, school.draw)
+
+    def accuracy() -> float:
+        return school.examine(policy, temperature=0.0)["all"]
+
+    values["lookup"] = take_course(policy, "lookup", recipe.lookup, school.draw, accuracy)
+    values["see"] = take_course(policy, "see", recipe.see, school.draw, accuracy)
+    values["skills"] = take_course(policy, "skills", recipe.skills, school.draw, accuracy)
     values["skills_accuracy"] = school.examine(policy, temperature=0.0)
-    values["habits"] = take_course(policy, "habits", recipe.habits, school.draw)
+    values["habits"] = take_course(policy, "habits", recipe.habits, school.draw, accuracy)
     values["base_accuracy"] = school.examine(policy, temperature=0.0)
     values["base_sampled_accuracy"] = school.examine(policy, temperature=1.0)
     card = CARD.format(

@@ -14,7 +14,7 @@ from pipeline.models.muon import Muon
 from pipeline.models.policy import Policy, load_policy
 from pipeline.models.tiny import new_policy, take_course
 from pipeline.models.tiny_model import parameter_count, save_tiny
-from pipeline.models.tiny_pretrain import COOLDOWN, Lesson, lesson_loss
+from pipeline.models.tiny_pretrain import COOLDOWN, LOOK, Lesson, lesson_loss
 from pipeline.models.tiny_tokenizer import TAGS, build_tokenizer, split_words
 from pipeline.tiny_params import TinyLessons, TinyPhase, TinyShape
 
@@ -68,7 +68,9 @@ def _draw(name: str, phase: TinyPhase, step: int) -> Sequence[Lesson]:
 def _taught(steps: int, **changes: float) -> tuple[Policy, dict[str, float]]:
     torch.set_num_threads(1)
     policy = new_policy(SHAPE, TEXTS, 0)
-    return policy, take_course(policy, "light", _PHASE.model_copy(update={"steps": steps, **changes}), _draw)
+    return policy, take_course(
+        policy, "light", _PHASE.model_copy(update={"steps": steps, **changes}), _draw, lambda: 0.5
+    )
 
 
 def test_teaching_repeats_to_the_bit() -> None:
@@ -94,6 +96,11 @@ def test_a_course_ends_when_enough_is_right() -> None:
     _, result = _taught(300, enough_right=0.9, focus=1.0)
     assert COOLDOWN < result["steps"] < 200
     assert result["right"] == 1.0
+
+
+def test_a_course_ends_when_accuracy_has_fallen_far_enough() -> None:
+    assert _taught(3 * LOOK, accuracy_at_most=0.5)[1]["steps"] == LOOK
+    assert _taught(3 * LOOK, accuracy_at_most=0.4)[1]["steps"] == 3 * LOOK
 
 
 def test_only_what_is_not_given_is_taught_and_an_open_end_is_no_end() -> None:
@@ -125,7 +132,7 @@ def test_muon_is_torchs_in_float32() -> None:
 
 _PHASE = TinyPhase(
     lessons=TinyLessons(see=0, write=0, whole=2),
-    steps=1, learning_rate=2e-2, focus=0.0, enough_right=None, wrong_fraction=0.0,
+    steps=1, learning_rate=2e-2, focus=0.0, enough_right=None, accuracy_at_most=None, wrong_fraction=0.0,
 )  # fmt: skip
 
 
