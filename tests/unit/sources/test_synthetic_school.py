@@ -15,7 +15,15 @@ from pipeline.tiny_params import TinyLessons, TinyPhase, TinyRecipe, TinyShape
 
 PROMPTS = Prompts(reasoning="{times}\n{question}\n{options}\nthink", direct="{times}\n{question}\n{options}\nanswer")
 LESSONS = TinyLessons(see=0, write=0, whole=8)
-PHASE = TinyPhase(lessons=LESSONS, steps=1, learning_rate=1e-3, focus=0.0, enough_right=None, wrong_fraction=0.0)
+PHASE = TinyPhase(
+    lessons=LESSONS,
+    steps=1,
+    learning_rate=1e-3,
+    focus=0.0,
+    enough_right=None,
+    accuracy_at_most=None,
+    wrong_fraction=0.0,
+)
 SHAPE = TinyShape(
     layers=1, hidden_size=48, heads=4, vision_layers=1, vision_hidden_size=48, patch_size=8, initializer_range=0.08
 )
