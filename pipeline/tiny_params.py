@@ -26,11 +26,10 @@ class TinyLessons(Section):
 
 
 class TinyPhase(Section):
-    """A phase of the tiny base's pretraining; `wrong_fraction` of the facts in its texts are another clip's.
+    """A phase of the tiny base's pretraining; `wrong_fraction` of the facts in its texts are wrong.
 
-    It ends `COOLDOWN` steps after `enough_right` of its lessons were written word for word, or as soon as greedy accuracy
-    on held-out clips has fallen to `accuracy_at_most`; both null: after all steps. `focus` is the exponent of the focal
-    loss.
+    It ends `COOLDOWN` steps after `enough_right` of its lessons were written word for word, or when greedy accuracy on
+    held-out clips has fallen to `accuracy_at_most`; both null: after all steps. `focus` is the focal loss's exponent.
     """
 
     lessons: TinyLessons

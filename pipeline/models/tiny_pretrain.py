@@ -38,7 +38,7 @@ class Course:
 
     With `enough_right` it falls to a tenth over `COOLDOWN` steps once that part of the lessons of ten steps was written
     word for word, and the course ends there: how long it takes until a model sees depends on its first weights.
-    With `until` it stays, and the course ends once `until()` is true, which is asked every `LOOK` steps. With neither it
+    With `until` it stays, and the course ends once `until()`, asked every `LOOK` steps, is true. With neither it
     falls along a cosine over all steps. `focus` is the exponent of the focal loss (Lin et al., 2017, arXiv 1708.02002):
     what is known already counts less; 0 is plain cross-entropy.
     """

@@ -5,6 +5,7 @@ These clips never occur in a dataset: their split is "pretrain", which enters ev
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -13,8 +14,10 @@ from numpy.typing import NDArray
 from pipeline.records import LETTERS
 from pipeline.sources.synthetic.families import FAMILIES, NUMBERS, OPTIONS, Asked, ask_at
 from pipeline.sources.synthetic.render import Renderer
-from pipeline.sources.synthetic.world import Script, WorldSettings, make_script
+from pipeline.sources.synthetic.world import COLOURS, PLACES, Script, WorldSettings, count_values, make_script
 from pipeline.video.sampling import uniform_times
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,25 @@ def observe(script: Script) -> Observation:
     return Observation(windows, colours, script.actions[0].place, len(script.things))
 
 
-def mix(own: Observation, other: Observation, wrong_fraction: float, rng: np.random.Generator) -> Observation:
-    """`own` with each fact replaced by the `other`'s with probability `wrong_fraction`."""
-    wrong = rng.random(4) < wrong_fraction
-    fields = ("windows", "colours", "place", "count")
-    return Observation(**{f: getattr(other if w else own, f) for f, w in zip(fields, wrong, strict=True)})
+def confuse(own: Observation, other: Observation, wrong_fraction: float, rng: np.random.Generator) -> Observation:
+    """`own`, each fact wrong with probability `wrong_fraction`: a value is taken for the next one of its kind (the last
+    for the first), a time for the `other`'s.
+
+    All values of a kind are as often right as said for another, so that no preference for some of them makes up for it:
+    who would say what is there has to look.
+    """
+    times, colours, place, count = rng.random(4) < wrong_fraction
+    counts = count_values(len(own.windows))
+    return Observation(
+        other.windows if times else own.windows,
+        tuple(_next(colour, COLOURS) for colour in own.colours) if colours else own.colours,
+        _next(own.place, PLACES) if place else own.place,
+        _next(own.count, counts) if count else own.count,
+    )
+
+
+def _next(value: T, values: Sequence[T]) -> T:
+    return values[(values.index(value) + 1) % len(values)]
 
 
 def write_facts(seen: Observation) -> str:

@@ -17,8 +17,8 @@ from pipeline.params import Prompts
 from pipeline.sources.synthetic.families import FAMILIES, Asked, actions_needed
 from pipeline.sources.synthetic.lessons import (
     LessonClip,
+    confuse,
     draw_question,
-    mix,
     observe,
     render_clip,
     write_conclusion,
@@ -64,14 +64,14 @@ class School:
         return [self._lesson(kind, clip, phase, rng) for kind, clip in zip(kinds, clips, strict=True)]
 
     def _lesson(self, kind: str, clip: LessonClip, phase: TinyPhase, rng: np.random.Generator) -> Lesson:
-        """One question on a clip; each fact in the text is another clip's with the phase's `wrong_fraction`.
+        """One question on a clip; each fact in the text is wrong with the phase's `wrong_fraction` (`confuse`).
 
         `see`: say what there is to see. `write`: these facts given and no clip shown, find the option and answer.
         `whole`: both, or now and then the letter alone.
         """
         asked = draw_question(clip, self.recipe.families, rng)
         other = self.clips[int(rng.integers(len(self.clips)))]
-        seen = mix(observe(clip.script), observe(other.script), phase.wrong_fraction, rng)
+        seen = confuse(observe(clip.script), observe(other.script), phase.wrong_fraction, rng)
         times = clip.pts_seconds.tolist()
         messages = self._messages(self.prompts.reasoning, clip, asked, kind != "write")
         facts, conclusion = write_facts(seen), write_conclusion(seen, asked, times)

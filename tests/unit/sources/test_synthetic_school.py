@@ -1,5 +1,7 @@
 """What the tiny base is taught: right texts from right observations, wrong ones at the rate asked for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,9 +10,9 @@ from pipeline.mcq.keyframes import parse_keyframes, soft_f1
 from pipeline.models.tiny import new_policy
 from pipeline.params import Prompts
 from pipeline.sources.synthetic.families import FAMILIES, ask_at
-from pipeline.sources.synthetic.lessons import mix, observe, render_clip, write_conclusion, write_facts
+from pipeline.sources.synthetic.lessons import confuse, observe, render_clip, write_conclusion, write_facts
 from pipeline.sources.synthetic.school import School, texts_of_the_world
-from pipeline.sources.synthetic.world import WorldSettings
+from pipeline.sources.synthetic.world import COLOURS, PLACES, WorldSettings, count_values
 from pipeline.tiny_params import TinyLessons, TinyPhase, TinyRecipe, TinyShape
 
 PROMPTS = Prompts(reasoning="{times}\n{question}\n{options}\nthink", direct="{times}\n{question}\n{options}\nanswer")
@@ -49,13 +51,22 @@ def test_a_true_observer_is_right_and_names_the_key_frames(family: str) -> None:
         assert soft_f1(named, asked.key_seconds, clip.script.window_seconds / 2, 3) > 0.7
 
 
-def test_wrong_facts_come_at_the_rate_asked_for() -> None:
+def test_wrong_facts_are_the_next_ones_and_come_at_the_rate_asked_for() -> None:
     rng, (a, b) = np.random.default_rng(0), (observe(CLIPS[0].script), observe(CLIPS[1].script))
-    assert a.colours != b.colours
-    assert mix(a, b, 0.0, rng) == a
-    assert mix(a, b, 1.0, rng) == b
-    share = np.mean([mix(a, b, 0.7, rng).colours == b.colours for _ in range(2000)])
+    assert confuse(a, b, 0.0, rng) == a
+    wrong = confuse(a, b, 1.0, rng)
+    assert wrong.windows == b.windows
+    assert wrong.place == PLACES[(PLACES.index(a.place) + 1) % len(PLACES)]
+    assert wrong.colours[0] == COLOURS[(COLOURS.index(a.colours[0]) + 1) % len(COLOURS)]
+    share = np.mean([confuse(a, b, 0.7, rng).colours != a.colours for _ in range(2000)])
     assert abs(share - 0.7) < 0.05
+
+
+def test_a_wrong_number_is_one_that_a_clip_can_show() -> None:
+    seen = observe(CLIPS[0].script)
+    counts = count_values(len(seen.windows))
+    after = [confuse(replace(seen, count=n), seen, 1.0, np.random.default_rng(0)).count for n in counts]
+    assert after == [*counts[1:], counts[0]]
 
 
 def test_lessons_are_a_function_of_phase_and_step_and_need_no_unknown_word() -> None:
