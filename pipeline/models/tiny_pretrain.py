@@ -52,7 +52,7 @@ class Course:
 
 
 COOLDOWN = 60
-LOOK = 10
+LOOK = 20
 _WARMUP = 20
 _RECENT = 10
 
