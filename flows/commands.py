@@ -41,8 +41,8 @@ def run(
 def compare(
     first: Annotated[str, typer.Argument(metavar="REV_A", help="Revision, experiment, file, or `workspace`.")],
     second: Annotated[str, typer.Argument(metavar="REV_B", help="The same; default: what lies here.")] = "workspace",
-    run_name: Annotated[str, typer.Option("--run", help="Which run of the evaluation, mode/view.")] = "reasoning/video",
-    models: Annotated[str, typer.Option(help="Which model of each.")] = "policy,policy",
+    run_name: Annotated[str, typer.Option("--run", help="One of evaluate_egoschema.runs.")] = "reasoning/video",
+    models: Annotated[str, typer.Option(help="Whose answers, of REV_A and of REV_B.")] = "policy,policy",
     most: Annotated[int, typer.Option(min=0, help="Flipped questions to list.")] = 20,
     pictures: Annotated[Path | None, typer.Option(help="Write the frames of the listed questions here.")] = None,
     as_json: AsJson = False,
@@ -192,9 +192,15 @@ def check_prefect() -> Iterator[Finding]:
 
 def check_git() -> Iterator[Finding]:
     """git knows who commits: experiments and promotion make commits and tags."""
+    import shutil
+
     from flows.project import find_project
     from pipeline.errors import EgovlmError
 
+    if shutil.which("git") is None:
+        mend = "install git (`apt-get install git`, `brew install git`): DVC and experiments need it"
+        yield Finding("git", "fail", "no git on the path", mend)
+        return
     try:
         project = find_project()
     except EgovlmError:

@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipeline.environment import apply_defaults
@@ -23,23 +23,26 @@ from pipeline.params import parse_params  # noqa: E402
 
 DOWNLOAD = "download_videos"
 WAIT_SECONDS = 600.0
+FILE_BAR_SECONDS = 30.0  # between lines of a progress bar where there is no terminal
 
 
 class Terminal:
-    """Shows a stage's output; progress bars are redrawn in place on a terminal and left out of a file."""
+    """Shows a stage's output; a progress bar is redrawn in place on a terminal, and told now and then in a file."""
 
-    def __init__(self, project: Project) -> None:
-        self.project = project
+    def __init__(self, project: Project, clock: Callable[[], float] = time.monotonic) -> None:
+        self.project, self.clock = project, clock
         self._bar = False
+        self._told = clock()
 
     def __call__(self, text: str, is_progress: bool) -> None:
         """Take one line."""
         say_alive(self.project)
-        if is_noise(text) or (is_progress and not sys.stdout.isatty()):
+        in_place = is_progress and sys.stdout.isatty()
+        if is_noise(text) or (is_progress and not in_place and self.clock() < self._told + FILE_BAR_SECONDS):
             return
         start = "\r\x1b[K" if self._bar else ""
-        print(f"{start}    {text}", end="" if is_progress else "\n", flush=True)
-        self._bar = is_progress
+        print(f"{start}    {text}", end="" if in_place else "\n", flush=True)
+        self._bar, self._told = in_place, self.clock()
 
 
 def run(project: Project, targets: Sequence[str], force: bool) -> None:

@@ -49,7 +49,8 @@ def read_profile(root: Path, name: str) -> dict[str, Any]:
     """
     names = profile_names(root)
     if name not in names or not is_safe_id(name):
-        raise ParamsError(f"unknown profile {name!r}; profiles: {', '.join(names) or 'none'}")
+        known = ", ".join(names) or f"none in {root.resolve()}: run this in a checkout of egovlm"
+        raise ParamsError(f"unknown profile {name!r}; profiles: {known}")
     path = root / "profiles" / f"{name}.yaml"
     overlay = _load(path.read_text(encoding="utf-8"), str(path))
     if not isinstance(overlay, dict):

@@ -12,7 +12,7 @@ import typer
 
 from pipeline.cli.output import AsJson, emit
 from pipeline.cli.place import POLICY, checkout, find_params
-from pipeline.cli.videos import End, OutPath, ParamsFile, Span, Start, VideoPath, open_span, sample_frames
+from pipeline.cli.videos import End, OutPath, Span, Start, VideoPath, open_span, sample_frames
 from pipeline.errors import ModelError, ParamsError
 from pipeline.records import LETTERS
 
@@ -62,7 +62,10 @@ def ask(
     start: Start = 0.0,
     end: End = None,
     out: OutPath = None,
-    params: ParamsFile = None,
+    params: Annotated[
+        Path | None,
+        typer.Option("--params", help="A params.yaml to ask by; default: what the model was trained with."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask the trained model about a video of your own.

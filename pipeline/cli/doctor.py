@@ -7,7 +7,7 @@ Every check is a function without arguments that returns findings; `flows` adds 
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
@@ -173,10 +173,14 @@ def check_room() -> Iterator[Finding]:
 
 def check_params() -> Iterator[Finding]:
     """params.yaml of this folder is valid."""
+    if not (checkout() / "params.yaml").is_file():
+        mend = "run egovlm in a checkout, or set EGOVLM_PROJECT to one"
+        yield Finding("params", "fail", f"no params.yaml in {checkout().resolve()}", mend)
+        return
     try:
         find_params(None)
     except ParamsError as error:
-        yield Finding("params", "fail", str(error), "run egovlm in a checkout, or mend the key named")
+        yield Finding("params", "fail", str(error), "mend the key named, or `git checkout params.yaml`")
     else:
         yield Finding("params", "ok", "params.yaml is valid")
 
@@ -239,9 +243,18 @@ def doctor(as_json: AsJson = False) -> None:
     """
     findings = examine()
     rows = [(MARKS[f.state], f.name, f.found + (f"  -> {f.mend}" if f.mend else "")) for f in findings]
-    emit([asdict(f) for f in findings], columns(rows), as_json)
+    emit([asdict(f) for f in findings], f"{columns(rows)}\n\n{_verdict(findings)}", as_json)
     if any(f.state == "fail" for f in findings):
         raise typer.Exit(1)
+
+
+def _verdict(findings: Sequence[Finding]) -> str:
+    """What the marks come to, in one line."""
+    failed = [f.name for f in findings if f.state == "fail"]
+    if failed:
+        return f"To mend before the pipeline can run (XX): {', '.join(failed)}."
+    doubts = [f.name for f in findings if f.state == "warn"]
+    return "Fit for the embedded default." + (f" To look at (!!): {', '.join(doubts)}." if doubts else "")
 
 
 def register(app: typer.Typer) -> None:

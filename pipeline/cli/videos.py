@@ -41,7 +41,8 @@ def open_span(path: Path, start: float, end: float | None) -> Span:
     from pipeline.video.probe import probe
 
     if re.match(r"[a-z][a-z0-9+.-]+:/", str(path)):
-        raise ItemError("not_a_file", f"{path} is an address, egovlm reads files: download it first")
+        address = str(path).replace(":/", "://", 1)  # a Path holds one slash of two
+        raise ItemError("not_a_file", f"{address} is an address, egovlm reads files: download it first")
     if path.is_dir():
         raise ItemError("not_a_file", f"{path} is a folder: name one video file")
     duration = probe(path).duration_seconds

@@ -16,7 +16,7 @@ from flows.graph import Graph
 from flows.lock import end_holder, held, read_holder, silent_seconds
 from flows.overlay import overlaid, restore
 from flows.project import Project, find_project
-from flows.run import main
+from flows.run import Terminal, main
 from flows.travel import snapshot
 from flows.ui import Machine
 from pipeline.errors import ParamsError, StageError
@@ -175,3 +175,14 @@ def test_a_second_make_ui_does_not_take_the_first_ones_server_for_its_own(projec
         port = other.getsockname()[1]
         with pytest.raises(StageError, match=f"port {port} of 127.0.0.1 is taken"):
             Machine(project, port).start()
+
+
+def test_without_a_terminal_a_progress_bar_is_told_every_half_minute(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".dvc/tmp/egovlm").mkdir(parents=True)
+    seconds = iter([0.0, 1.0, 31.0, 31.0, 40.0])
+    show = Terminal(Project(tmp_path), lambda: next(seconds))
+    for line in ("render: 1 %", "render: 50 %", "render: 60 %"):  # after 1, 31 and 40 s
+        show(line, True)
+    assert capsys.readouterr().out == "    render: 50 %\n"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.commands import check_git
 from pipeline.cli import build_app, doctor, main
 from pipeline.cli.doctor import Finding
 
@@ -31,8 +32,10 @@ def test_in_the_repository_nothing_fails(
     monkeypatch.chdir(repository)
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     assert main(["doctor"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    *lines, gap, verdict = capsys.readouterr().out.splitlines()
     assert {"python", "packages", "codecs", "params"} <= {line.split()[1] for line in lines}
+    assert gap == ""
+    assert verdict.startswith("Fit for the embedded default.")
 
 
 def test_a_secret_is_never_printed(
@@ -54,6 +57,13 @@ def test_versions_other_than_the_tested_ones_are_named(tmp_path: Path, monkeypat
     assert finding.state == "warn"
     assert "(tested: 0.0.1)" in finding.found
     assert "torch" not in finding.found or "tested: 2.13.0" in finding.found
+
+
+def test_a_machine_without_git_is_told_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (finding,) = check_git()
+    assert finding.state == "fail"
+    assert "install git" in finding.mend
 
 
 def test_torchvision_that_does_not_import_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
