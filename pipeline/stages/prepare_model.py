@@ -17,7 +17,7 @@ knows nothing beyond that rendered world, and its scores say nothing about real 
 Like a real base it has skills without the behaviour. It was taught to see, to write
 `<think>…</think><keyframes>…</keyframes><answer>…</answer>` and to look options up; then a short phase spoiled
 it: {wrong:.0%} of the facts in that phase's texts are wrong, a colour, place or number taken for the next one of its
-kind and a time for another clip's (a confused observer). What GRPO adds is to report what it sees.
+kind and a time for the next frame's (a confused observer). What GRPO adds is to report what it sees.
 
 Held-out accuracy (five options, chance 0.2): {skilled} greedy before the spoiling; after it {greedy} greedy and
 {sampled} sampled.

@@ -62,9 +62,9 @@ def observe(script: Script) -> Observation:
     return Observation(windows, colours, script.actions[0].place, len(script.things))
 
 
-def confuse(own: Observation, other: Observation, wrong_fraction: float, rng: np.random.Generator) -> Observation:
+def confuse(own: Observation, wrong_fraction: float, rng: np.random.Generator) -> Observation:
     """`own`, each fact wrong with probability `wrong_fraction`: a value is taken for the next one of its kind (the last
-    for the first), a time for the `other`'s.
+    for the first), a time for the next frame's.
 
     All values of a kind are as often right as said for another, so that no preference for some of them makes up for it:
     who would say what is there has to look.
@@ -72,7 +72,7 @@ def confuse(own: Observation, other: Observation, wrong_fraction: float, rng: np
     times, colours, place, count = rng.random(4) < wrong_fraction
     counts = count_values(len(own.windows))
     return Observation(
-        other.windows if times else own.windows,
+        tuple(window + 1 for window in own.windows) if times else own.windows,
         tuple(_next(colour, COLOURS) for colour in own.colours) if colours else own.colours,
         _next(own.place, PLACES) if place else own.place,
         _next(own.count, counts) if count else own.count,

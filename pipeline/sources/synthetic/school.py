@@ -70,8 +70,7 @@ class School:
         `whole`: both, or now and then the letter alone.
         """
         asked = draw_question(clip, self.recipe.families, rng)
-        other = self.clips[int(rng.integers(len(self.clips)))]
-        seen = confuse(observe(clip.script), observe(other.script), phase.wrong_fraction, rng)
+        seen = confuse(observe(clip.script), phase.wrong_fraction, rng)
         times = clip.pts_seconds.tolist()
         messages = self._messages(self.prompts.reasoning, clip, asked, kind != "write")
         facts, conclusion = write_facts(seen), write_conclusion(seen, asked, times)
