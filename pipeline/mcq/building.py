@@ -31,12 +31,11 @@ def build_question(row: Annotation, video: Video, plan: Plan) -> Question:
             row, `keyframe_outside` for a key time outside the span.
     """
     drawn = row.options is None
-    given = row.options if row.options is not None else plan.pool.options(row, plan.seed)
+    given, recipe = (row.options, "source") if row.options is not None else plan.pool.options(row)
     options = clean_options(given)
     answer = 0 if drawn else check_answer(row.answer, options)
     if plan.split == "train":
         _check_trainable(options, answer)
-    recipe = "wrong answers drawn" if drawn else "source"
     if drawn or plan.shuffle:
         options, answer = shuffle_options(options, answer, row.question_id, plan.seed)
         recipe += f", order by sha256 with seed {plan.seed}"

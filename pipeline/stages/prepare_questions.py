@@ -21,10 +21,14 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     videos = {row.video_id: row for row in read_rows(raw / "videos.parquet", Video)}
     annotations = usable(read_rows(raw / "annotations.parquet", Annotation), videos, report)
     splits = splits_of(annotations, videos, settings, params.seed)
-    questions = _built(annotations, videos, splits, params, report)
-    questions = _without_repeats(questions, videos, settings, report)
+    split_of = {row.question_id: row.split or splits[videos[row.video_id].parent_video_id] for row in annotations}
+    recordings = {video.video_id: video.parent_video_id for video in videos.values()}
+    pool = AnswerPool(annotations, recordings, split_of, params.seed)
+    questions = _built(annotations, videos, split_of, pool, params, report)
     report.count("question", "ok", len(questions))
-    report.stop_if_too_bad("question", settings.max_bad_fraction)
+    report.stop_if_too_bad("question", settings.max_bad_fraction)  # what goes after this is sound: it goes by choice
+    questions = _without(questions, pool.guessable, "guessable_answer", report)
+    questions = _without(questions, _repeats(questions, videos, settings), "near_duplicate", report)
     write_rows(out / "clips.parquet", clips_of(questions), Clip)
     write_rows(out / "quarantine.parquet", report.quarantined, Quarantined)
     write_rows(out / "questions.parquet", questions, Question)
@@ -71,35 +75,48 @@ def _split(parent: str, stated: set[Split], settings: PrepareQuestions, seed: in
 
 
 def _built(
-    annotations: Sequence[Annotation], videos: Videos, splits: Mapping[str, Split], params: Params, report: StageReport
+    annotations: Sequence[Annotation],
+    videos: Videos,
+    split_of: Mapping[str, Split],
+    pool: AnswerPool,
+    params: Params,
+    report: StageReport,
 ) -> list[Question]:
     shuffled = params.prepare_questions.shuffle_splits
-    pool = AnswerPool(annotations, {video.video_id: video.parent_video_id for video in videos.values()})
     questions: list[Question] = []
     for row in annotations:
-        video = videos[row.video_id]
-        split = row.split or splits[video.parent_video_id]
+        split = split_of[row.question_id]
         try:
-            questions.append(build_question(row, video, Plan(split, split in shuffled, params.seed, pool)))
+            plan = Plan(split, split in shuffled, params.seed, pool)
+            questions.append(build_question(row, videos[row.video_id], plan))
         except ItemError as error:
             report.quarantine("question", row.question_id, error.reason, f"{row.source}: {error.detail}")
     return questions
 
 
-def _without_repeats(
-    questions: Sequence[Question], videos: Videos, settings: PrepareQuestions, report: StageReport
+def _without(
+    questions: Sequence[Question], unwanted: Mapping[str, str], reason: str, report: StageReport
 ) -> list[Question]:
-    """Without training questions that repeat another one. Evaluation questions stay: a benchmark is what it is."""
+    """Without the questions whose ids are in `unwanted`, which says why."""
+    kept = []
+    for question in questions:
+        if question.question_id in unwanted:
+            report.count("question", "ok", -1)
+            report.quarantine("question", question.question_id, reason, unwanted[question.question_id])
+        else:
+            kept.append(question)
+    return kept
+
+
+def _repeats(questions: Sequence[Question], videos: Videos, settings: PrepareQuestions) -> dict[str, str]:
+    """Training questions that repeat another one. Evaluation questions stay: a benchmark is what it is."""
     rule = settings.near_duplicates
     if rule is None:
-        return list(questions)
+        return {}
     train = [q for q in questions if q.split == "train"]
     groups = [videos[q.video_id].parent_video_id if rule.scope == "recording" else "" for q in train]
     repeats = near_duplicates([_compared(q) for q in train], groups, rule.similarity)
-    for index, other in repeats.items():
-        report.quarantine("question", train[index].question_id, "near_duplicate", f"repeats {train[other].question_id}")
-    dropped = {train[index].question_id for index in repeats}
-    return [q for q in questions if q.question_id not in dropped]
+    return {train[index].question_id: f"repeats {train[other].question_id}" for index, other in repeats.items()}
 
 
 def _compared(question: Question) -> str:

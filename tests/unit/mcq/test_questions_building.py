@@ -1,5 +1,6 @@
 """Options, answers, spans: what becomes a question and what is named instead."""
 
+import random
 from collections import Counter
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.checks.shortcuts import probe_questions
 from pipeline.errors import ItemError
 from pipeline.mcq.building import Plan, build_question, span_of
 from pipeline.mcq.distractors import AnswerPool
@@ -24,7 +26,7 @@ def _row(question_id: str = "q", **changes: Any) -> Annotation:
 
 
 def _build(row: Annotation, split: Split = "train", shuffle: bool = False, pool: AnswerPool | None = None) -> Question:
-    return build_question(row, VIDEO, Plan(split, shuffle, 0, pool or AnswerPool([], {})))
+    return build_question(row, VIDEO, Plan(split, shuffle, 0, pool or AnswerPool([], {}, {}, 0)))
 
 
 def test_a_row_with_options_stays_as_it_is() -> None:
@@ -123,25 +125,94 @@ def _recordings(rows: list[Annotation]) -> dict[str, str]:
     return {row.video_id: row.video_id for row in rows}
 
 
-def _question(row: Annotation, pool: AnswerPool, seed: int = 0) -> Question:
+def _pool(rows: list[Annotation], seed: int = 0, split: Split = "train") -> AnswerPool:
+    return AnswerPool(rows, {}, {row.question_id: split for row in rows}, seed)
+
+
+def _question(row: Annotation, pool: AnswerPool) -> Question:
     video = VIDEO.model_copy(update={"video_id": row.video_id})
-    return build_question(row, video, Plan("train", False, seed, pool))
+    return build_question(row, video, Plan("train", False, 0, pool))
+
+
+def _skewed_rows(number: int = 1800, per_video: int = 6) -> list[Annotation]:
+    """Places and numbers, the first ones far more common than the last; in "what" the question's noun is in the
+    answer."""
+    chance, nouns = random.Random(1), ["cup", "pan", "pot", "jar", "lid", "bowl", "knife", "fork"]
+    rows = []
+    for i in range(number):
+        noun, kind = chance.choice(nouns), ("place", "count", "what")[i % 3]
+        place = chance.choices(["sink", "table", "drawer", "fridge", "box", "shelf", "floor", "dark garden"], WEIGHTS)
+        answer = {
+            "place": f"in the {place[0]}",
+            "count": str(chance.choices(range(1, 13), [1 / n for n in range(1, 13)])[0]),
+            "what": f"C {chance.choice(['takes', 'washes', 'fills'])} the {noun}{chance.choice(['', ' again'])}",
+        }[kind]
+        question = {"place": f"Where is the {noun}?", "count": f"How often is the {noun} used?"}
+        asked = question.get(kind, f"What about the {noun}?")
+        extra = {"video_id": f"v{i // per_video}", "family": kind, "question": asked, "answer_text": answer}
+        rows.append(_row(f"q{i}", options=None, answer=None, **extra))
+    return rows
+
+
+WEIGHTS = [1 / n for n in range(1, 9)]
 
 
 def test_wrong_answers_are_never_true_for_the_recording() -> None:
-    rows = _open_rows()
-    pool = AnswerPool(rows, _recordings(rows))
-    truths: dict[str, set[str]] = {}
-    for row in rows:
-        truths.setdefault(row.video_id, set()).add(str(row.answer_text))
-    for row in rows:
-        question = _question(row, pool)
-        assert question.answer is not None
-        assert question.options[question.answer] == row.answer_text
-        wrong = set(question.options) - {row.answer_text}
-        assert len(wrong) == 4
-        assert not wrong & truths[row.video_id]
-        assert question.recipe == "wrong answers drawn, order by sha256 with seed 0"
+    for rows in (_open_rows(), _skewed_rows(900)):
+        pool = _pool(rows)
+        truths: dict[str, set[str]] = {}
+        for row in rows:
+            truths.setdefault(row.video_id, set()).add(str(row.answer_text))
+        for row in rows:
+            question = _question(row, pool)
+            assert question.answer is not None
+            assert question.options[question.answer] == row.answer_text
+            wrong = set(question.options) - {row.answer_text}
+            assert len(wrong) == 4
+            assert not wrong & truths[row.video_id]
+            assert "order by sha256 with seed 0" in question.recipe
+
+
+def test_of_a_block_each_option_is_right_once() -> None:
+    """Then nothing about an option can be a hint: length, form, words or how common it is."""
+    rows = _skewed_rows(900)
+    pool = _pool(rows)
+    lent = [q for q in (_question(row, pool) for row in rows) if "shared by five" in q.recipe]
+    assert len(lent) > 600
+    right = Counter((frozenset(q.options), q.options[q.answer or 0]) for q in lent)
+    for options in {frozenset(q.options) for q in lent}:
+        assert len({right[options, option] for option in options}) == 1
+
+
+def test_no_rule_that_never_sees_the_video_gains_on_skewed_answers() -> None:
+    rows = _skewed_rows()
+    pool = _pool(rows)
+    kept = [_question(row, pool) for row in rows if row.question_id not in pool.guessable]
+    assert len(kept) > 0.7 * len(rows)
+    for score in probe_questions(kept, [q.video_id for q in kept], 20_000, 0):
+        assert (score.gain if score.learned else abs(score.gain)) < 0.05, score
+    answers = Counter((q.family, q.options[q.answer or 0]) for q in kept)
+    hits = 0.0
+    for q in kept:
+        counts = [answers[q.family, option] for option in q.options]
+        hits += (counts[q.answer or 0] == max(counts)) / counts.count(max(counts))
+    assert abs(hits / len(kept) - 0.2) < 0.05
+
+
+def test_evaluation_keeps_answers_that_could_be_guessed() -> None:
+    rows = _skewed_rows(600)
+    assert _pool(rows).guessable
+    assert not _pool(rows, split="test").guessable
+
+
+def test_a_recording_that_knows_all_answers_lends_from_its_other_clips() -> None:
+    extra = {"options": None, "answer": None, "family": "place"}
+    rows = [_row(f"q{i}", answer_text=f"place {i}", start_seconds=i, end_seconds=i + 1, **extra) for i in range(6)]
+    question = _question(rows[0], _pool(rows))
+    assert question.options[question.answer or 0] == "place 0"
+    whole = [row.model_copy(update={"start_seconds": None, "end_seconds": None}) for row in rows]
+    with pytest.raises(ItemError, match="true of the same clip"):
+        _question(whole[0], _pool(whole))
 
 
 @pytest.mark.parametrize("ends", ["", "!" * 3], ids=["many lengths", "many of one length"])
@@ -150,25 +221,31 @@ def test_length_is_no_hint(ends: str) -> None:
     rows = _open_rows(900)
     if ends:
         rows = [r.model_copy(update={"answer_text": f"cup {i:04d}" + ends * (i % 2)}) for i, r in enumerate(rows)]
-    pool = AnswerPool(rows, _recordings(rows))
-    hits = [0.0] * 5
-    for row in rows:
-        lengths = [len(option) for option in _question(row, pool).options]
-        own = len(str(row.answer_text))
-        shorter, same = sum(length < own for length in lengths), lengths.count(own)
-        for rank in range(shorter, shorter + same):
-            hits[rank] += 1 / same / len(rows)
-    assert all(0.12 < share < 0.28 for share in hits), hits
+    pool = _pool(rows)
+    questions = [_question(row, pool) for row in rows]
+    for score in probe_questions(questions, ["one recording"] * len(rows), 1, 0):
+        assert abs(score.gain) < 0.02, score
+    spread = [max(map(len, q.options)) - min(map(len, q.options)) for q in questions]
+    assert sum(spread) / len(spread) < 6  # they are matched in length, too: answers are 16 to 35 long
 
 
 def test_order_of_rows_does_not_matter_and_the_seed_does() -> None:
     rows = _open_rows(100)
-    forth, back = AnswerPool(rows, _recordings(rows)), AnswerPool(rows[::-1], _recordings(rows))
+    forth, back, other = _pool(rows), _pool(rows[::-1]), _pool(rows, seed=1)
     assert [_question(row, forth).options for row in rows] == [_question(row, back).options for row in rows]
-    assert [_question(row, forth).options for row in rows] != [_question(row, forth, 1).options for row in rows]
+    assert [_question(row, forth).options for row in rows] != [_question(row, other).options for row in rows]
 
 
-def test_yes_and_no_stand_against_each_other() -> None:
-    question = _build(_row(options=None, answer=None, answer_text="Yes"))
-    assert set(question.options) == {"Yes", "no"}
-    assert question.options[question.answer or 0] == "Yes"
+@pytest.mark.parametrize(("truth", "other"), [("Yes", "No"), ("no.", "yes."), ("YES", "NO"), ("No!", "Yes!")])
+def test_yes_and_no_stand_against_each_other_in_one_form(truth: str, other: str) -> None:
+    question = _build(_row(options=None, answer=None, answer_text=truth))
+    assert set(question.options) == {truth, other}
+    assert question.options[question.answer or 0] == truth
+
+
+def test_yes_is_as_often_right_as_no() -> None:
+    answers = ["Yes"] * 70 + ["No"] * 30
+    rows = [_row(f"q{i}", options=None, answer=None, answer_text=a, video_id=f"v{i}") for i, a in enumerate(answers)]
+    pool = _pool(rows)
+    kept = Counter(row.answer_text for row in rows if row.question_id not in pool.guessable)
+    assert (kept["No"], kept["Yes"]) == (30, 32)  # half of them and one more

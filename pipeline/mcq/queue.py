@@ -1,0 +1,70 @@
+"""A queue of answers from which any place can be taken, that knows which answers are the most common of those left."""
+
+import heapq
+from collections.abc import Iterator, Sequence
+
+_TRIES = 32  # places of one and the same answer that are offered
+
+
+class Queue:
+    """Places 0, 1, ... of `answers`; all steps are O(1) but those on the heap of counts, O(log n).
+
+    >>> queue = Queue(["cup", "pan", "cup"])
+    >>> queue.remove(0)
+    >>> queue.first(), list(queue.after(1, 10)), queue.due(1)
+    (1, [2], ['cup', 'pan'])
+    """
+
+    def __init__(self, answers: Sequence[str]) -> None:
+        self.remaining = len(answers)
+        self._answers = answers
+        self._end = len(answers)
+        self._next = [*range(1, len(answers) + 1), 0]  # the last entry stands for both ends
+        self._before = [len(answers), *range(len(answers))]
+        self._gone = [False] * len(answers)
+        self._places: dict[str, list[int]] = {}
+        for place in range(len(answers) - 1, -1, -1):  # the last of a list is the first in the queue
+            self._places.setdefault(answers[place], []).append(place)
+        self._counts = {answer: len(places) for answer, places in self._places.items()}
+        self._heap = [(-count, answer) for answer, count in self._counts.items()]
+        heapq.heapify(self._heap)
+
+    def first(self) -> int:
+        """The first place that is left."""
+        return self._next[self._end]
+
+    def after(self, place: int, reach: int) -> Iterator[int]:
+        """The next `reach` places behind one that is left."""
+        for _ in range(reach):
+            place = self._next[place]
+            if place == self._end:
+                return
+            yield place
+
+    def places_of(self, answer: str) -> Iterator[int]:
+        """The first few places left that have this answer."""
+        places = self._places[answer]
+        while places and self._gone[places[-1]]:
+            places.pop()
+        return (place for place in places[: -_TRIES - 1 : -1] if not self._gone[place])
+
+    def due(self, count: int) -> list[str]:
+        """The answers that stand at least `count` times among those left, the most common first."""
+        found = []
+        while self._heap and -self._heap[0][0] >= count:
+            standing, answer = heapq.heappop(self._heap)
+            if -standing == self._counts[answer]:
+                found.append((standing, answer))
+        for entry in found:
+            heapq.heappush(self._heap, entry)
+        return [answer for _, answer in found]
+
+    def remove(self, place: int) -> None:
+        """Take a place out."""
+        self._gone[place] = True
+        self._next[self._before[place]] = self._next[place]
+        self._before[self._next[place]] = self._before[place]
+        self.remaining -= 1
+        answer = self._answers[place]
+        self._counts[answer] -= 1
+        heapq.heappush(self._heap, (-self._counts[answer], answer))
