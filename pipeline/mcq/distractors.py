@@ -3,26 +3,25 @@
 They are true answers of other rows of the same source and question type, never true of the same recording (of the same
 clip, where a recording knows nearly all answers of its type). Five rows lend each other their answers
 (`pipeline.mcq.blocks`), so that nothing about an option is a hint; a few rows that find no block draw from the answers
-near in length. A common answer cannot be a wrong option often enough to be no good guess: training rows beyond that
-are named in `guessable` (as Goyal et al. 2017, "Making the V in VQA Matter", balance answers).
+near in length.
 """
 
 from bisect import bisect_left, bisect_right
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
 from pipeline.errors import ItemError
+from pipeline.mcq.balance import YES_NO, guessable, guessable_yes_no
 from pipeline.mcq.blocks import OpenRow, make_blocks
-from pipeline.mcq.questions import MAX_OPTIONS, normalise, seeded, share_of
+from pipeline.mcq.questions import MAX_OPTIONS, normalise, seeded
 from pipeline.mcq.truths import Truths
 from pipeline.records import Annotation, Split
 
 _NEEDED = MAX_OPTIONS - 1
 _REACH = 24  # different answers looked at on either side in order of length
-_ALONE = 0.1  # training rows outside blocks, of those within
-_YES_NO = ("yes", "no")
 Group = tuple[str, str]
 
 
@@ -51,7 +50,7 @@ class AnswerPool:
         self, rows: Iterable[Annotation], recordings: Mapping[str, str], splits: Mapping[str, Split], seed: int
     ) -> None:
         self._seed = seed
-        self._shared: dict[str, tuple[str, ...]] = {}
+        self._lent: dict[str, tuple[str, ...]] = {}
         self.guessable: dict[str, str] = {}
         answered = [row for row in rows if row.options is None and normalise(row.answer_text or "")]
         groups: dict[Group, list[Annotation]] = defaultdict(list)
@@ -60,8 +59,8 @@ class AnswerPool:
         truths = Truths(answered, recordings)
         self._answers = {group: _distinct(own) for group, own in groups.items()}
         self._open = {row.question_id: row for group, own in groups.items() for row in self._opened(group, own, truths)}
-        for group, own in groups.items():
-            self._lend(group, own, splits)
+        for own in groups.values():
+            self._lend(own, splits)
 
     def _opened(self, group: Group, rows: Sequence[Annotation], truths: Truths) -> Iterable[OpenRow]:
         known = frozenset(answer.normal for answer in self._answers[group])
@@ -70,22 +69,32 @@ class AnswerPool:
             banned = truths.beside(row, known, _NEEDED)
             yield OpenRow(row.question_id, row.question, text, normalise(text), banned)
 
-    def _lend(self, group: Group, rows: Sequence[Annotation], splits: Mapping[str, Split]) -> None:
-        """Blocks within each split; of the training rows that found none, those that are too many are named."""
-        by_split: dict[Split, list[OpenRow]] = defaultdict(list)
+    def _lend(self, rows: Sequence[Annotation], splits: Mapping[str, Split]) -> None:
+        """Blocks within each split, and wrong answers for the rows that found none; of a training split's, those that
+        could be guessed are named."""
+        by_split: dict[Split, list[Annotation]] = defaultdict(list)
         for row in rows:
-            by_split[splits[row.question_id]].append(self._open[row.question_id])
+            by_split[splits[row.question_id]].append(row)
         for split, own in by_split.items():
-            alone = [row for row in own if row.normal not in _YES_NO]
-            for block in make_blocks(alone, self._seed):
-                for row in block:
-                    self._shared[row.question_id] = (row.text, *(other.text for other in block if other is not row))
+            opened = [self._open[row.question_id] for row in own]
+            for block in make_blocks((row for row in opened if row.normal not in YES_NO), self._seed):
+                for one in block:
+                    self._lent[one.question_id] = (one.text, *(other.text for other in block if other is not one))
+            alone = self._draw_alone(own)
             if split == "train":
-                alone = [row for row in alone if row.question_id not in self._shared]
-                room = max(_NEEDED, int(_ALONE * (len(own) - len(alone))))
-                self.guessable |= _excess(group, alone, MAX_OPTIONS, room, self._seed)
-                yes_no = [row for row in own if row.normal in _YES_NO]
-                self.guessable |= _excess(group, yes_no, len(_YES_NO), len(own), self._seed)
+                yes_no = [row for row in opened if row.normal in YES_NO]
+                for gone, detail in [*guessable(alone, self._seed), *guessable_yes_no(yes_no, self._seed)]:
+                    self.guessable[gone.question_id] = detail
+
+    def _draw_alone(self, rows: Sequence[Annotation]) -> list[tuple[OpenRow, list[str]]]:
+        """The rows without a block that have wrong answers, and those; the others fail when they are asked for."""
+        drawn = []
+        for row in rows:
+            opened = self._open[row.question_id]
+            if opened.normal not in YES_NO and row.question_id not in self._lent:
+                with suppress(ItemError):
+                    drawn.append((opened, [normalise(text) for text in self._draw(row, opened.text)]))
+        return drawn
 
     def options(self, row: Annotation) -> tuple[tuple[str, ...], str]:
         """The row's answer first, then the wrong ones, and in words where they are from.
@@ -96,10 +105,10 @@ class AnswerPool:
         truth = (row.answer_text or "").strip()
         if not normalise(truth):
             raise ItemError("no_answer", "an open-ended row needs its answer")
-        if normalise(truth) in _YES_NO:
+        if normalise(truth) in YES_NO:
             return (truth, _opposite(truth)), "yes against no"
-        if row.question_id in self._shared:
-            return self._shared[row.question_id], "wrong answers shared by five questions"
+        if row.question_id in self._lent:
+            return self._lent[row.question_id], "wrong answers shared by five questions"
         return (truth, *self._draw(row, truth)), "wrong answers of near length"
 
     def _draw(self, row: Annotation, truth: str) -> list[str]:
@@ -136,44 +145,15 @@ def _distinct(rows: Iterable[Annotation]) -> list[_Answer]:
         texts[normalise(text)].append(text)
     answers = [_Answer(len(min(own)), min(own), normal, len(own)) for normal, own in texts.items()]
     return sorted(
-        (answer for answer in answers if answer.normal not in _YES_NO), key=lambda answer: (answer.length, answer.text)
+        (answer for answer in answers if answer.normal not in YES_NO), key=lambda answer: (answer.length, answer.text)
     )
-
-
-def _excess(group: Group, rows: Sequence[OpenRow], options: int, room: int, seed: int) -> dict[str, str]:
-    """Rows beyond `room`, and rows beyond what one answer may have of those that stay: its share by chance and one."""
-    counts = Counter(row.normal for row in rows)
-    most = _most(list(counts.values()), 1 / options)
-    seen: Counter[str] = Counter()
-    excess = {}
-    for row in sorted(rows, key=lambda row: (share_of(f"common|{row.question_id}", seed), row.question_id)):
-        if seen[row.normal] < most and seen.total() < room:
-            seen[row.normal] += 1
-        else:
-            excess[row.question_id] = (
-                f"{row.text!r} is right too often among {group}, or true of too many clips, to be a wrong option "
-                f"{options - 1} times as often; {counts[row.normal]} such rows, {seen[row.normal]} kept"
-            )
-    return excess
-
-
-def _most(counts: Sequence[int], share: float) -> int:
-    """The largest x with x - 1 <= share * sum(min(count, x)); by bisection, as the left side grows faster."""
-    low, high = 1, max(counts, default=1)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if middle - 1 <= share * sum(min(count, middle) for count in counts):
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def _opposite(truth: str) -> str:
     """`No.` for `Yes.`: the other word in the same letters and with the same signs, or its form would be a hint."""
     own = "yes" if "yes" in truth.casefold() else "no"
     start = truth.casefold().index(own)
-    word, other = truth[start : start + len(own)], _YES_NO[1 - _YES_NO.index(own)]
+    word, other = truth[start : start + len(own)], YES_NO[1 - YES_NO.index(own)]
     formed = other.upper() if word.isupper() else other.capitalize() if word[0].isupper() else other
     return truth[:start] + formed + truth[start + len(own) :]
 

@@ -19,8 +19,8 @@ class Queue:
         self.remaining = len(answers)
         self._answers = answers
         self._end = len(answers)
-        self._next = [*range(1, len(answers) + 1), 0]  # the last entry stands for both ends
-        self._before = [len(answers), *range(len(answers))]
+        self._next: list[int] = [*range(1, len(answers) + 1), 0]  # the last entry stands for both ends
+        self._before: list[int] = [len(answers), *range(len(answers))]
         self._gone = [False] * len(answers)
         self._places: dict[str, list[int]] = {}
         for place in range(len(answers) - 1, -1, -1):  # the last of a list is the first in the queue
