@@ -5,12 +5,15 @@ its overlay behind; the next one puts the user's file back first.
 """
 
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from flows.project import Project
-from pipeline.profiles import Check, nested, read_profile, write_merged
+from pipeline.profiles import Check, merge_overlay, nested, read_profile
+from pipeline.reports import write_text
 
 
 @contextmanager
@@ -24,23 +27,39 @@ def overlaid(project: Project, profile: str | None, overrides: Mapping[str, Any]
     if not profile and not overrides:
         yield
         return
-    saved = project.private / "params.yaml"
+    path, saved, overlay = _files(project)
+    profiles = [read_profile(project.root, profile)] if profile else []
+    text = merge_overlay(path.read_text(encoding="utf-8"), *profiles, nested(overrides), check=check)
     saved.parent.mkdir(parents=True, exist_ok=True)
+    write_text(overlay, text)
     partial = saved.with_name("params.yaml.partial")
-    shutil.copy2(project.root / "params.yaml", partial)
+    shutil.copy2(path, partial)
     partial.replace(saved)
     try:
-        profiles = [read_profile(project.root, profile)] if profile else []
-        write_merged(project.root, *profiles, nested(overrides), check=check)
+        write_text(path, text)
         yield
     finally:
         restore(project)
 
 
 def restore(project: Project) -> bool:
-    """Put the user's params.yaml back where an overlay is in its place; whether there was one."""
-    saved = project.private / "params.yaml"
+    """Put the user's params.yaml back where an overlay is in its place; whether there was one.
+
+    A file that was changed since (an edit during the run, a pull after a kill) is the user's own and stays.
+    """
+    path, saved, overlay = _files(project)
     if not saved.is_file():
         return False
-    saved.replace(project.root / "params.yaml")
+    if overlay.is_file() and path.is_file() and path.read_bytes() != overlay.read_bytes():
+        changed = path.read_bytes() != saved.read_bytes()
+        saved.unlink()
+        if changed:
+            print("egovlm: params.yaml was changed during a run with other values: left as it is", file=sys.stderr)
+        return False
+    saved.replace(path)
     return True
+
+
+def _files(project: Project) -> tuple[Path, Path, Path]:
+    """params.yaml, the user's own copy while an overlay is in its place, and a copy of that overlay."""
+    return project.root / "params.yaml", project.private / "params.yaml", project.private / "params.overlaid.yaml"

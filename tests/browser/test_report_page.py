@@ -67,15 +67,21 @@ def test_an_opened_question_shows_frames_times_and_both_models(visit: Visit, row
     assert visit.page.locator(".card .frame").count() == 6
     assert visit.page.locator(".card .options li").count() == 5
     assert "right answer" in visit.text(".card .options li.truth")
-    assert row["policy"]["completion"] in visit.text(".side.policy-ink pre")
-    assert row["base"]["completion"] in visit.text(".side.base-ink pre")
-    assert visit.page.locator(".lane.mined .at").count() == 3
-    assert visit.page.locator(".lane.policy .at").count() == 2
-    left = visit.page.locator(".lane.policy .at").first.evaluate("e => parseFloat(e.style.left)")
+    assert row["policy"]["completion"] in visit.text(".card .side.policy-ink pre")
+    assert row["base"]["completion"] in visit.text(".card .side.base-ink pre")
+    assert visit.page.locator(".card .lane.mined .at").count() == 3
+    assert visit.page.locator(".card .lane.policy .at").count() == 2
+    left = visit.page.locator(".card .lane.policy .at").first.evaluate("e => parseFloat(e.style.left)")
     assert left == pytest.approx(100 * 2.1 / 8, abs=0.1)
-    visit.page.locator(".lane.policy .at").first.click()
-    hot = int(visit.page.locator(".frame.hot").get_attribute("data-frame") or -1)
+    visit.page.locator(".card .lane.policy .at").first.click()
+    hot = int(visit.page.locator(".card .frame.hot").get_attribute("data-frame") or -1)
     assert hot == 1  # of the frames at 0.5, 2.0, 3.5 ... s, the one nearest to 2.1 s
+
+
+def test_the_page_begins_with_a_question_that_was_gained(visit: Visit, rows: list[dict[str, Any]]) -> None:
+    gained = next(row for row in rows if row["status"] == "gained")
+    assert gained["question"] in visit.text("#example")
+    assert visit.page.locator("#example .frame").count() == 6
 
 
 def test_a_question_without_frames_says_so(visit: Visit) -> None:

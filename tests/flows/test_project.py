@@ -89,6 +89,16 @@ def test_the_overlay_of_a_killed_run_is_undone_by_the_next(project: Project) -> 
     assert restore(project) and path.read_bytes() == before and not restore(project)
 
 
+def test_what_the_user_changed_during_a_run_stays(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    path = project.root / "params.yaml"
+    edited = path.read_text().replace("seed: 0", "seed: 7")
+    with overlaid(project, "quick", {}, parse_params):
+        path.write_text(edited)
+    assert path.read_text() == edited
+    assert "left as it is" in capsys.readouterr().err
+    assert not restore(project)
+
+
 def test_a_snapshot_holds_the_working_tree_and_touches_nothing(project: Project) -> None:
     (project.root / "stage.py").write_text("# edited\n")
     (project.root / "new.py").write_text("# new\n")

@@ -120,7 +120,12 @@ function drawChart(chart) {
   return make("figure", { class: "chart" }, make("figcaption", {}, chart.title), svg, legend, reading);
 }
 
+const isNothing = (chart) => chart.series.every((one) => one.values.every((value) => value === 0));
+
 function setUpCharts() {
   const place = document.getElementById("charts");
-  if (place) place.append(...readJson("curves").map(drawChart));
+  if (!place) return;
+  const charts = readJson("curves"), nothing = charts.filter(isNothing).map((chart) => chart.title);
+  place.append(...charts.filter((chart) => !isNothing(chart)).map(drawChart));
+  if (nothing.length) place.after(make("p", { class: "soft" }, `Zero at every step: ${nothing.join(", ")}.`));
 }

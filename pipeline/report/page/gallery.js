@@ -22,11 +22,17 @@ function haystack(question) {
   return question.haystack;
 }
 
+function gave(question, side) {
+  const option = question[side]?.option;
+  return make("span", { class: `${side}-ink` }, `${side} ${LETTERS[option] ?? "–"}`);
+}
+
 function card(question) {
   const details = make("details", { class: "card", id: `q-${question.id}` },
     make("summary", {},
       make("span", { class: `badge ${question.status}` }, STATUS[question.status]),
       make("span", { class: "title" }, question.question),
+      make("small", { class: "gave" }, gave(question, "base"), " → ", gave(question, "policy")),
       make("small", {}, question.family || question.source)));
   details.addEventListener("toggle", () => {
     if (!details.open || details.querySelector(".body")) return;
@@ -86,9 +92,21 @@ function openLinked() {
   details.scrollIntoView();
 }
 
+// The first question that training gained, where the page begins: what the models saw and said, before any table.
+function showExample() {
+  const question = questions.find((one) => one.status === "gained");
+  if (!question) return;
+  strips ??= readJson("strips");
+  if (!strips[question.clip]) return;
+  document.getElementById("example").append(
+    make("h3", {}, "A question that training gained"),
+    make("p", { class: "asked" }, question.question), questionBody(question, strips[question.clip]));
+}
+
 async function setUpGallery() {
   if (!document.getElementById("questions-list")) return;
   questions = await inflateJson("questions");
+  showExample();
   setUpFilters();
   refresh();
   openLinked();
