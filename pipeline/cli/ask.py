@@ -1,8 +1,11 @@
 """`egovlm ask`: the trained model on a video of one's own."""
 
+import gc
 import json
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +17,6 @@ from pipeline.cli.output import AsJson, emit
 from pipeline.cli.place import POLICY, checkout, find_params
 from pipeline.cli.videos import End, OutPath, Span, Start, VideoPath, open_span, sample_frames
 from pipeline.errors import ModelError, ParamsError
-from pipeline.records import LETTERS
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Query:
     options: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        from pipeline.records import LETTERS
+
         if not self.question.strip():
             raise ParamsError("the question is empty")
         if len(self.options) == 1 or len(self.options) > len(LETTERS):
@@ -125,14 +129,12 @@ def answer(query: Query, model: str, params: Any, picture: Path, stream: bool) -
         ItemError: the video is unusable, or the prompt is longer than the model's context.
         ModelError: the model cannot be loaded.
     """
-    from transformers.utils.logging import disable_progress_bar
-
     from pipeline.mcq.answers import parse_answer
     from pipeline.mcq.keyframes import parse_keyframes
 
-    disable_progress_bar()  # type: ignore[no-untyped-call]  # of loading weights: the reasoning is what should be seen
-    frames = sample_frames(query.span, params)
-    policy = _load(model, params)
+    with _waiting("loading torch, transformers and the model ..."):
+        frames = sample_frames(query.span, params)
+        policy = _load(model, params)
     completion = _complete(policy, _messages(query, frames, params.prompts.reasoning), frames, params, stream)
     parsed = parse_answer(completion, query.options) if query.options else None
     named = parse_keyframes(completion)
@@ -151,12 +153,38 @@ def answer(query: Query, model: str, params: Any, picture: Path, stream: bool) -
     )
 
 
+@contextmanager
+def _waiting(text: str) -> Iterator[None]:
+    """Say what is being waited for, to a person at a terminal; gone afterwards."""
+    show = sys.stderr.isatty()
+    if show:
+        print(text, end="", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        if show:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _import_models() -> None:
+    """Import torch and transformers without collecting garbage in between: a seventh of the time of a cold start."""
+    gc.disable()
+    try:
+        import pipeline.models.likelihood
+        import pipeline.models.policy  # noqa: F401
+    finally:
+        gc.enable()
+
+
 def _load(model: str, params: Any) -> Any:
     """The policy on the GPU where there is one, in the precision it is evaluated in; on the CPU in full precision."""
+    _import_models()
     import torch
+    from transformers.utils.logging import disable_progress_bar
 
     from pipeline.models.policy import load_policy
 
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # of loading weights: the reasoning is what should be seen
     if not torch.cuda.is_available():
         return load_policy(model)
     return load_policy(model, device="cuda", dtype=getattr(torch, params.evaluate_egoschema.dtype))
@@ -197,6 +225,7 @@ def _complete(policy: Any, messages: list[dict[str, Any]], frames: Any, params: 
 def _likelihoods(policy: Any, query: Query, frames: Any, params: Any) -> list[float]:
     """Probability of each option under the direct prompt, as evaluate_egoschema scores it."""
     from pipeline.models.likelihood import continuation_log_probabilities
+    from pipeline.records import LETTERS
 
     template = params.evaluate_egoschema.likelihood_continuation
     texts = [template.replace("{letter}", LETTERS[i]).replace("{option}", o) for i, o in enumerate(query.options)]
@@ -221,8 +250,11 @@ def _save_picture(frames: Any, seconds: Sequence[float], path: Path) -> None:
 
 
 def _text(reply: Reply, options: Sequence[str]) -> str:
+    from pipeline.records import LETTERS
+
     letter = "" if reply.option is None else f"{LETTERS[reply.option]}, "
-    lines = [f"answer: {letter}{reply.answer or 'none'}" + ("" if reply.option is not None else f" ({reply.outcome})")]
+    doubt = f" ({reply.outcome})" if options and reply.option is None else ""
+    lines = [f"answer: {letter}{reply.answer or 'none that can be read'}{doubt}"]
     shares = reply.probabilities or []
     lines += [f"  {LETTERS[i]} {100 * p:5.1f} %  {o}" for i, (p, o) in enumerate(zip(shares, options, strict=False))]
     times = reply.keyframe_seconds
