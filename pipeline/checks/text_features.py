@@ -19,20 +19,30 @@ _PUNCTUATION = ",.;:'\"-()!?/"
 def surface_features(questions: Sequence[Question]) -> OptionFeatures:
     """Lengths, length ranks, punctuation, digits and capitals of each option, relative to its question's other
     options."""
-    rows = [row for question in questions for row in _surface(question.options)]
-    values = np.array(rows)
+    values = np.array([_measure(option) for question in questions for option in question.options], dtype=np.float64)
+    sizes = _sizes(questions)
+    values = np.hstack([values - _means(values, sizes), _ranks(values[:, 0], sizes)])
     values /= np.maximum(values.std(axis=0), 1e-9)
-    return OptionFeatures(csr_matrix(values), _sizes(questions))
+    return OptionFeatures(csr_matrix(values), sizes)
 
 
-def _surface(options: Sequence[str]) -> np.ndarray:
-    measured = np.array([_measure(option) for option in options], dtype=np.float64)
-    ranks = np.zeros((len(options), 5))
-    for i, length in enumerate(measured[:, 0]):
-        same = np.flatnonzero(measured[:, 0] == length)
-        shorter = int((measured[:, 0] < length).sum())
-        ranks[i, shorter : shorter + len(same)] = 1 / len(same)
-    return np.hstack([measured - measured.mean(axis=0), ranks])
+def _means(values: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    starts = np.cumsum(sizes) - sizes
+    return np.repeat(np.add.reduceat(values, starts) / sizes[:, None], sizes, axis=0)
+
+
+def _ranks(lengths: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Each option's place by length among its question's, spread over the places of options of equal length."""
+    ranks = np.zeros((len(lengths), 5))
+    starts = np.cumsum(sizes) - sizes
+    for size in set(sizes.tolist()):
+        rows = starts[sizes == size][:, None] + np.arange(size)
+        own = lengths[rows]
+        shorter = (own[:, None, :] < own[:, :, None]).sum(axis=2)
+        same = (own[:, None, :] == own[:, :, None]).sum(axis=2)
+        for place in range(size):
+            ranks[rows, place] = ((shorter <= place) & (place < shorter + same)) / same
+    return ranks
 
 
 def _measure(option: str) -> list[float]:

@@ -13,10 +13,19 @@ MAX_OPTIONS = len(LETTERS)
 _LETTER = re.compile(r"^\s*(?:\(([A-Ja-j])\)|([A-J])[.):](?=\s))\s*")
 
 
+_OTHER = re.compile(r"[\W_]+")
+_ASCII = {code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)}
+_ARTICLES = ("a", "an", "the")
+
+
 def normalise(text: str) -> str:
     """For comparison: NFKC, lower case, only letters and digits, single spaces, no article at the front."""
-    kept = re.sub(r"[\W_]+", " ", unicodedata.normalize("NFKC", text).casefold()).strip()
-    return re.sub(r"^(?:a|an|the) ", "", kept)
+    if text.isascii():  # most texts by far, and several times faster
+        kept = " ".join(text.translate(_ASCII).split())
+    else:
+        kept = _OTHER.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
+    first, _, rest = kept.partition(" ")
+    return rest if rest and first in _ARTICLES else kept
 
 
 def clean_options(options: Sequence[str]) -> tuple[str, ...]:

@@ -47,10 +47,10 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     questions = with_frames(inputs, report)
     report.stop_if_too_bad("question", settings.max_bad_fraction)  # leaks do not count: leaving them out is the work
     looks = look_at_clips(inputs.store, inputs.clips, settings.workers)
-    questions, leakage = _decontaminated(questions, looks, inputs, params, root, report)
+    questions, leakage, leaking = _decontaminated(questions, looks, inputs, params, root, report)
     probes = probe_splits(questions, inputs.videos, settings, params.seed)
     write_json(out / "probes.json", {split: [s.as_dict() for s in scores] for split, scores in probes.items()})
-    findings = _check(questions, inputs, looks, probes, params, root)
+    findings = _check(questions, inputs, looks, probes, leaking, params, root)
     ledger = [*earlier, *report.quarantined]
     accounts = _accounts(inputs, questions, ledger)
     report.values = _values(questions, accounts, ledger, findings)
@@ -70,8 +70,9 @@ def _decontaminated(
     params: Params,
     root: Path,
     report: StageReport,
-) -> tuple[list[Question], dict[str, Any]]:
-    """The rows that stay, and the leakage report."""
+) -> tuple[list[Question], dict[str, Any], set[str]]:
+    """The rows that stay, the leakage report, and the ids of rows that leak and stay: all where that is allowed, else
+    what a second look at the rows that stay finds, which is none unless something is wrong."""
     settings = params.validate_dataset
     training = [q for q in questions if q.split == "train"]
     reference = reference_of(inputs, questions, settings, root)
@@ -79,8 +80,11 @@ def _decontaminated(
     facts = {"recordings_in_evaluation": len(reference.windows), "egoschema_windows": settings.egoschema_windows}
     stamped = leakage_report(leaks, training, settings.allow_leakage, facts)
     write_json(root / "data/dataset/leakage.json", stamped)
-    kept = list(questions) if settings.allow_leakage else _without(questions, leaks, report)
-    return kept, stamped
+    if settings.allow_leakage or not leaks:
+        return list(questions), stamped, {leak.question_id for leak in leaks}
+    kept = _without(questions, leaks, report)
+    again = decontaminate(kept, looks, inputs, reference_of(inputs, kept, settings, root), settings)
+    return kept, stamped, {leak.question_id for leak in again}
 
 
 def _without(questions: Sequence[Question], leaks: Sequence[Leak], report: StageReport) -> list[Question]:
@@ -96,6 +100,7 @@ def _check(
     inputs: Inputs,
     looks: Sequence[ClipLook],
     probes: Probes,
+    leaking: set[str],
     params: Params,
     root: Path,
 ) -> list[Finding]:
@@ -104,8 +109,6 @@ def _check(
     from pipeline.checks.expectations import find, validate
 
     settings = params.validate_dataset
-    reference = reference_of(inputs, questions, settings, root)
-    leaking = {leak.question_id for leak in decontaminate(questions, looks, inputs, reference, settings)}
     spans = {clip.clip_id: (clip.start_seconds, clip.end_seconds) for clip in inputs.clips}
     tables = {
         "videos": video_table(list(inputs.videos.values()), root / "data/raw"),
