@@ -23,7 +23,8 @@ _MEGABYTES = 4096  # far more than a few small pictures need
 
 @dataclass(frozen=True)
 class ClipLook:
-    """Facts about one clip's frames; `hashes` are 64-bit perceptual hashes of the frames that show something."""
+    """Facts about one clip's frames; `hashes` are 64-bit perceptual hashes of the frames that show something,
+    `mirrored` those of the same frames with left and right exchanged."""
 
     clip_id: str
     video_id: str
@@ -35,6 +36,7 @@ class ClipLook:
     change: float
     sharpness: float
     hashes: tuple[int, ...]
+    mirrored: tuple[int, ...] = ()
 
     def judged(self, limits: ClipLimits) -> dict[str, object]:
         """The facts held against the limits: a row of the table `clips`."""
@@ -99,6 +101,7 @@ def look(frames: Frames, clip: Clip) -> ClipLook:
         change=max(changes, default=0.0),
         sharpness=max((float(cv2.Laplacian(image, cv2.CV_64F).var()) for image in grey), default=0.0),
         hashes=tuple(h for h in map(perceptual_hash, grey) if h is not None),
+        mirrored=tuple(h for h in (perceptual_hash(cv2.flip(image, 1)) for image in grey) if h is not None),
     )
 
 

@@ -1,7 +1,8 @@
 """Leaks by what the frames show: for videos whose recording nobody knows.
 
 Two clips look alike where at least half of the frames that show something have a near twin (few different bits of a
-perceptual hash) in the other. Candidates share 16 bits in one place; every candidate is compared exactly.
+perceptual hash) in the other, as they are or mirrored. Candidates share 16 bits in one place; every candidate is
+compared exactly. A copy that begins or ends elsewhere is found only where its frames still fall on like pictures.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,9 +26,9 @@ def find_lookalikes(
     index = _index(known, looks)
     found: dict[str, str | None] = {}
     for clip_id in {q.clip_id for q in training if q.clip_id in looks}:
-        own = looks[clip_id].hashes
-        near = sorted({other for key in _keys(own) for other in index.get(key, ())})
-        found[clip_id] = next((other for other in near if alike(own, looks[other].hashes)), None)
+        for own in (looks[clip_id].hashes, looks[clip_id].mirrored):
+            near = sorted({other for key in _keys(own) for other in index.get(key, ())})
+            found[clip_id] = found.get(clip_id) or next((o for o in near if alike(own, looks[o].hashes)), None)
     matches = [(q, found.get(q.clip_id)) for q in training]
     return [Leak(q.question_id, q.source, "frames", other) for q, other in matches if other is not None]
 

@@ -54,7 +54,7 @@ def download(url: str, target: Path, limits: Limits, checked: bool, expected: in
     the size in bytes, where it is known.
 
     Raises:
-        ItemError: `unsafe_url`, `unsafe_redirect`, `expired_link`, `forbidden`, `not_found`, `too_large`, `wrong_size`,
+        ItemError: `unsafe_url`, `unsafe_redirect`, `redirect_loop`, `expired_link`, `forbidden`, `not_found`, `too_large`, `wrong_size`,
             `encoded`, or after all retries `http_error`, `rate_limited`, `connection`, `slow`, `truncated`.
         StageError: the disk is full.
     """
@@ -195,6 +195,8 @@ def _receive(response: Any, partial: Path, start: int, total: int | None, limits
 
 def _explain_status(error: urllib.error.HTTPError, url: str, part: Part, offset: int) -> None:
     code = error.code
+    if code in (301, 302, 303, 307, 308):  # urllib follows ten of them, and no address more than four times
+        raise ItemError("redirect_loop", f"HTTP {code}: sent in a circle, or to nowhere") from error
     if code == 416:  # nothing after `offset`: the partial file is of another size than the server's
         if error.headers.get("Content-Range") == f"bytes */{offset}":
             return

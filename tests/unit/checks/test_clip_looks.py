@@ -75,6 +75,13 @@ def test_hashes_survive_re_encoding(name: str) -> None:
     assert worst <= MOST_BITS
 
 
+def test_a_mirrored_clip_shows_the_original_mirrored() -> None:
+    scenes = [_scene(seed) for seed in range(3)]
+    plain, mirrored = look(_frames(scenes), CLIP), look(_frames([np.fliplr(scene) for scene in scenes]), CLIP)
+    assert mirrored.mirrored == plain.hashes
+    assert mirrored.hashes != plain.hashes
+
+
 def test_hashes_of_other_scenes_differ() -> None:
     least = min(_bits(_scene(a), _scene(b)) for a in range(20) for b in range(a))
     assert least > MOST_BITS

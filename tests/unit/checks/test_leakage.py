@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,8 +163,8 @@ def _look(clip_id: str, hashes: tuple[int, ...]) -> ClipLook:
     return ClipLook(clip_id, "v", len(hashes), True, True, 1.0, 100.0, 5.0, 100.0, hashes)
 
 
-def test_lookalikes_need_half_of_the_frames() -> None:
-    rows = [_question(name, f"clean{i}") for i, name in enumerate(("same", "half", "third", "dark"))]
+def test_lookalikes_need_half_of_the_frames_as_they_are_or_mirrored() -> None:
+    rows = [_question(name, f"clean{i}") for i, name in enumerate(("same", "half", "third", "dark", "mirrored"))]
     shown = _question("eval", "test-video", "test")
     hashes = (0x1234567890ABCDEF, 0x0F0F0F0F33CC33CC, 0xDEADBEEFCAFEF00D)
     other = (0xFFFF000011112222, 0x5555AAAA99996666)
@@ -173,6 +174,7 @@ def test_lookalikes_need_half_of_the_frames() -> None:
         rows[1].clip_id: _look("", (hashes[0], other[0])),
         rows[2].clip_id: _look("", (hashes[0], *other)),
         rows[3].clip_id: _look("", ()),
+        rows[4].clip_id: replace(_look("", other), mirrored=hashes),
     }
     found = [leak.question_id for leak in find_lookalikes(rows, [shown], looks)]
-    assert found == ["same", "half"]
+    assert found == ["same", "half", "mirrored"]

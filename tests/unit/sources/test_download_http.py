@@ -68,6 +68,7 @@ REFUSED: dict[str, tuple[list[Any], str, str]] = {
     "bad request": ([400], "", "http_error"),
     "packed as gzip": (["gzip"], "", "encoded"),
     "redirect to a file": (["to:file:///etc/passwd"], "", "unsafe_redirect"),
+    "redirects in a circle": (["redirect"] * 40, "", "redirect_loop"),
     "redirect to ftp": (["to:ftp://127.0.0.1/a.mp4"], "", "unsafe_redirect"),
     "redirect to a password": (["to:http://me:secret@127.0.0.1:9/a.mp4"], "", "unsafe_redirect"),
 }
