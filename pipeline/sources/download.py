@@ -54,8 +54,9 @@ def download(url: str, target: Path, limits: Limits, checked: bool, expected: in
     the size in bytes, where it is known.
 
     Raises:
-        ItemError: `unsafe_url`, `unsafe_redirect`, `redirect_loop`, `expired_link`, `forbidden`, `not_found`, `too_large`, `wrong_size`,
-            `encoded`, or after all retries `http_error`, `rate_limited`, `connection`, `slow`, `truncated`.
+        ItemError: `unsafe_url`, `unsafe_redirect`, `redirect_loop`, `expired_link`, `forbidden`, `not_found`,
+            `too_large`, `wrong_size`, `encoded`, or after all retries `http_error`, `rate_limited`, `connection`,
+            `slow`, `truncated`.
         StageError: the disk is full.
     """
     check_address(url)
