@@ -109,7 +109,8 @@ def main() -> None:
     report = StageReport("train_grpo")
     run = read_run(load_params(Path("params.yaml")), Path(), report)
     numbers = fine_tune(run, arguments.cpu_seconds, arguments.batch)
-    export_policy(run.policy, run.output, {"method": "supervised fine-tuning on answers only", "numbers": numbers})
+    method = "supervised fine-tuning on answers only"
+    export_policy(run.policy, run.output, {"method": method, "numbers": numbers}, f"A control: {method}.\n")
     report.values.update(numbers)
     report.write(Path())
     print(numbers)

@@ -13,9 +13,12 @@ from pipeline.reports import write_json
 COPIED = ("preprocessor_config.json", "video_preprocessor_config.json", "chat_template.json", "chat_template.jinja")
 
 
-def export_policy(policy: Policy, folder: Path, card: dict[str, Any], state: dict[str, Any] | None = None) -> None:
-    """Write weights (safetensors; a LoRA adapter merged), configuration, tokenizer, `training.json` and a model card,
-    whole or not at all. `state` holds the weights where the model itself has only a piece of them."""
+def export_policy(
+    policy: Policy, folder: Path, card: dict[str, Any], text: str, state: dict[str, Any] | None = None
+) -> None:
+    """Write weights (safetensors; a LoRA adapter merged), configuration, tokenizer, `training.json` (`card`) and the
+    model card `text`, whole or not at all. `state` holds the weights where the model itself has only a piece of them.
+    """
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     model = policy.model.merge_and_unload() if hasattr(policy.model, "merge_and_unload") else policy.model
@@ -25,7 +28,7 @@ def export_policy(policy: Policy, folder: Path, card: dict[str, Any], state: dic
         if policy.folder and (Path(policy.folder) / name).is_file() and not (partial / name).exists():
             shutil.copyfile(Path(policy.folder) / name, partial / name)
     write_json(partial / "training.json", card)
-    (partial / "README.md").write_text(readme(card), encoding="utf-8")
+    (partial / "README.md").write_text(text, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     partial.replace(folder)
 

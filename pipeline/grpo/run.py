@@ -19,7 +19,7 @@ from pipeline.grpo.callbacks import DevAccuracy, GradientAlarm, LiveMetrics, Pro
 from pipeline.grpo.checkpoints import Checkpoints, dev_scores
 from pipeline.grpo.clips import ClipLoader
 from pipeline.grpo.config import make_config
-from pipeline.grpo.export import export_policy
+from pipeline.grpo.export import export_policy, readme
 from pipeline.grpo.rewards import prove_rewards
 from pipeline.grpo.samples import Sample
 from pipeline.grpo.sharding import shards_weights, whole_state
@@ -200,7 +200,7 @@ def _finish(run: Run, trainer: VideoGRPOTrainer, checkpoints: Checkpoints) -> di
     if trainer.accelerator.is_main_process:
         card = {"params": json.loads(run.params.model_dump_json()), "data": dict(run.hashes), "numbers": numbers}
         card["versions"] = {name: version(name) for name in ("torch", "transformers", "trl", "accelerate")}
-        export_policy(trainer.policy, run.output, card, state)
+        export_policy(trainer.policy, run.output, card, readme(card), state)
     trainer.accelerator.wait_for_everyone()
     trainer.accelerator.end_training()
     tracking = [c for c in trainer.callback_handler.callbacks if isinstance(c, Wandb)]
