@@ -149,9 +149,8 @@ def roll_back(project: Project, to: str | None = None) -> Version:
     else:
         before = pile(project)[:-1]
         if not before:
-            raise StageError(
-                f"no champion came before {present.name if present else 'the first one'}; there were: {list(ever)}"
-            )
+            name = present.name if present else "the first one"
+            raise StageError(f"no champion came before {name}: there is nothing to go back to")
         chosen = before[-1]
     if chosen == present:
         raise StageError(f"{chosen.name} is champion already")

@@ -22,6 +22,7 @@ from pipeline.errors import EgovlmError, ParamsError  # noqa: E402
 from pipeline.params import parse_params  # noqa: E402
 
 DOWNLOAD = "download_videos"
+PAGE = "data/reports/index.html"
 WAIT_SECONDS = 600.0
 FILE_BAR_SECONDS = 30.0  # between lines of a progress bar where there is no terminal
 
@@ -61,6 +62,8 @@ def run(project: Project, targets: Sequence[str], force: bool) -> None:
         graph.close()
     _print_metrics(project)
     print(f"\n{headline(project)}\n{len(stages)} stages up to date in {time.perf_counter() - started:.1f} s")
+    if (project.root / PAGE).is_file():
+        print(f"Look at it: {(project.root / PAGE).as_uri()}")
 
 
 def _one(graph: Graph, stage: Stage, number: str, force: bool) -> None:

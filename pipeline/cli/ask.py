@@ -3,9 +3,7 @@
 import gc
 import json
 import math
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli.output import AsJson, emit
+from pipeline.cli.output import AsJson, emit, waiting
 from pipeline.cli.place import POLICY, checkout, find_params
 from pipeline.cli.videos import End, OutPath, Span, Start, VideoPath, open_span, sample_frames
 from pipeline.errors import ModelError, ParamsError
@@ -132,7 +130,7 @@ def answer(query: Query, model: str, params: Any, picture: Path, stream: bool) -
     from pipeline.mcq.answers import parse_answer
     from pipeline.mcq.keyframes import parse_keyframes
 
-    with _waiting("loading torch, transformers and the model ..."):
+    with waiting("loading torch, transformers and the model ..."):
         frames = sample_frames(query.span, params)
         policy = _load(model, params)
     completion = _complete(policy, _messages(query, frames, params.prompts.reasoning), frames, params, stream)
@@ -151,19 +149,6 @@ def answer(query: Query, model: str, params: Any, picture: Path, stream: bool) -
         frame_seconds=[round(float(t), 3) for t in frames.pts_seconds],
         picture=str(picture),
     )
-
-
-@contextmanager
-def _waiting(text: str) -> Iterator[None]:
-    """Say what is being waited for, to a person at a terminal; gone afterwards."""
-    show = sys.stderr.isatty()
-    if show:
-        print(text, end="", file=sys.stderr, flush=True)
-    try:
-        yield
-    finally:
-        if show:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def _import_models() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from pipeline.cli.output import AsJson, emit
+from pipeline.cli.output import AsJson, emit, waiting
 from pipeline.cli.videos import End, OutPath, ParamsFile, Span, Start, VideoPath, open_span
 
 PICTURE_PIXELS = 320 * 320
@@ -33,7 +33,8 @@ def keyframes(
 
     span = open_span(video, start, end)
     settings = find_params(params).mine_keyframes
-    found = mine_span(span, settings)
+    with waiting(f"looking at {span.end_seconds - span.start_seconds:.0f} s of video ..."):
+        found = mine_span(span, settings)
     where = out or Path(f"{video.stem}.keyframes.jpg")
     captions = [f"{i}: {k['pts_seconds']:.2f} s ({k['score']:.2f})" for i, k in enumerate(found, 1)]
     _save_sheet(video, [k["pts_seconds"] for k in found], captions, where)
