@@ -203,6 +203,7 @@ def test_the_threads_are_those_of_params(root: Path) -> None:
     torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_two_processes_compute_what_one_computes(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     other = tmp_path_factory.mktemp("two") / "project"
     shutil.copytree(root, other)
