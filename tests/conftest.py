@@ -1,13 +1,20 @@
 """Shared fixtures: the repository root, the real-data folder beside it, quiet defaults."""
 
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from pipeline.environment import apply_defaults
 from tests.toy.project import Project, make_project
 
 apply_defaults()
+
+# `make test` tries the same inputs each time, so that a red run means a changed program; `make faults` draws new ones.
+settings.register_profile("repeatable", derandomize=True)
+if not os.environ.get("EGOVLM_SLOW"):
+    settings.load_profile("repeatable")
 
 ROOT = Path(__file__).resolve().parents[1]
 

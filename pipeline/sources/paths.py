@@ -13,12 +13,22 @@ def check_relative(name: str) -> tuple[str, ...]:
     """The parts of a foreign path that stays below its folder.
 
     Raises:
-        ItemError: an absolute path, a drive, `..` or a NUL byte (`unsafe_path`).
+        ItemError: an absolute path, a drive, `..`, a NUL byte or what no file system can write, as a lone surrogate
+            (`unsafe_path`).
     """
     parts = PurePosixPath(name.replace("\\", "/")).parts
-    if not parts or "\0" in name or ".." in parts or parts[0] == "/" or PureWindowsPath(name).drive:
+    outward = not parts or ".." in parts or parts[0] == "/" or bool(PureWindowsPath(name).drive)
+    if outward or "\0" in name or not _encodes(name):
         raise ItemError("unsafe_path", f"{name[:200]!r} is no relative path below the source's folder")
     return parts
+
+
+def _encodes(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def inside(folder: Path, name: str) -> Path:

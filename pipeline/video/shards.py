@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from pydantic import BaseModel, Field
 from tqdm import tqdm
 
 from pipeline.errors import ArtifactError
@@ -22,6 +23,18 @@ Row = dict[str, Any]
 MANIFEST = "manifest.json"
 PROGRESS = "progress.json"  # digests of the files while a run is at work on them; the manifest takes its place
 COMMON = [("item_id", pa.string()), ("key", pa.string())]  # `key`: digest of everything the row was made from
+
+
+class _Listed(BaseModel, extra="allow"):
+    """One file of a manifest; its name leads nowhere but into the folder."""
+
+    file: str = Field(pattern=r"^[^/\\\x00]+$")
+    bytes: int
+    sha256: str
+
+
+class _Manifest(BaseModel, extra="allow"):
+    files: list[_Listed]
 
 
 @dataclass(frozen=True)
@@ -84,7 +97,7 @@ def _noted(path: Path) -> dict[str, str]:
     try:
         files = json.loads(path.read_text(encoding="utf-8"))["files"]
         return {str(entry["file"]): str(entry["sha256"]) for entry in files}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
 
 
@@ -181,13 +194,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{folder / MANIFEST} cannot be read ({error}): run `dvc repro` to make it") from error
-    for entry in manifest["files"]:
-        path = folder / entry["file"]
-        if not path.is_file() or path.stat().st_size != entry["bytes"]:
+        listed = _Manifest.model_validate(manifest).files
+    except (OSError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ArtifactError(f"{folder / MANIFEST} cannot be read ({reason}): run `dvc repro` to make it") from error
+    for entry in listed:
+        path = folder / entry.file
+        if not path.is_file() or path.stat().st_size != entry.bytes:
             raise ArtifactError(f"{path} is missing or torn: run `dvc repro` (or `dvc pull`) to mend it")
-        if sha256_of(path) != entry["sha256"]:
+        if sha256_of(path) != entry.sha256:
             raise ArtifactError(
                 f"{path} does not hold what was written (sha256 differs): delete it and run `dvc repro` to mend it"
             )
