@@ -27,7 +27,8 @@ def read_egoplan(row: Raw, reading: Reading) -> Iterator[Annotation]:
     options, answer = _choices(row) if row.get("choice_a") is not None else _negatives(row, question_id)
     video = question_id.split("_")[0] if row.get("video_id") is None else text(row, "video_id")
     now = reading.seconds(required(row, "current_observation_frame"), "current_observation_frame", video)
-    steps = [step for step in row.get("task_progress_metadata") or [] if isinstance(step, dict)]
+    told = [] if row.get("task_progress_metadata") is None else listed(row, "task_progress_metadata")
+    steps = [step for step in told if isinstance(step, dict)]
     start = reading.seconds(row.get("task_start_frame") or 0, "task_start_frame", video)
     yield reading.annotation(
         f"{reading.source}_{question_id}",

@@ -112,6 +112,12 @@ def test_egoplan_benchmark_row() -> None:
     assert row.keyframe_seconds == pytest.approx(((36 + 105) / 120, (689 + 760) / 120))
 
 
+def test_egoplan_steps_that_are_no_list_cost_their_row_only() -> None:
+    (bad,) = _read("egoplan", {**EGOPLAN, "task_progress_metadata": True}, 60.0)
+    assert isinstance(bad, BadRow)
+    assert bad.reason == "wrong_type"
+
+
 def test_egoplan_tuning_row_takes_the_answer_among_its_negatives() -> None:
     tuning = {k: v for k, v in EGOPLAN.items() if not k.startswith(("choice", "golden"))}
     tuning["negative_answers"] = [f"wrong {i}" for i in range(9)] + [EGOPLAN["answer"]]
