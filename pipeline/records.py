@@ -243,12 +243,12 @@ def read_rows(path: Path, row_type: type[R]) -> list[R]:
         raise ArtifactError(f"{path} is missing: run `dvc repro` (or `dvc pull`) to make it")
     try:
         table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
+        rows: Sequence[dict[str, Any]] = table.to_pylist()
+    except (pa.ArrowException, ValueError, OverflowError, OSError) as error:
         raise ArtifactError(f"{path} cannot be read as parquet ({error}): delete it and run `dvc repro`") from error
     unknown = set(table.column_names) ^ set(row_type.model_fields)
     if unknown:
         raise ArtifactError(f"{path} does not hold {row_type.__name__} rows: columns {sorted(unknown)} differ")
-    rows: Sequence[dict[str, Any]] = table.to_pylist()
     try:
         return [row_type.model_validate(row) for row in rows]
     except ValidationError as error:

@@ -212,7 +212,12 @@ QUESTION = {"question_id": "q", "video_id": "v", "source": "s", "licence": "l", 
 def test_our_own_tables_are_read_or_refused(tmp_path: Path) -> None:
     path = tmp_path / "q.parquet"
     write_rows(path, [Question.model_validate(QUESTION)], Question)
-    fuzz(path.read_bytes(), path, lambda p: read_rows(p, Question), ArtifactError)
+    good = path.read_bytes()
+    fuzz(good, path, lambda p: read_rows(p, Question), ArtifactError)
+    for position in range(0, len(good), 7):  # a type that Arrow does not know, a text that is not UTF-8, ...
+        path.write_bytes(good[:position] + b"/" + good[position + 1 :])
+        with suppress(ArtifactError):
+            read_rows(path, Question)
 
 
 def test_a_manifest_is_read_or_refused(tmp_path: Path) -> None:
