@@ -121,7 +121,7 @@ def _read_parquet(path: Path) -> Iterator[Located]:
             _check_size(path, file.metadata)
             table = file.read()
             table.validate(full=True)  # lengths and offsets inside the buffers: a lying header does not reach memory
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # also a column name that is not UTF-8
         raise StageError(f"{path} cannot be read as parquet: {error}") from error
     for number in range(table.num_rows):
         where = f"{path.name}[{number}]"
