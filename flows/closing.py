@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from flows.experiments import push_experiment, save_experiment
+from flows.experiments import push_experiments, save_experiment, unsent
 from flows.graph import Graph
 from flows.project import Project
 from flows.promotion import promote
@@ -61,14 +61,16 @@ def save(job: Finished) -> State[None]:
     message = f"egovlm {job.name}: flow run {flow_run.id}"
     try:
         job.commit, is_new = save_experiment(job.graph, job.name, message)
-        if not is_new:
+        late = unsent(job.graph.project)
+        if not is_new and not late:
             return Completed(name="Cached", message=f"experiment {job.commit[:10]} has these results already")
         has_remote = bool(job.graph.repo.config["core"].get("remote"))
-        pushed = push_experiment(job.graph.project, job.name, lambda text, _: logger.info("%s", text), has_remote)
+        names = [*late, *([job.name] if is_new else [])]
+        pushed = push_experiments(job.graph.project, names, lambda text, _: logger.info("%s", text), has_remote)
     except EgovlmError as error:
         logger.error("%s", error)
         return Failed(message=str(error))
-    return Completed(message=f"experiment {job.name}{' pushed' if pushed else ' saved'}")
+    return Completed(message=f"experiment {' '.join(names)}{' pushed' if pushed else ' saved'}")
 
 
 @task(name="promotion", task_run_name="promotion", cache_policy=NO_CACHE, persist_result=False)

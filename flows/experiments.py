@@ -7,6 +7,7 @@
 import contextlib
 import re
 import sys
+from collections.abc import Sequence
 
 from flows.graph import Graph
 from flows.process import OnLine, run_streaming
@@ -14,6 +15,7 @@ from flows.project import Project
 from pipeline.errors import ParamsError, StageError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}")
+_UNSENT = "unsent_experiments"
 _KNOWN_BY = ("params.yaml", "dvc.yaml", "dvc.lock")
 
 
@@ -66,18 +68,41 @@ def _blobs(project: Project, commit: str) -> list[str]:
         return []
 
 
-def push_experiment(project: Project, name: str, on_line: OnLine, has_dvc_remote: bool) -> bool:
-    """Send experiment `name` to the git remote, and its data to the DVC remote where there is one; False without a git
+def push_experiments(project: Project, names: Sequence[str], on_line: OnLine, has_dvc_remote: bool) -> bool:
+    """Send experiments to the git remote, and their data to the DVC remote where there is one. False without a git
     remote.
 
     Raises:
-        StageError: the remote did not take it.
+        StageError: the remote did not take one; it and those after it are sent by the next run.
     """
     remote = project.git_remote()
     if remote is None:
         return False
+    for number, name in enumerate(names):
+        _note_unsent(project, names[number:])  # before the attempt: it may be killed
+        _push(project, remote, name, on_line, has_dvc_remote)
+    _note_unsent(project, [])
+    return True
+
+
+def unsent(project: Project) -> list[str]:
+    """Names of experiments that a remote should have and has not, without those that somebody removed since."""
+    note = project.private / _UNSENT
+    names = note.read_text(encoding="utf-8").split() if note.is_file() else []
+    refs = project.git("for-each-ref", "--format=%(refname)", "refs/exps").split() if names else []
+    return [name for name in names if any(ref.endswith(f"/{name}") for ref in refs)]
+
+
+def _note_unsent(project: Project, names: Sequence[str]) -> None:
+    project.private.mkdir(parents=True, exist_ok=True)
+    (project.private / _UNSENT).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+
+
+def _push(project: Project, remote: str, name: str, on_line: OnLine, has_dvc_remote: bool) -> None:
     command = [sys.executable, "-W", "ignore", "-m", "dvc", "--wait-for-lock", "exp", "push", remote, name]
     code = run_streaming([*command, *([] if has_dvc_remote else ["--no-cache"])], project.root, on_line)
     if code:
-        raise StageError(f"experiment {name} is saved here but {remote} did not take it (see the lines above)")
-    return True
+        raise StageError(
+            f"experiment {name} is saved here but {remote} or the DVC remote did not take it (see the lines above); "
+            f"the next run tries again"
+        )

@@ -41,8 +41,12 @@ class Service:
 
     def __init__(self, machine: Machine, project: Project) -> None:
         self.machine, self.project = machine, project
-        assert machine.gpu_project is not None
-        self.gpu_root: Path = machine.gpu_project
+
+    @property
+    def gpu_root(self) -> Path:
+        """The clone of the `gpu` worker."""
+        assert self.machine.gpu_project is not None
+        return self.machine.gpu_project
 
     def start(self, deployment: str = "egovlm/full", **parameters: Any) -> UUID:
         """Start a run; does not wait."""

@@ -2,15 +2,13 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from flows.closing import note_judged
 from flows.core import nothing_to_do
-from flows.experiments import check_name, find_experiment, push_experiment, save_experiment
+from flows.experiments import check_name, find_experiment, push_experiments, save_experiment, unsent
 from flows.graph import Graph
 from flows.project import Project
 from flows.promotion import promote
@@ -25,31 +23,15 @@ from flows.registry import (
     withdrawn,
 )
 from pipeline.errors import ParamsError, StageError
-from pipeline.profiles import nested, write_merged
-from tests.flows.toy import finish, git
-
-
-def _finish_run(project: Project, name: str, **overrides: float) -> str:
-    """Run everything with `train_grpo.<key>` set, and save it; the experiment's commit."""
-    write_merged(project.root, nested({f"train_grpo.{key}": value for key, value in overrides.items()}))
-    graph = Graph(project)
-    try:
-        finish(graph)
-        return save_experiment(graph, name, "toy run")[0]
-    finally:
-        graph.close()
-
-
-def _dvc(root: Path, *arguments: str) -> str:
-    command = [sys.executable, "-W", "ignore", "-m", "dvc", *arguments]
-    return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+from pipeline.profiles import write_merged
+from tests.flows.toy import dvc, finish_run, git
 
 
 def test_a_complete_run_is_saved_once_and_an_unfinished_one_not_at_all(project: Project) -> None:
-    first = _finish_run(project, "first")
-    assert find_experiment(project) == first == _finish_run(project, "again")
-    second = _finish_run(project, "second", learning_rate=7e-4)
-    shown = json.loads(_dvc(project.root, "exp", "show", "--json"))
+    first = finish_run(project, "first")
+    assert find_experiment(project) == first == finish_run(project, "again")
+    second = finish_run(project, "second", learning_rate=7e-4)
+    shown = json.loads(dvc(project.root, "exp", "show", "--json"))
     rows = {e["name"]: e for base in shown for e in (base["experiments"] or []) for e in e["revs"]}
     assert set(rows) == {"first", "second"}
     accuracy = {
@@ -79,7 +61,7 @@ def test_promotion_rollback_and_refusal(project: Project, tmp_path: Path) -> Non
     git(project.root, "remote", "add", "origin", str(tmp_path / "origin.git"))
     assert champion(project) is None
 
-    one = _finish_run(project, "one")  # 50 % right, its base 30 %
+    one = finish_run(project, "one")  # 50 % right, its base 30 %
     assert promote(project, one).promote
     assert champion(project) == past_champions(project)[0]
     assert f"{champion(project)}".startswith("Version(name='v1.0.0'")
@@ -87,9 +69,9 @@ def test_promotion_rollback_and_refusal(project: Project, tmp_path: Path) -> Non
     same = promote(project, one)
     assert not same.promote and same.against == ("the weights are those of the champion v1.0.0",)
 
-    worse = promote(project, _finish_run(project, "worse", learning_rate=4e-4))
+    worse = promote(project, finish_run(project, "worse", learning_rate=4e-4))
     assert not worse.promote and "the lower bound of the gain, -0." in worse.against[0]
-    better = _finish_run(project, "better", learning_rate=8e-4)
+    better = finish_run(project, "better", learning_rate=8e-4)
     assert promote(project, better).promote
     now = champion(project)
     assert now is not None and (now.name, now.commit) == ("v2.0.0", better)
@@ -99,7 +81,7 @@ def test_promotion_rollback_and_refusal(project: Project, tmp_path: Path) -> Non
     back = champion(project)
     assert back is not None and back.commit == one
     fetched = tmp_path / "fetched"
-    _dvc(project.root, "artifacts", "get", ".", "egovlm-policy", "--stage", "champion", "-o", str(fetched))
+    dvc(project.root, "artifacts", "get", ".", "egovlm-policy", "--stage", "champion", "-o", str(fetched))
     assert json.loads((fetched / "out.json").read_text())["params"]["learning_rate"] == 5e-4
     for to, message in (
         (None, r"no champion came before v1.0.0"),
@@ -111,7 +93,7 @@ def test_promotion_rollback_and_refusal(project: Project, tmp_path: Path) -> Non
 
     again = promote(project, better)  # what a person took away, the gate does not bring back
     assert not again.promote and "those of v2.0.0, which was rolled back" in again.against[0]
-    assert promote(project, _finish_run(project, "best", learning_rate=9e-4)).promote
+    assert promote(project, finish_run(project, "best", learning_rate=9e-4)).promote
     assert [version.name for version in pile(project)] == ["v1.0.0", "v3.0.0"]
     assert roll_back(project).name == "v1.0.0"  # not v2, which was withdrawn
     assert roll_back(project, "v2.0.0").name == "v2.0.0" and withdrawn(project)[0].name == "v3.0.0"
@@ -132,9 +114,9 @@ def test_what_the_remote_does_not_take_is_not_registered_here(project: Project, 
 
 
 def test_an_unresolvable_champion_is_never_replaced(project: Project, tmp_path: Path) -> None:
-    one = _finish_run(project, "one")
+    one = finish_run(project, "one")
     assert promote(project, one).promote
-    better = _finish_run(project, "better", learning_rate=8e-4)
+    better = finish_run(project, "better", learning_rate=8e-4)
 
     kept = tmp_path / "cache"
     lock = git(project.root, "show", f"{one}:dvc.lock")
@@ -166,23 +148,31 @@ def test_an_unresolvable_champion_is_never_replaced(project: Project, tmp_path: 
     assert promote(project, better).promote
 
 
+def _unheard(text: str, is_progress: bool) -> None:
+    """Nobody listens to what DVC says."""
+
+
 def test_experiments_travel_with_their_data_to_the_remotes(project: Project, tmp_path: Path) -> None:
     git(tmp_path, "clone", "--quiet", "--bare", str(project.root), "origin.git")
-    assert not push_experiment(
-        project, "one", lambda text, _: None, has_dvc_remote=False
-    )  # no git remote: said, not done
+    assert not push_experiments(project, ["one"], _unheard, has_dvc_remote=False)  # no git remote: said, not done
     git(project.root, "remote", "add", "origin", str(tmp_path / "origin.git"))
-    _dvc(project.root, "remote", "add", "-d", "store", str(tmp_path / "store"))
+    dvc(project.root, "remote", "add", "-d", "store", str(tmp_path / "store"))
     git(project.root, "commit", "-q", "-am", "remote")
     git(project.root, "push", "-q", "origin", "main")
-    _finish_run(project, "one")
-    assert push_experiment(project, "one", lambda text, _: None, has_dvc_remote=True)
+    finish_run(project, "one")
+    (tmp_path / "store").write_text("the remote's disk is not mounted")
+    with pytest.raises(StageError, match="one is saved here but origin or the DVC remote did not take it"):
+        push_experiments(project, ["one"], _unheard, has_dvc_remote=True)
+    finish_run(project, "two", learning_rate=7e-4)
+    assert unsent(project) == ["one"]
+    (tmp_path / "store").unlink()
+    assert push_experiments(project, [*unsent(project), "two"], _unheard, has_dvc_remote=True)
+    assert unsent(project) == []
     assert push_registry(project)
     other = tmp_path / "other"
     git(tmp_path, "clone", "-q", str(tmp_path / "origin.git"), str(other))
-    _dvc(other, "exp", "pull", "origin", "one")
-    _dvc(other, "exp", "apply", "one")
-    assert (other / "data/models/policy/out.json").read_bytes() == (
-        project.root / "data/models/policy/out.json"
-    ).read_bytes()
+    dvc(other, "exp", "pull", "origin", "one")
+    dvc(other, "exp", "apply", "one")
+    trained = json.loads((other / "data/models/policy/out.json").read_text())
+    assert trained["params"]["learning_rate"] == 5e-4
     shutil.rmtree(other)

@@ -5,9 +5,13 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
+from flows.experiments import save_experiment
 from flows.graph import Graph
+from flows.project import Project
+from pipeline.profiles import nested, write_merged
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -78,6 +82,23 @@ def finish(graph: Graph, *targets: str) -> None:
     after the stages, without a process per stage."""
     with contextlib.chdir(graph.project.root):
         graph.repo.reproduce(list(targets) or None)
+
+
+def finish_run(project: Project, name: str, **overrides: float) -> str:
+    """Run everything with `train_grpo.<key>` set, and save it; the experiment's commit."""
+    write_merged(project.root, nested({f"train_grpo.{key}": value for key, value in overrides.items()}))
+    graph = Graph(project)
+    try:
+        finish(graph)
+        return save_experiment(graph, name, "toy run")[0]
+    finally:
+        graph.close()
+
+
+def dvc(root: Path, *arguments: str) -> str:
+    """Output of a DVC command in `root`."""
+    command = [sys.executable, "-W", "ignore", "-m", "dvc", *arguments]
+    return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
 
 
 def behave(root: Path, stage: str, words: str | None) -> None:
