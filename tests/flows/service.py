@@ -4,6 +4,7 @@ import contextlib
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,12 +15,14 @@ from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterKey,
     FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
     FlowRunFilterId,
+    FlowRunFilterStartTime,
     LogFilter,
     LogFilterFlowRunId,
 )
 from prefect.client.schemas.objects import FlowRun
-from prefect.client.schemas.sorting import ArtifactSort
+from prefect.client.schemas.sorting import ArtifactSort, FlowRunSort
 from prefect.deployments import run_deployment
 from prefect.states import Cancelling
 
@@ -74,8 +77,9 @@ class Service:
 
     def cancel_all(self) -> None:
         """Leave no run behind for the next test."""
+        due = FlowRunFilter(expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)))
         with get_client(sync_client=True) as client:
-            for run in client.read_flow_runs(limit=50):
+            for run in client.read_flow_runs(flow_run_filter=due, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=50):
                 if run.state is not None and not run.state.is_final():
                     client.set_flow_run_state(run.id, Cancelling())
 
@@ -114,8 +118,10 @@ class Service:
     def children(self, run_id: UUID) -> list[UUID]:
         """Runs of egovlm-train that were started after `run_id`, newest first."""
         begun = self.read(run_id).created
+        # without the filter, the many runs that a schedule has laid out for coming days fill the answer
+        later = FlowRunFilter(start_time=FlowRunFilterStartTime(after_=begun))
         with get_client(sync_client=True) as client:
-            runs = client.read_flow_runs(limit=20)
+            runs = client.read_flow_runs(flow_run_filter=later, limit=200)
         mine = [r for r in runs if r.id != run_id and r.created and begun and r.created > begun]
         return [r.id for r in sorted(mine, key=lambda r: r.created, reverse=True)]
 
