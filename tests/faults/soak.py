@@ -268,7 +268,7 @@ def soak(folder: Path, minutes: float, rng: random.Random, table: Path) -> list[
             killed, seconds = one_run(service, [] if is_all else ["validate_dataset"], kill_after, rng)
             longest[is_all] = max(longest[is_all], seconds)
             peaks.ended.set()
-            if len(rounds) % GC_EVERY == GC_EVERY - 1:
+            if rounds and len(rounds) % GC_EVERY == 0:  # all stages have just run
                 collect_garbage(project)
                 change += " gc"
             held = measure(machine, peaks.peak, {"temporary": temporary, "prefect": prefect, **folders})
