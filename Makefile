@@ -5,7 +5,7 @@ BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test check faults browser ui clean install
+.PHONY: run test check faults browser audit ui clean install
 
 run: $(STAMP)  ## the whole pipeline on params.yaml: videos in, trained model and score out
 	@python -m flows.run
@@ -21,6 +21,9 @@ browser: $(STAMP)  ## the report page in the Chromium of this machine
 
 check: $(STAMP)  ## types and style
 	ruff check . && ruff format --check . && mypy
+
+audit: $(STAMP)  ## known vulnerabilities of the pinned packages; asks an advisory service
+	@pip-audit -r constraints.txt --no-deps --disable-pip --vulnerability-service osv
 
 ui: $(STAMP)  ## Prefect server, work pools, deployments and workers on this machine
 	@python -m flows.ui
