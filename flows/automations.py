@@ -11,6 +11,8 @@ from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
+from flows.missed import cancel_missed
+
 SILENT_SECONDS = 100.0
 NAME = "egovlm-heartbeat"
 _HEARTBEAT = "prefect.flow-run.heartbeat"
@@ -51,3 +53,4 @@ def register_automations() -> None:
 
 if __name__ == "__main__":
     register_automations()
+    cancel_missed()

@@ -6,12 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.states import Scheduled
 
 from flows.automations import NAME
 from flows.lock import read_holder
+from flows.missed import cancel_missed
 from flows.ui import POOLS
 from tests.flows.service import Service, kill_tree, stage_processes, until
 from tests.flows.toy import behave, git
@@ -103,6 +107,21 @@ def test_a_worker_and_a_server_that_die_are_survived(service: Service) -> None:
     after = service.run()
     assert after.state is not None and after.state.is_completed()
     assert service.read(run_id).state_name == "Crashed"  # the next run had the proof that it was dead
+
+
+def test_of_the_nights_that_were_missed_one_is_made_up_for(service: Service) -> None:
+    root, machine = service.project.root, service.machine
+    kill_tree(machine.processes["worker-cpu"])
+    with get_client(sync_client=True) as client:
+        nightly = client.read_deployment_by_name(RETRAIN).id
+        nights = [Scheduled(scheduled_time=datetime.now(UTC) - timedelta(days=days)) for days in (3, 1, 2)]
+        oldest, newest, other = (client.create_flow_run_from_deployment(nightly, state=night).id for night in nights)
+    assert cancel_missed() == 2
+    machine.start_worker("cpu", root)
+    assert service.wait(newest).state_name == "Completed"
+    for run_id in (oldest, other):
+        state = service.read(run_id).state
+        assert state is not None and state.is_cancelled() and (state.message or "").startswith("missed while no worker")
 
 
 def test_the_machine_has_pools_schedule_and_heartbeat_watch(service: Service) -> None:
