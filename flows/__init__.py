@@ -1,1 +1,5 @@
 """When and where: order, retries, workers, schedules, promotion. The only room that knows Prefect and DVC."""
+
+from pipeline.environment import apply_defaults
+
+apply_defaults()  # before DVC is imported, and also where a worker that somebody started by hand runs the flows

@@ -7,19 +7,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pipeline.environment import apply_defaults
-
-apply_defaults()
-
-from flows.changes import note_sources, read_sources, sources_changed  # noqa: E402 - DVC reads the environment on import
-from flows.graph import Graph, Stage  # noqa: E402
-from flows.lock import Holder, held, say_alive  # noqa: E402
-from flows.overlay import overlaid  # noqa: E402
-from flows.project import Project, find_project  # noqa: E402
-from flows.reproduce import Outcome, is_noise, reproduce  # noqa: E402
-from flows.summary import METRICS, headline, read_report  # noqa: E402
-from pipeline.errors import EgovlmError, ParamsError  # noqa: E402
-from pipeline.params import parse_params  # noqa: E402
+from flows.changes import note_sources, read_sources, sources_changed
+from flows.graph import Graph, Stage
+from flows.lock import Holder, held, say_alive
+from flows.overlay import overlaid
+from flows.project import Project, find_project
+from flows.reproduce import Outcome, is_noise, reproduce
+from flows.summary import METRICS, headline, read_report
+from pipeline.errors import EgovlmError, ParamsError
+from pipeline.params import parse_params
 
 DOWNLOAD = "download_videos"
 PAGE = "data/reports/index.html"

@@ -22,7 +22,6 @@ from flows.guard import MARK
 from flows.process import guarded
 from flows.project import PROJECT_VARIABLE, Project, find_project
 from flows.summary import LIVE_PAGE, REPORT_URL_VARIABLE
-from pipeline.environment import apply_defaults
 from pipeline.errors import EgovlmError, StageError
 
 HOST = "127.0.0.1"
@@ -216,7 +215,6 @@ def _raise_interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point: run until Ctrl-C."""
-    apply_defaults()
     parser = argparse.ArgumentParser(prog="python -m flows.ui", description=__doc__)
     parser.add_argument("--port", type=int, default=4200)
     parser.add_argument(

@@ -17,7 +17,7 @@ from flows.progress import Progress, read_progress
 from flows.project import Project
 from flows.reproduce import Outcome, reproduce
 from tests.flows.service import until
-from tests.flows.toy import STAGES, behave
+from tests.flows.toy import REPOSITORY, STAGES, behave
 
 
 def _run(code: str, tmp_path: Path) -> tuple[int, list[tuple[str, bool]]]:
@@ -31,6 +31,19 @@ def test_lines_bars_and_exit_code_arrive(tmp_path: Path) -> None:
         "import sys; print('a'); print('b', end='\\r'); print('\\x1b[31mc\\x1b[0m'); sys.stderr.write('d'); sys.exit(7)"
     )
     assert _run(code, tmp_path) == (7, [("a", False), ("b", True), ("c", False), ("d", False)])
+
+
+def test_flows_of_a_worker_that_was_started_by_hand_send_nothing_home(tmp_path: Path) -> None:
+    code = "import flows.project, subprocess, sys; subprocess.run([sys.executable, '-m', 'dvc', 'version'], check=True)"
+    ours = ("DVC_NO_ANALYTICS", "DO_NOT_TRACK")
+    bare = {name: value for name, value in os.environ.items() if name not in ours}
+    subprocess.run(["git", "init", "-q", str(tmp_path / "project")], check=True)
+    (tmp_path / "reports").mkdir()  # where DVC lays down what it is about to send
+    environment = {**bare, "PYTHONPATH": str(REPOSITORY), "TMPDIR": str(tmp_path / "reports")}
+    subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path / "project", env=environment, check=True, capture_output=True
+    )
+    assert list((tmp_path / "reports").glob("tmp*")) == []
 
 
 def _grandchildren(tmp_path: Path) -> list[psutil.Process]:
