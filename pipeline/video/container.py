@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,6 +69,16 @@ def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.Vid
         raise ItemError("memory_limit", f"{path.name!r} wants more memory than a worker may take") from error
     except av.error.FFmpegError as error:
         raise ItemError("damaged_file", f"{path.name!r}: {error.strerror}") from error
+    except IndexError as error:
+        if not _raised_by_pyav(error):
+            raise
+        raise ItemError("damaged_file", f"{path.name!r}: a stream appears that was not there at the start") from error
+
+
+def _raised_by_pyav(error: BaseException) -> bool:
+    """PyAV keeps a list of the streams at the start; a packet of one that appears later (MPEG-TS) is past its end."""
+    frames = list(traceback.walk_tb(error.__traceback__))
+    return frames[-1][0].f_code.co_filename.startswith("av/")
 
 
 def _open(path: Path) -> av.container.InputContainer:

@@ -64,6 +64,18 @@ def test_a_video_is_probed_or_refused(form: str, tmp_path: Path) -> None:
     fuzz(good, tmp_path / "v.mp4", probe, ItemError)
 
 
+def test_a_stream_that_appears_later_is_refused(tmp_path: Path) -> None:
+    """Found by fuzzing: an IndexError of PyAV where the header of a transport packet names an unknown stream."""
+    good, reasons = video(tmp_path / "good", "mpegts"), set()
+    for packet in range(0, len(good), 188):
+        (tmp_path / "v.ts").write_bytes(good[: packet + 2] + b"\x01" + good[packet + 3 :])
+        try:
+            probe(tmp_path / "v.ts")
+        except ItemError as error:
+            reasons.add(f"{error.reason}: {error.detail}")
+    assert "damaged_file: 'v.ts': a stream appears that was not there at the start" in reasons
+
+
 def test_a_video_is_decoded_or_refused(tmp_path: Path) -> None:
     good = video(tmp_path / "good")
 
