@@ -53,7 +53,6 @@ TOY = {
     "download_videos.sources.synthetic.videos_train": 10,
     "download_videos.sources.synthetic.videos_dev": 3,
     "download_videos.sources.synthetic.videos_test": 6,
-    "prepare_model.tiny.workers": 1,  # a second process costs more to start than it saves
     "prepare_model.tiny.clips": 64,
     "prepare_model.tiny.held_out_clips": 8,
     "prepare_model.tiny.lookup.steps": 5,
