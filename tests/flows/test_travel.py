@@ -41,9 +41,9 @@ def test_training_travels_with_uncommitted_work_and_never_trains_on_stale_inputs
 @pytest.mark.faults
 def test_a_result_that_does_not_come_back_fails_the_run_and_nothing_trains_here(pair: Service, tmp_path: Path) -> None:
     cpu = pair.project.root
-    behave(pair.gpu_root, "train_grpo", "sleep=4")
+    behave(pair.gpu_root, "train_grpo", "sleep=8")
     run_id = pair.start(train_on="gpu")
-    until(lambda: stage_processes("train_grpo", pair.gpu_root), 60, "the stage runs in the GPU clone")
+    until(lambda: stage_processes("train_grpo", pair.gpu_root), 180, "the stage runs in the GPU clone")
     remote = tmp_path / "dvc-remote"
     until(lambda: (pair.gpu_root / "data/models/policy/out.json").exists(), 30, "trained")
     (cpu / "params.yaml").write_text((cpu / "params.yaml").read_text().replace("seed: 0", "seed: 0 "))
@@ -62,7 +62,7 @@ def test_a_failure_and_a_cancel_over_there_are_a_failure_and_a_cancel_here(pair:
     assert (failed.state.message or "").startswith("train_grpo: egovlm train_grpo: StageError: clip a@1")
     behave(pair.gpu_root, "train_grpo", "sleep=60")
     run_id = pair.start(train_on="gpu")
-    until(lambda: stage_processes("train_grpo", pair.gpu_root), 60, "the stage runs in the GPU clone")
+    until(lambda: stage_processes("train_grpo", pair.gpu_root), 180, "the stage runs in the GPU clone")
     started = time.monotonic()
     pair.cancel(run_id)
     until(lambda: not stage_processes("train_grpo", pair.gpu_root), 20, "the trainer over there is gone")
@@ -88,7 +88,7 @@ def test_a_checkout_that_was_not_made_for_a_worker_is_not_overwritten(pair: Serv
 def test_the_death_of_a_gpu_worker_is_noticed_by_the_server_and_the_run_is_given_out_again(pair: Service) -> None:
     behave(pair.gpu_root, "train_grpo", "sleep=120")
     run_id = pair.start(train_on="gpu")
-    until(lambda: stage_processes("train_grpo", pair.gpu_root), 120, "the stage runs in the GPU clone")
+    until(lambda: stage_processes("train_grpo", pair.gpu_root), 180, "the stage runs in the GPU clone")
     kill_tree(pair.machine.processes["worker-gpu"])
     until(lambda: not stage_processes("train_grpo", pair.gpu_root), 15, "the guard ended the trainer over there")
     behave(pair.gpu_root, "train_grpo", None)
