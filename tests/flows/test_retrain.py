@@ -109,6 +109,22 @@ def test_a_worker_and_a_server_that_die_are_survived(service: Service) -> None:
     assert service.read(run_id).state_name == "Crashed"  # the next run had the proof that it was dead
 
 
+def test_a_worker_that_is_told_to_end_takes_its_trainer_with_it(service: Service) -> None:
+    root, machine = service.project.root, service.machine
+    behave(root, "train_grpo", "sleep=60")
+    run_id = service.start()
+    until(lambda: stage_processes("train_grpo", root), 60, "the trainer runs")
+    worker = machine.processes["worker-cpu"]
+    worker.terminate()
+    until(lambda: not stage_processes("train_grpo", root), 15, "the trainer is gone")
+    worker.wait(60)
+    behave(root, "train_grpo", None)
+    machine.start_worker("cpu", root)
+    after = service.run()
+    assert after.state is not None and after.state.is_completed(), after.state
+    assert service.read(run_id).state_name in ("Crashed", "Cancelled", "Failed")  # and not Running for ever
+
+
 def test_of_the_nights_that_were_missed_one_is_made_up_for(service: Service) -> None:
     root, machine = service.project.root, service.machine
     kill_tree(machine.processes["worker-cpu"])
