@@ -39,7 +39,8 @@ def test_dvc_repro_finishes_after_dvc_itself_was_killed(campaign: Campaign) -> N
     wanted = products(project.root)
     for stage in ("extract_frames", "train_grpo"):
         clear(project.root, stage)
-        command = [sys.executable, "-m", "dvc", "repro", "--single-item", stage]
+        # forced: DVC would take what is in its cache, and nothing would be at work
+        command = [sys.executable, "-m", "dvc", "repro", "--single-item", "--force", "--no-run-cache", stage]
         first = subprocess.Popen(command, cwd=project.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_until_at_work(first, project.root / "data/.locks" / stage)
         time.sleep(campaign.seconds[stage] / 3)

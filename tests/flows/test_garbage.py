@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from flows.project import Project
 from flows.promotion import promote
 from tests.flows.toy import dvc, finish_run, git
@@ -16,6 +18,7 @@ def _cached(root: Path) -> set[str]:
     return {path.parent.name + path.name for path in (root / ".dvc/cache/files/md5").glob("??/*")}
 
 
+@pytest.mark.faults
 def test_collecting_garbage_keeps_champion_kept_experiments_and_workspace(project: Project, tmp_path: Path) -> None:
     guide = (REPOSITORY / "docs/scaling.md").read_text(encoding="utf-8")
     assert REMOVE in guide and COLLECT in guide
