@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 import av
 import numpy as np
+from av import library_versions
 from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
@@ -112,5 +113,5 @@ class Shrinker:
 def decoder_version(name: str) -> str:
     """Library and version behind a backend, as recorded with the frames."""
     libraries = ["av"] if name == "pyav" else ["decord", "av"]
-    codecs = ".".join(map(str, av.library_versions["libavcodec"]))
+    codecs = ".".join(map(str, library_versions["libavcodec"]))
     return ", ".join(f"{library} {version(library)}" for library in libraries) + f", libavcodec {codecs}, {RESIZE}"
