@@ -16,6 +16,7 @@ from threading import Event, Thread
 import av
 import psutil
 
+from benchmarks.memory import peak_mb
 from benchmarks.shaky import render
 from benchmarks.video import table
 from pipeline.params import Params, load_params
@@ -36,16 +37,9 @@ class Workers(Thread):
 
     def run(self) -> None:
         while not self.ended.wait(0.5):
-            self.peaks.append(max(map(peak_mb, psutil.Process().children(recursive=True)), default=0.0))
-
-
-def peak_mb(process: psutil.Process) -> float:
-    """The most memory that a process held so far; 0 where it is gone."""
-    try:
-        status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
-    except OSError:
-        return 0.0
-    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0.0)
+            self.peaks.append(
+                max((peak_mb(child.pid) for child in psutil.Process().children(recursive=True)), default=0.0)
+            )
 
 
 def encode(path: Path, seed: int) -> str:

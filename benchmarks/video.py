@@ -26,6 +26,7 @@ import av
 import cv2
 import numpy as np
 
+from benchmarks.memory import peak_mb
 from benchmarks.shaky import LEVELS, render
 from pipeline.keyframes.recall import Truth, recall_table
 from pipeline.keyframes.selection import Spread, normalise, select
@@ -160,17 +161,16 @@ def memory(folder: Path, clips: int) -> None:
     big = encode(folder / "one_minute_1080p.mp4", 20, (1920, 1080))
     small = encode(folder / "ten_seconds.mp4", 10, (640, 360))
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        peak = pool.apply(peak_mb, (big,))
+        peak = pool.apply(peak_of, (big,))
         marks = pool.apply(resident_marks, (small, clips))
     rows = [["peak, 32 frames of 1080p", peak], *([f"resident after {i} clips", mb] for i, mb in marks.items())]
     table("Memory of one worker (MB)", ["what", "MB"], rows)
 
 
-def peak_mb(video: Path) -> float:
-    """Of this process since its exec (`VmHWM`); `ru_maxrss` would begin with the parent's."""
+def peak_of(video: Path) -> float:
+    """Of this process."""
     decode_frames(video, uniform_times(0, 20, 32), SIZE)
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+    return peak_mb()
 
 
 def resident_marks(video: Path, clips: int) -> dict[int, float]:

@@ -13,7 +13,7 @@ from prefect.states import Completed, Failed
 
 from flows.changes import note_sources, read_sources, sources_changed
 from flows.closing import Closing, close_run, is_judged
-from flows.experiments import check_name, find_experiment
+from flows.experiments import check_name, find_experiment, unsent
 from flows.graph import Graph, Stage
 from flows.lock import Holder, held
 from flows.overlay import overlaid
@@ -103,8 +103,8 @@ def _run(graph: Graph, request: Request, logger: Logger) -> State[Any]:
 
 def nothing_to_do(graph: Graph, stages: Sequence[Stage], promote: bool) -> bool:
     """Whether every stage is up to date and the run that made it was closed: one that died between its last stage and
-    its verdict would otherwise never be saved or judged."""
-    if any(graph.changes(stage.name) for stage in stages):
+    its verdict would otherwise never be saved or judged, and what a remote did not take never be sent."""
+    if any(graph.changes(stage.name) for stage in stages) or unsent(graph.project):
         return False
     return find_experiment(graph.project) is not None and (not promote or is_judged(graph.project))
 

@@ -86,9 +86,9 @@ def push_experiments(project: Project, names: Sequence[str], on_line: OnLine, ha
 
 
 def unsent(project: Project) -> list[str]:
-    """Names of experiments that a remote should have and has not, without those that somebody removed since."""
+    """Names of experiments that the git remote should have and has not, without those that somebody removed since."""
     note = project.private / _UNSENT
-    names = note.read_text(encoding="utf-8").split() if note.is_file() else []
+    names = note.read_text(encoding="utf-8").split() if note.is_file() and project.git_remote() else []
     refs = project.git("for-each-ref", "--format=%(refname)", "refs/exps").split() if names else []
     return [name for name in names if any(ref.endswith(f"/{name}") for ref in refs)]
 

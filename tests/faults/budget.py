@@ -1,5 +1,5 @@
-"""How many generated inputs each fuzz test tries: a few in `make test`, many in `make faults`."""
+"""How many generated inputs each fuzz test tries: a few in `make test`, many in `make faults`, or $EGOVLM_EXAMPLES."""
 
 import os
 
-EXAMPLES = 400 if os.environ.get("EGOVLM_SLOW") else 12
+EXAMPLES = int(os.environ.get("EGOVLM_EXAMPLES") or (400 if os.environ.get("EGOVLM_SLOW") else 12))

@@ -27,6 +27,7 @@ import psutil
 import yaml
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from benchmarks.memory import peak_mb
 from flows.lock import read_holder
 from flows.project import Project as FlowProject
 from flows.ui import Machine
@@ -133,7 +134,7 @@ class Peaks(Thread):
     def run(self) -> None:
         while not self.ended.wait(0.5):
             for process in stage_processes(self.root):
-                self.peak = max(self.peak, peak_mb(process))
+                self.peak = max(self.peak, peak_mb(process.pid))
 
 
 def stage_processes(root: Path) -> list[psutil.Process]:
@@ -146,14 +147,6 @@ def stage_processes(root: Path) -> list[psutil.Process]:
         except (psutil.Error, OSError):
             continue
     return found
-
-
-def peak_mb(process: psutil.Process) -> float:
-    try:
-        status = Path(f"/proc/{process.pid}/status").read_text()
-    except OSError:
-        return 0.0
-    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0.0)
 
 
 def size_mb(folder: Path) -> float:

@@ -125,6 +125,19 @@ def test_a_worker_that_is_told_to_end_takes_its_trainer_with_it(service: Service
     assert service.read(run_id).state_name in ("Crashed", "Cancelled", "Failed")  # and not Running for ever
 
 
+def test_what_a_remote_did_not_take_is_sent_by_the_next_night(service: Service, tmp_path: Path) -> None:
+    root, origin = service.project.root, tmp_path / "origin.git"
+    git(root, "remote", "add", "origin", str(origin))  # it is not there yet
+    failed = service.run(RETRAIN, promote=False)
+    assert failed.state is not None and failed.state.is_failed()
+    assert "is saved here but origin or the DVC remote did not take it" in (failed.state.message or "")
+    git(tmp_path, "clone", "--quiet", "--bare", str(root), str(origin))
+    sent = service.run(RETRAIN, promote=False)
+    assert sent.state_name == "Cached" and " pushed" in (sent.state.message or ""), sent.state
+    assert "refs/exps/" in git(root, "ls-remote", "origin")
+    assert service.run(RETRAIN, promote=False).state_name == "Skipped"
+
+
 def test_of_the_nights_that_were_missed_one_is_made_up_for(service: Service) -> None:
     root, machine = service.project.root, service.machine
     kill_tree(machine.processes["worker-cpu"])
