@@ -117,6 +117,27 @@ def test_one_more_video_makes_one_clip_and_the_files_are_those_of_a_fresh_run(
     assert files(tmp_path / "grown") == files(tmp_path / "fresh")
 
 
+@pytest.mark.parametrize("harm", ["deleted", "flipped bit"])
+def test_a_harmed_shard_is_named_and_made_again(
+    tmp_path: Path, repository: Path, harm: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = params(repository, shards=2, workers=1)
+    fill(tmp_path, ["a", "bb", "ccc"])
+    run(tmp_path, settings)
+    frames = tmp_path / "data/frames"
+    whole = {path.name: path.read_bytes() for path in frames.iterdir() if path.is_file()}
+    shard = max(frames.glob("*.arrow"), key=lambda path: path.stat().st_size)
+    if harm == "deleted":
+        shard.unlink()
+    else:
+        shard.write_bytes(whole[shard.name][:-2000] + bytes([whole[shard.name][-2000] ^ 1]) + whole[shard.name][-1999:])
+    capsys.readouterr()
+    run(tmp_path, settings)
+    assert {path.name: path.read_bytes() for path in frames.iterdir() if path.is_file()} == whole
+    said = capsys.readouterr()
+    assert harm == "deleted" or shard.name in said.out + said.err
+
+
 def test_a_changed_video_or_setting_makes_its_clips_again(tmp_path: Path, repository: Path) -> None:
     fill(tmp_path, ["a", "b"])
     run(tmp_path, params(repository))
