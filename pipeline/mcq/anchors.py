@@ -16,10 +16,12 @@ _LINES = 4_000  # characters at the end in which lines are looked at
 
 _HEDGE = r"(?:\s{1,4}(?:that|therefore|thus|indeed|most|likely|probably|clearly|definitely|obviously|certainly)\b){0,3}"
 _ANCHOR = re.compile(
-    r"(?:\b(?:answer|option|choice|letter)\b[\"'*_`]{0,3}(?:\s{1,4}(?:to|for)\s[^\n.:;]{0,80}?)?"
+    r"(?:\b(?:answer|option|choice|letter)\b[\"'*_`]{0,3}(?:\s{1,4}(?:to|for)\s[^\n.:;]{0,80}?"
+    r"|\s{1,4}(?:that|which)\s{1,4}(?:best|most)\s[^\n.:;]{0,80})?"
     r"(?:\s{1,4}(?:is|will\s{1,4}be|would\s{1,4}be|must\s{1,4}be|should\s{1,4}be|has\s{1,4}to\s{1,4}be)\b"
     + _HEDGE
     + r"\s{0,4}:?|\s{0,4}[:=\uff1a\u2013-])"
+    r"|\u7b54\u6848(?:\u5e94\u8be5)?\s{0,2}(?:\u662f|\u4e3a|[:\uff1a])"  # Chinese: the answer is
     r"|\bI(?:\s{1,4}would|['\u2019]d|\s{1,4}will|['\u2019]ll)?\s{1,4}(?:choose|pick|select|go\s{1,4}with)\b)",
     re.IGNORECASE,
 )
@@ -32,17 +34,20 @@ _NEGATED = re.compile(
 )
 _CLAUSE_LETTER = re.compile(
     r"\s{0,4}(?:(?:option|choice|letter)\s{1,4})?"
-    r"(?:[(\[]\s{0,2}([A-Za-z])\s{0,2}[)\]]|[\"'`]?([A-Z])[\"'`]?(?=[).:,;!/\s]|$))"
+    r"(?:[(\[]\s{0,2}([A-Za-z])\s{0,2}[)\]]|[\"'`]?([A-Z])[\"'`]?(?=[).:,;!/\s\u3002\uff0c]|$))"
     r"(?P<rest>[^\n]{0,40})",
 )
 _ANOTHER_LETTER = re.compile(
     r"\s*(?:,|/|&|\bor\b|\band\b)\s*(?:or\s+|and\s+)?(?:maybe\s+|perhaps\s+)?\(?[A-Z]\)?(?:\W|$)"
 )
-_ENDS_CLAUSE = re.compile(r"[).:;!]|,(?!\s*(?:and|or|who|whose)\b)|\s*(?:$|\n|[-\u2013\u2014(])|\s+(?:because|since)\b")
+_ENDS_CLAUSE = re.compile(
+    r"[).:;!\u3002\uff0c]|,(?!\s*(?:and|or|who|whose)\b)|\s*(?:$|\n|[-\u2013\u2014(])|\s+(?:because|since)\b"
+)
 _CORRECT = r"is\s{1,4}(?:the\s{1,4})?(?:correct|right|best|most\s{1,4}(?:accurate|likely|plausible))"
+_BEST = r"(?:fits|suits|matches|describes|explains|answers)\b[^\n.!?;:,]{0,60}?\s(?:the\s{1,4})?best"
 _IS_CORRECT = re.compile(
     rf"(?:(?:\b(?i:option|choice|letter)\s{{1,4}}\(?([A-Za-z])\)?|\(([A-Za-z])\))\s{{1,4}}"
-    rf"(?:{_CORRECT}|best\s{{1,4}}(?:describes|matches|fits|explains|answers|summari[sz]es))\b[^\n.!?;:,]{{0,80}}"
+    rf"(?:{_CORRECT}|best\s{{1,4}}(?:describes|matches|fits|explains|answers|summari[sz]es)|{_BEST})\b[^\n.!?;:,]{{0,80}}"
     r"|\b([A-Z])\s{1,4}is\s{1,4}(?:correct|the\s{1,4}(?:correct\s{1,4}|right\s{1,4}|best\s{1,4})?(?:answer|option|choice)))"
     r"\s{0,4}(?:[.!,;:]|$|\n)"
 )

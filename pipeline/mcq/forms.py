@@ -4,6 +4,7 @@ Dress is what models put around a letter without meaning anything by it: bracket
 option is". Patterns match short texts only and repeat nothing that can match in two ways.
 """
 
+import json
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -11,8 +12,9 @@ from collections.abc import Sequence
 from pipeline.mcq.outcomes import Outcome, ParsedAnswer
 
 SHORT = 80  # characters; a dressed letter is shorter
-_OUTER = " .,;:!?\"'`*_()[]\u201c\u201d\u2018\u2019"
-_INVISIBLE = re.compile("[\x00-\x08\x0e-\x1f\x7f\xad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+_OUTER = " .,;:!?\"'`*_()[]\u201c\u201d\u2018\u2019\u3002"
+_UNSAID = "\u2705\u2714\u2713\u2611\ufe0f"  # ticks; a cross is not one of them
+_INVISIBLE = re.compile(f"[\x00-\x08\x0e-\x1f\x7f\xad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff{_UNSAID}]")
 _MARKUP = re.compile(r"\\[()\[\]]|\\(?:boxed|rm|bf)\b\s{0,4}|[{}$*`]|__|~~|</?(?:b|i|u|em|strong|code|p|br)\s{0,4}/?>")
 _HEADING = re.compile(r"^[#>\s]{1,8}")
 
@@ -22,8 +24,22 @@ _LEAD = re.compile(
     r"(?: (?:is|would be|must be|should be)\b| ?[:=-])?:? ?)(?:(?:the )?(?:option|choice|letter)\b:? ?)?",
     re.IGNORECASE,
 )
+_HEDGE = r"(?:(?:definitely|certainly|clearly|surely|obviously|(?:most )?(?:probably|likely)),? )"
+_IT_IS = r"(?:it(?:['\u2019]s| is| must be| should be| would be| has to be) )"
+_SOFT_LEAD = re.compile(  # "It's B.", "Probably D", "I think it is A.": an answer, if a capital or a text follows
+    rf"(?:(?:so|thus|hence|therefore),? )?(?:i (?:think|believe|guess|would say)(?: that)? {_HEDGE}?{_IT_IS}?"
+    rf"|i['\u2019]d say {_IT_IS}?|my (?:best )?guess(?: is| ?:) {_IT_IS}?|ans\b ?[.:=-]? "
+    rf"|{_HEDGE}{_IT_IS}?|{_IT_IS}{_HEDGE}?)",
+    re.IGNORECASE,
+)
+_CHINESE_LEAD = re.compile(
+    r"(?:\u6240\u4ee5|\u56e0\u6b64)?,?(?:\u6b63\u786e)?\u7b54\u6848(?:\u5e94\u8be5)?(?:\u662f|\u4e3a)? ?:? ?"
+)  # "the answer is"
+_BULLET = re.compile(r"[-\u2022\u2013] ")
+_OTHER_LETTER = re.compile(r"(?:^|\W)(?:[(\[][A-Za-z][)\]]|[A-Za-z][).:])(?:\s|$)")
+_ANSWER_KEYS = {"answer", "final_answer", "option", "choice", "letter"}
 _SHORT_LEAD = re.compile(r"(?:option|choice|answer|letter)\b ?[:=-]? ?", re.IGNORECASE)
-_LETTER = re.compile(r"[(\[\"'\u2018\u201c]{0,3} ?([A-Za-z]) ?[)\]\"'\u2019\u201d]{0,3} ?[.:,;!]{0,3}")
+_LETTER = re.compile(r"[(\[\"'\u2018\u201c]{0,3} ?([A-Za-z]) ?[)\]\"'\u2019\u201d]{0,3} ?[.:,;!\u3002]{0,3}")
 _LETTER_AND_TEXT = re.compile(
     r"(?:[(\[] ?(?P<held>[A-Za-z]) ?[)\]]|(?P<free>[A-Za-z]))"
     r"(?P<between> ?[.):,;=\u2013\u2014-]{1,2} ?| )(?P<text>\S.*)"
@@ -70,8 +86,8 @@ AMBIGUOUS = ParsedAnswer(None, Outcome.AMBIGUOUS)
 
 
 def _letter_and_text(text: str, options: Sequence[str], outcome: Outcome) -> ParsedAnswer | None:
-    """`B. its text`: the letter where the text is its own, the start of its own, or a reason; nothing to rely on where
-    the text is another option's."""
+    """`B. its text`: the letter where the text is its own, the start of its own, its own and a sentence more, or a
+    reason; nothing to rely on where the text is another option's."""
     match = _LETTER_AND_TEXT.fullmatch(text)
     if match is None:
         return None
@@ -84,8 +100,19 @@ def _letter_and_text(text: str, options: Sequence[str], outcome: Outcome) -> Par
         return named if named.option in same else AMBIGUOUS
     begun = normalise(match["text"])
     starts = len(begun) >= 8 and normalise(options[named.option]).startswith(begun)
+    goes_on = _and_a_sentence(match["text"], named.option, options)
     reasoned = _REASON.match(match["text"]) is not None and (match["held"] or match["free"]).isupper()
-    return named if (starts and set_off) or reasoned else None
+    return named if ((starts or goes_on) and set_off) or reasoned else None
+
+
+def _and_a_sentence(text: str, option: int, options: Sequence[str]) -> bool:
+    """Whether `text` is the option's own text, its sentence ended, and prose that names no other option."""
+    own, said = normalise(options[option]), normalise(text)
+    if not own or not said.startswith(own) or said[len(own) : len(own) + 1] not in {".", "!", "?", ";"}:
+        return False
+    others = [normalise(other) for other in options]
+    named = any(other and other in said and other not in own for other in others)
+    return not named and _OTHER_LETTER.search(said[len(own) :]) is None
 
 
 def _undressed(text: str, options: Sequence[str], outcome: Outcome) -> ParsedAnswer | None:
@@ -102,6 +129,40 @@ def _undressed(text: str, options: Sequence[str], outcome: Outcome) -> ParsedAns
     return both
 
 
+def _answer_of_json(text: str) -> str | None:
+    """The value of the one answer key of a JSON object (`{"answer": "E"}`)."""
+    try:
+        pairs = json.loads(text, object_pairs_hook=list)
+    except (ValueError, RecursionError):
+        return None
+    is_object = isinstance(pairs, list) and all(isinstance(pair, tuple) for pair in pairs)
+    values = [value for key, value in pairs if key.lower() in _ANSWER_KEYS] if is_object else []
+    return values[0] if len(values) == 1 and isinstance(values[0], str) else None
+
+
+def _after_soft_lead(bare: str, options: Sequence[str], outcome: Outcome) -> ParsedAnswer | None:
+    """What follows "it's", "probably" or "I think". A small letter is no answer there: "It's a" lost its noun."""
+    lead = _SOFT_LEAD.match(bare)
+    rest = "" if lead is None else bare[lead.end() :].strip(" _\"'\u201c\u201d")
+    letter = _LETTER.fullmatch(rest) if len(rest) < SHORT else None
+    if not rest or (letter is not None and letter.group(1).islower()):
+        return None
+    return _undressed(rest, options, outcome)
+
+
+def _led(bare: str, options: Sequence[str], outcome: Outcome) -> ParsedAnswer | None:
+    """What stands behind a lead ("the answer is", "it's", a bullet), with the outcome of a sentence."""
+    sentence = Outcome.ANCHORED if outcome is Outcome.BARE else outcome  # a sentence is no bare option
+    for pattern in (_LEAD, _CHINESE_LEAD):
+        lead = pattern.match(bare)
+        if lead is not None and lead.end() < len(bare):
+            kept = outcome if _SHORT_LEAD.fullmatch(lead.group()) else sentence
+            return _undressed(bare[lead.end() :].strip(" _\"'\u201c\u201d"), options, kept)
+    if _BULLET.match(bare):
+        return _letter_and_text(bare[2:].lstrip(), options, outcome)
+    return _after_soft_lead(bare, options, sentence)
+
+
 def only_an_option(text: str, options: Sequence[str], outcome: Outcome) -> ParsedAnswer | None:
     """What `text` names where it is nothing but an option, as `outcome`; None where it is something else.
 
@@ -111,11 +172,6 @@ def only_an_option(text: str, options: Sequence[str], outcome: Outcome) -> Parse
     stripped = text.strip()
     if not stripped or len(stripped) > longest_form(options):
         return None
-    bare = plain(stripped)
-    found = _undressed(bare, options, outcome)
-    lead = _LEAD.match(bare)
-    if found is None and lead is not None and lead.end() < len(bare):
-        if outcome is Outcome.BARE and not _SHORT_LEAD.fullmatch(lead.group()):
-            outcome = Outcome.ANCHORED  # a sentence, not a bare option
-        found = _undressed(bare[lead.end() :].strip(" _\"'\u201c\u201d"), options, outcome)
-    return found
+    value = _answer_of_json(stripped) if stripped.startswith("{") else None
+    bare = plain(stripped if value is None else value)
+    return _undressed(bare, options, outcome) or _led(bare, options, outcome)
