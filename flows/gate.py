@@ -73,14 +73,12 @@ def _gain(
 ) -> Estimate:
     differences = [float(mine[q].correct) - float(theirs[q].correct) for q in common]
     clusters = [mine[q].parent_video_id for q in common]
-    return clustered_mean(differences, clusters, rules.confidence, rules.bootstrap_draws, seed)
+    return clustered_mean(differences, clusters, (-1, 1), rules.confidence, rules.bootstrap_draws, seed)
 
 
 def _too_little(gain: Estimate, rules: Promotion) -> list[str]:
     if not gain.low >= rules.min_gain:  # so written that NaN is too little as well
         return [f"the lower bound of the gain, {gain.low:+.4f}, is below promotion.min_gain={rules.min_gain:+.4f}"]
-    if gain.value <= 0 <= rules.min_gain:  # the same answers to every question: [0, 0]
-        return ["it is right exactly as often as its rival, which is no gain"]
     return []
 
 

@@ -32,7 +32,7 @@ class Comparison:
     questions: int
     only_first: int
     only_second: int
-    detectable: float
+    detectable: float | None
 
 
 def read_predictions(path: Path) -> list[Prediction]:
@@ -128,6 +128,8 @@ def verdict(comparison: Comparison) -> str:
         return "the second is better: the whole interval lies above 0"
     if difference.high < 0:
         return "the second is worse: the whole interval lies below 0"
+    if comparison.detectable is None:
+        return f"no difference shown: {comparison.questions} questions are too few to show any"
     return f"no difference shown; this many questions find one of {100 * comparison.detectable:.1f} points or more"
 
 

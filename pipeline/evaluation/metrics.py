@@ -92,8 +92,10 @@ def _gains(runs: Mapping[RunKey, list[Prediction]], exam: Exam) -> dict[str, Any
         "gain_over_best_base": over_best.value,
         "gain_over_best_base_low": over_best.low,
         "gain_over_best_base_high": over_best.high,
-        "detectable_gain": minimal_detectable_difference(questions, differing, exam.judge.confidence),
     }
+    detectable = minimal_detectable_difference(questions, differing, exam.judge.confidence)
+    if detectable is not None:  # else the questions are too few for any
+        values["detectable_gain"] = detectable
     if ("base", "sampled/video") in runs:
         drawn = gain(runs["base", "sampled/video"], runs["policy", "sampled/video"], exam.judge).difference
         values |= {"sampled_gain": drawn.value, "sampled_gain_low": drawn.low, "sampled_gain_high": drawn.high}
@@ -196,8 +198,9 @@ def _consistencies(runs: Mapping[RunKey, list[Prediction]]) -> dict[str, float]:
     }
 
 
-def _detectable(exam: Exam) -> dict[str, float]:
-    """Minimal detectable difference (power 0.8) of this many questions, by the share on which two models differ."""
+def _detectable(exam: Exam) -> dict[str, float | None]:
+    """Minimal detectable difference (power 0.8) of this many questions, by the share on which two models differ; None
+    if they are too few to show any."""
     questions = len({p.question_id for p in scored(exam.predictions)})
     shares = (0.1, 0.2, 0.3, 0.5)
     return {

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pipeline.evaluation.statistics import Estimate, accuracy, clustered_mean, mcnemar_exact
+from pipeline.evaluation.statistics import Estimate, clustered_mean, mcnemar_exact
 from pipeline.mcq.answers import Outcome
 from pipeline.records import Prediction
 
@@ -19,6 +19,10 @@ class Judge:
     confidence: float
     draws: int
     seed: int
+
+    def mean(self, values: Sequence[float], clusters: Sequence[str], bounds: tuple[float, float]) -> Estimate:
+        """See `clustered_mean`."""
+        return clustered_mean(values, clusters, bounds, self.confidence, self.draws, self.seed)
 
 
 RunKey = tuple[str, str]
@@ -52,17 +56,14 @@ def clusters_of(predictions: Iterable[Prediction]) -> dict[str, str]:
 
 
 def score(predictions: Sequence[Prediction], judge: Judge) -> Estimate:
-    """Accuracy of one run: Wilson interval, or the clustered bootstrap's where questions were asked several times.
+    """Accuracy of one run, clustered by recording.
 
     Raises:
         EmptyInput: no question has a public answer.
     """
     shares = right_per_question(predictions)
-    if all(share in (0.0, 1.0) for share in shares.values()):
-        return accuracy([share == 1.0 for share in shares.values()], judge.confidence)
     clusters = clusters_of(predictions)
-    names = [clusters[question] for question in shares]
-    return clustered_mean(list(shares.values()), names, judge.confidence, judge.draws, judge.seed)
+    return judge.mean(list(shares.values()), [clusters[question] for question in shares], (0, 1))
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def gain(first: Sequence[Prediction], second: Sequence[Prediction], judge: Judge
     clusters = clusters_of(second)
     both = [question for question in after if question in before]
     differences = [after[q] - before[q] for q in both]
-    difference = clustered_mean(differences, [clusters[q] for q in both], judge.confidence, judge.draws, judge.seed)
+    difference = judge.mean(differences, [clusters[q] for q in both], (-1, 1))
     a, b = [before[q] > 0.5 for q in both], [after[q] > 0.5 for q in both]
     gained, lost = (
         sum(y and not x for x, y in zip(a, b, strict=True)),

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from statistics import NormalDist
 
 import numpy as np
 
@@ -21,22 +20,6 @@ class Estimate:
     count: int
 
 
-def accuracy(correct: Sequence[bool], confidence: float) -> Estimate:
-    """Share of True with its Wilson score interval (Wilson 1927; Brown, Cai & DasGupta 2001).
-
-    Raises:
-        EmptyInput: there is nothing to take a share of.
-    """
-    count = len(correct)
-    if count == 0:
-        raise EmptyInput("no accuracy of an empty set of questions: check evaluate_egoschema.splits and the answers")
-    share = sum(correct) / count
-    z2 = NormalDist().inv_cdf(0.5 + confidence / 2) ** 2
-    centre = (share + z2 / (2 * count)) / (1 + z2 / count)
-    half = math.sqrt(z2 * (share * (1 - share) / count + z2 / (4 * count**2))) / (1 + z2 / count)
-    return Estimate(share, min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half)), count)
-
-
 @lru_cache(maxsize=4)
 def _resamples(count: int, draws: int, seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
     """How often each of `count` things is drawn in each of `draws` resamples with replacement: int64 [draws, count]."""
@@ -44,39 +27,46 @@ def _resamples(count: int, draws: int, seed: int) -> np.ndarray[tuple[int, int],
     return rng.multinomial(count, np.full(count, 1 / count), size=draws)
 
 
-def bootstrap_means(
-    values: Sequence[float], clusters: Sequence[str], draws: int, seed: int
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """`draws` means of `values` over clusters resampled with replacement: float64 [draws].
-
-    Questions on one recording stand or fall together, so whole recordings are drawn (cluster bootstrap: Davison &
-    Hinkley 1997, section 3.8).
-    """
-    names = sorted(set(clusters))
-    place = {name: i for i, name in enumerate(names)}
-    index = np.array([place[c] for c in clusters])
-    sums = np.bincount(index, weights=np.asarray(values, float), minlength=len(names))
-    sizes = np.bincount(index, minlength=len(names))
-    drawn = _resamples(len(names), draws, seed)
-    means: np.ndarray[tuple[int], np.dtype[np.float64]] = (drawn @ sums) / (drawn @ sizes)
-    return means
+@lru_cache(maxsize=4)
+def _weights(count: int, draws: int, seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """`draws` sets of `count` positive weights, Dirichlet up to a factor: float64 [draws, count]."""
+    return np.random.default_rng(seed).standard_exponential((draws, count))
 
 
 def clustered_mean(
-    values: Sequence[float], clusters: Sequence[str], confidence: float, draws: int, seed: int
+    values: Sequence[float],
+    clusters: Sequence[str],
+    bounds: tuple[float, float],
+    confidence: float,
+    draws: int,
+    seed: int,
 ) -> Estimate:
-    """Mean of `values` with the percentile interval of the cluster bootstrap. With paired differences as values this is
-    the paired bootstrap.
+    """Mean of `values` and an interval that holds at any number of values, in units of `values`.
+
+    Gaffke's interval for the mean of a bounded variable (Gaffke 2005; Learned-Miller & Thomas 2019, arXiv 1905.06208):
+    a Bayesian bootstrap in which every draw also holds one value that was not seen, at the worst end of `bounds`. For
+    rights and wrongs on separate recordings it is Clopper and Pearson's exact interval. The percentile bootstrap knows
+    no value that it has not seen: seven questions that all stay the same gave it [0, 0].
+
+    Values of one cluster (the questions on a recording) stand or fall together, so each draw weighs whole clusters.
+    With paired differences as values, `bounds` are (-1, 1).
 
     Raises:
         EmptyInput: no value.
     """
     if not values:
-        raise EmptyInput("no mean of an empty set of questions")
-    means = bootstrap_means(values, clusters, draws, seed)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return Estimate(float(np.mean(values)), float(low), float(high), len(values))
+        raise EmptyInput("no mean of an empty set of questions: check evaluate_egoschema.splits and the answers")
+    names = {name: i for i, name in enumerate(sorted(set(clusters)))}
+    index = np.array([names[c] for c in clusters])
+    sums = np.bincount(index, weights=np.asarray(values, float), minlength=len(names))
+    sizes = np.bincount(index, minlength=len(names))
+    weights = _weights(len(names) + 1, draws, seed)
+    seen, unseen = weights[:, :-1], weights[:, -1]
+    total, size = seen @ sums, seen @ sizes + unseen
+    tail, mean = (1 - confidence) / 2, float(np.mean(values))
+    low = float(np.quantile((total + unseen * bounds[0]) / size, tail))
+    high = float(np.quantile((total + unseen * bounds[1]) / size, 1 - tail))
+    return Estimate(mean, min(low, mean), max(high, mean), len(values))
 
 
 def seeds_mean(
@@ -124,29 +114,50 @@ def mcnemar_exact(first: Sequence[bool], second: Sequence[bool]) -> float:
 
 def minimal_detectable_difference(
     questions: int, differing: float, confidence: float = 0.95, power: float = 0.8
-) -> float:
-    """Smallest true difference of two accuracies that a paired comparison of `questions` questions finds with
-    probability `power`, where the models differ in right and wrong on the share `differing` of them.
+) -> float | None:
+    """Smallest true difference of two accuracies that McNemar's exact test finds with probability `power` on
+    `questions` questions, if the models differ in right and wrong on the share `differing` of them. None if even a
+    model that is right wherever the other is wrong would not be noticed.
 
-    Connor 1987 (Biometrics 43:207): n = (z_a sqrt(p) + z_b sqrt(p - d^2))^2 / d^2, solved for d. A difference cannot be
-    larger than `differing`; where even that is too small to be found, the result is 1.
+    Computed from the distributions of the flips (Lachenbruch 1992). Two models differ on at least as many questions as
+    their difference says, so `differing` counts only as long as it is larger: where nothing flipped, the result is the
+    difference that flips in one direction alone would have shown.
 
     Raises:
         EmptyInput: no question.
     """
     if questions < 1:
         raise EmptyInput("no detectable difference on an empty benchmark")
-    z_alpha = NormalDist().inv_cdf(0.5 + confidence / 2)
-    z_beta = NormalDist().inv_cdf(power)
-
-    def needed(difference: float) -> float:
-        spread = math.sqrt(max(differing - difference**2, 0.0))
-        return ((z_alpha * math.sqrt(differing) + z_beta * spread) / difference) ** 2
-
-    low, high = 1e-9, differing
-    if differing <= 0 or needed(high) > questions:
-        return 1.0
-    for _ in range(60):
+    critical = _critical_flips(questions, 1 - confidence)
+    low, high = 0.0, 1.0
+    if _power(questions, critical, 1.0, 1.0) < power:
+        return None
+    while high - low > 1e-4:
         middle = (low + high) / 2
-        low, high = (middle, high) if needed(middle) > questions else (low, middle)
+        found = _power(questions, critical, middle, max(differing, middle)) >= power
+        low, high = (low, middle) if found else (middle, high)
     return high
+
+
+@lru_cache(maxsize=8)
+def _critical_flips(questions: int, level: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """For 0 ... `questions` flips: at most so many against the trend make McNemar's exact test significant; -1: none
+    do."""
+    from scipy.stats import binom  # half a second to import: not for those who only want an interval
+
+    flips = np.arange(questions + 1)
+    at = binom.ppf(level / 2, flips, 0.5)  # the smallest count whose tail reaches level / 2
+    critical: np.ndarray[tuple[int], np.dtype[np.float64]]
+    critical = np.where(binom.cdf(at, flips, 0.5) <= level / 2, at, at - 1)
+    return critical
+
+
+def _power(
+    questions: int, critical: np.ndarray[tuple[int], np.dtype[np.float64]], difference: float, differing: float
+) -> float:
+    """Probability that the test finds `difference` in the right direction."""
+    from scipy.stats import binom
+
+    flips = np.arange(questions + 1)
+    against = (1 - difference / differing) / 2  # share of flips that go the other way
+    return float(binom.pmf(flips, questions, differing) @ binom.cdf(critical, flips, against))

@@ -102,13 +102,18 @@ def details(m: dict[str, Any], controls: dict[str, Any]) -> list[tuple[str, str]
     if flips:
         text = f"{flips['gained']} gained, {flips['lost']} lost; McNemar's exact test p = {flips['p_value']:.2g}"
         found.append(("questions that flipped", text))
-    if "detectable_gain" in m:
-        text = f"{100 * m['detectable_gain']:.1f} points with {m['questions']} questions (power 0.8)"
-        found.append(("detectable difference", text))
+    if "gain" in m:
+        found.append(("detectable difference", _detectable(m)))
     found.append(("completions without an answer", _both(m, "unparsed_fraction", percent)))
     found.append(("F1 of the named keyframes", _both(m, "keyframe_f1", "{:.3f}".format)))
     found.append(("the same for random times", _both(m, "keyframe_f1_random", "{:.3f}".format)))
     return [(label, text) for label, text in found if text]
+
+
+def _detectable(m: dict[str, Any]) -> str:
+    if "detectable_gain" not in m:
+        return f"none: {m.get('questions')} questions are too few to show any"
+    return f"{100 * m['detectable_gain']:.1f} points with {m['questions']} questions (power 0.8)"
 
 
 def _span(m: dict[str, Any], name: str, remark: str) -> str:
@@ -138,6 +143,10 @@ def cautions(m: dict[str, Any], controls: dict[str, Any]) -> list[str]:
             abs(m.get("gain", 1)) < m.get("detectable_gain", 0),
             f"{m.get('questions')} questions can only show differences of about "
             f"{100 * m.get('detectable_gain', 0):.1f} points; this gain is smaller.",
+        ),
+        (
+            "gain" in m and "detectable_gain" not in m,
+            f"{m.get('questions')} questions are too few to show any difference.",
         ),
         (m and not controls.get("runs"), "No controls were run: the score stands alone."),
     )

@@ -51,6 +51,7 @@ def test_a_run_of_one_model_and_an_unknown_run_are_lines_too() -> None:
 
 
 GOOD = {"gain_low": 0.1, "above_blind_low": 0.2, "gain_over_best_base_low": 0.1, "unparsed_fraction": 0.01, "gain": 0.2}
+GOOD["detectable_gain"] = 0.05
 
 
 @pytest.mark.parametrize(
@@ -63,10 +64,12 @@ GOOD = {"gain_low": 0.1, "above_blind_low": 0.2, "gain_over_best_base_low": 0.1,
         ({"unparsed_fraction": 0.2}, "20.0\u00a0% of completions"),
         ({"gain_over_best_base_low": -0.02}, "undo the prompt's cost"),
         ({"detectable_gain": 0.3, "questions": 40}, "40 questions can only show"),
+        ({"detectable_gain": None, "questions": 5}, "5 questions are too few to show any difference"),
     ],
 )
 def test_cautions_name_what_speaks_against_the_headline(change: dict[str, float], words: str | None) -> None:
-    found = headline.cautions(GOOD | change, {"runs": {"policy reasoning/video": {}}})
+    metrics = {name: value for name, value in (GOOD | change).items() if value is not None}
+    found = headline.cautions(metrics, {"runs": {"policy reasoning/video": {}}})
     assert len(found) == (words is not None)
     assert words is None or words in found[0]
 
