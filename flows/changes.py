@@ -69,9 +69,19 @@ def read_sources(project: Project) -> dict[str, str]:
     return {name: digest for name, digest in digests.items() if digest is not None}
 
 
+def source_paths(project: Project) -> set[Path]:
+    """Every file and folder from which a source of params.yaml may read on this machine."""
+    sources: dict[str, Any] = _download_params(project).get("sources") or {}
+    return {place for source in sources.values() if source for place in _places(project.root, source)}
+
+
+def _places(root: Path, source: dict[str, Any]) -> set[Path]:
+    return {root / value for key in _PATH_KEYS if isinstance(value := source.get(key), str)}
+
+
 def _digest(root: Path, source: dict[str, Any]) -> str | None:
     """None where the source reads no file of this machine."""
-    named = {root / value for key in _PATH_KEYS if isinstance(value := source.get(key), str)}
+    named = _places(root, source)
     if source.get("kind") == "local":
         named.add(root / str(source.get("folder")))
     lines = sorted(line for place in named for line in _listing(place))

@@ -1,8 +1,8 @@
 """Send one stage to a GPU worker in another checkout and bring its result home.
 
-What travels: the working tree as a git commit under refs/egovlm/runs/<id> (uncommitted and new files too), the stage's
-inputs through the DVC remote, the result back through DVC's run cache. The GPU side never writes git; the CPU side
-never trains what did not come back.
+What travels: the working tree as a git commit under refs/egovlm/runs/<id> (uncommitted and new files too, never data;
+flows/snapshot.py), the stage's inputs through the DVC remote, the result back through DVC's run cache. The GPU side
+never writes git; the CPU side never trains what did not come back.
 
     CPU checkout                                    GPU checkout (flow egovlm-train)
     snapshot -> push ref, push inputs    ---->      fetch, check out, pull inputs by force, compare them with dvc.lock
@@ -13,11 +13,9 @@ never trains what did not come back.
 import logging
 import re
 import sys
-import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from flows.errors import RunCacheMiss
 from flows.graph import Graph
@@ -25,6 +23,7 @@ from flows.process import OnLine, run_streaming
 from flows.project import RUN_REFS, Project
 from flows.remote_run import run_remotely
 from flows.reproduce import Outcome
+from flows.snapshot import snapshot
 from pipeline.errors import StageError
 
 DEPLOYMENT = "egovlm-train/gpu"
@@ -55,20 +54,6 @@ def reproduce_on_gpu(graph: Graph, stage: str, on_line: OnLine, force: bool = Fa
         )
     restore_result(project, stage, message, on_line)
     return Outcome.RAN
-
-
-def snapshot(project: Project) -> str:
-    """A commit of the working tree as it is, new files included; index, branch and files stay untouched."""
-    with tempfile.TemporaryDirectory() as folder:
-        index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-        project.git("read-tree", "HEAD", env=index)
-        project.git("add", "--all", env=index)
-        tree = project.git("write-tree", env=index)
-    author = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in _IDENTITY}
-    return project.git("commit-tree", tree, "-p", "HEAD", "-m", "egovlm: the working tree of a run", env=author)
-
-
-_IDENTITY = (("NAME", "egovlm"), ("EMAIL", "egovlm@localhost"))
 
 
 @contextmanager

@@ -17,10 +17,11 @@ from flows.lock import end_holder, held, read_holder, silent_seconds
 from flows.overlay import overlaid, restore
 from flows.project import Project, find_project
 from flows.run import Terminal, main
-from flows.travel import snapshot
+from flows.snapshot import snapshot
 from flows.ui import Machine
 from pipeline.errors import ParamsError, StageError
 from pipeline.params import parse_params
+from pipeline.profiles import write_merged
 from tests.flows.service import until
 from tests.flows.toy import finish, git
 
@@ -111,6 +112,47 @@ def test_a_snapshot_holds_the_working_tree_and_touches_nothing(project: Project)
     assert "data/raw" not in git(project.root, "ls-tree", "-r", "--name-only", commit)
     assert git(project.root, "status", "--porcelain") == before
     assert git(project.root, "rev-parse", f"{commit}^") == git(project.root, "rev-parse", "HEAD")
+
+
+def test_a_snapshot_takes_no_data_of_a_source_and_no_video(project: Project, caplog: pytest.LogCaptureFixture) -> None:
+    params = project.root / "params.yaml"
+    mine: dict[str, str | None] = {
+        "kind": "local",
+        "folder": "clips",
+        "questions": "notes/mine.jsonl",
+        "format": "native",
+    }
+    mine |= {"frame_rate": None, "split": "train", "licence": "secret"}
+    write_merged(project.root, {"download_videos": {"sources": {"mine": mine}}})
+    for name in ("clips/a/licensed.bin", "notes/mine.jsonl", "elsewhere/b.MP4", "notes/code.py"):
+        (project.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (project.root / name).write_bytes(b"x" * 1000)
+    (project.root / "stage.py").unlink()
+    travelled = git(project.root, "ls-tree", "-r", "--name-only", snapshot(project)).split()
+    assert "notes/code.py" in travelled and "params.yaml" in travelled and "stage.py" not in travelled
+    assert not {"clips/a/licensed.bin", "notes/mine.jsonl", "elsewhere/b.MP4"} & set(travelled)
+    assert "3 files with data of sources (0.0 MB, first clips/a/licensed.bin) stay here" in caplog.text
+    assert "mine" in params.read_text()
+
+
+def test_a_snapshot_refuses_a_large_file_before_git_has_a_copy(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.snapshot.LARGEST_BYTES", 1 << 20)
+    (project.root / "weights.bin").write_bytes(os.urandom(2 << 20))
+    before = git(project.root, "count-objects")
+    with pytest.raises(StageError, match=r"1 files are too large .* first weights\.bin \(2\.1 MB\): .*\.gitignore"):
+        snapshot(project)
+    assert git(project.root, "count-objects") == before
+
+
+def test_the_folder_of_licensed_inputs_is_ignored_by_git_and_dvc(repository: Path) -> None:
+    from dvc.repo import Repo
+
+    video = "inputs/egoschema/videos/x.mp4"
+    assert git(repository, "check-ignore", video) == video
+    with Repo(str(repository)) as repo:
+        assert repo.dvcignore.is_ignored_file(str(repository / video))
 
 
 def test_new_files_of_a_source_are_seen_and_what_comes_during_a_run_is_for_the_next(
