@@ -80,7 +80,9 @@ def score_of_the_first(path: Path) -> None:
     """Print what the gain of the first questions of a run is."""
     runs = by_run(read_predictions(path))
     base, policy = runs["base", HEADLINE], runs["policy", HEADLINE]
-    print("\n| questions | gain | p | detectable | if nothing had flipped: gain | detectable |\n|---|---|---|---|---|---|")
+    print(
+        "\n| questions | gain | p | detectable | if nothing had flipped: gain | detectable |\n|---|---|---|---|---|---|"
+    )
     for count, _ in SIZES:
         chosen = {p.question_id for p in policy[:count]}
         first, second = ([p for p in rows if p.question_id in chosen] for rows in (base, policy))

@@ -7,7 +7,7 @@ ones are conditional logit models (McFadden 1974: softmax over a question's own 
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,12 +41,23 @@ class ProbeScore:
         return self.accuracy - self.chance
 
     def exceeds(self, bound: float) -> bool:
-        """More than `bound` away from chance, and not by the luck of a small sample.
+        """Surely more than `bound` away from chance: the near end of the interval is.
 
         A learned rule below chance does not count: held out of exactly balanced answers, it must fall below.
         """
+        below = 0.0 if self.learned else self.chance - self.high
+        return max(self.low - self.chance, below) > bound
+
+    def questions_needed(self, bound: float) -> int | None:
+        """How many questions it takes until an accuracy like this one surely exceeds `bound`; None if it is no more
+        than that away from chance, or exceeds it already."""
         gain = self.gain if self.learned else abs(self.gain)
-        return gain > bound and not self.low <= self.chance <= self.high
+        if gain <= bound or self.exceeds(bound):
+            return None
+        count = self.questions + 1
+        while not replace(self, questions=count, **_interval(self.accuracy, count)).exceeds(bound):
+            count += max(1, count // 50)
+        return count
 
     def as_dict(self) -> dict[str, Any]:
         """The score as JSON types, four decimals."""
@@ -93,10 +104,16 @@ def _rank_hits(questions: Sequence[Question], rank: int) -> tuple[list[float], l
     return hits, chance
 
 
+def _interval(share: float, n: int) -> dict[str, float]:
+    low, high = wilson(share, n)
+    return {"low": low, "high": high}
+
+
 def _score(rule: str, hits: Sequence[float], chance: Sequence[float], learned: bool = False) -> ProbeScore:
     n, accuracy = len(hits), float(np.mean(hits)) if hits else 0.0
-    low, high = wilson(accuracy, n)
-    return ProbeScore(rule, n, accuracy, float(np.mean(chance)) if chance else 0.0, low, high, learned)
+    return ProbeScore(
+        rule, n, accuracy, float(np.mean(chance)) if chance else 0.0, learned=learned, **_interval(accuracy, n)
+    )
 
 
 def wilson(share: float, n: int, z: float = 2.576) -> tuple[float, float]:

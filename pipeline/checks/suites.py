@@ -94,6 +94,12 @@ SHORTCUTS = (
         "a rule that never sees the video finds the truth",
     ),
     true(
+        "training shortcuts can be told from luck",
+        "warning",
+        "training_enough",
+        "a rule that never sees the video seems to find the truth, on too few questions to be sure",
+    ),
+    true(
         "evaluation has no shortcut", "warning", "evaluation_within_bound", "report blind scores beside this benchmark"
     ),
 )

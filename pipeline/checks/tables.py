@@ -122,16 +122,23 @@ def _balanced(questions: Sequence[Question], options: int, most_off: float, doub
 
 
 def shortcut_table(scores: Mapping[str, Sequence[ProbeScore]], bound: float) -> pd.DataFrame:
-    """One row per split and probe."""
+    """One row per split and probe; `rule` says what was found, and how many questions would settle a doubt."""
     rows = [
         {
-            "rule": f"{split}: {score.rule}",
+            "rule": f"{split}: {score.rule}: {_found(score, bound)}",
             "accuracy": score.accuracy,
             "chance": score.chance,
             "training_within_bound": split != "train" or not score.exceeds(bound),
             "evaluation_within_bound": split == "train" or not score.exceeds(bound),
+            "training_enough": split != "train" or score.questions_needed(bound) is None,
         }
         for split, found in scores.items()
         for score in found
     ]
     return pd.DataFrame(rows)
+
+
+def _found(score: ProbeScore, bound: float) -> str:
+    needed = score.questions_needed(bound)
+    doubt = "" if needed is None else f"; it takes about {needed} to tell"
+    return f"{score.accuracy:.0%} right (chance {score.chance:.0%}) on {score.questions} questions{doubt}"

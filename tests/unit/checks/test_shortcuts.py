@@ -74,6 +74,20 @@ def test_a_rank_that_is_never_right_counts_too_and_few_questions_prove_nothing()
     assert not few.exceeds(0.05)
 
 
+def test_the_near_end_of_the_interval_decides_and_says_how_many_questions_it_takes() -> None:
+    """12 of 15 is far from chance for sure; 6 of 15 is not; at 40 % it takes a hundred questions."""
+    sure, unsure = (ProbeScore("r", 15, share, 0.2, *wilson(share, 15)) for share in (0.8, 0.4))
+    assert sure.exceeds(0.05) and sure.questions_needed(0.05) is None
+    assert not unsure.exceeds(0.05)
+    needed = unsure.questions_needed(0.05)
+    assert needed is not None
+    assert 0.05 == pytest.approx(wilson(0.4, needed)[0] - 0.2, abs=0.002)
+    assert ProbeScore("r", 1000, 0.24, 0.2, *wilson(0.24, 1000)).questions_needed(0.05) is None
+    # the interval leaves chance out, and still holds a gain within the bound
+    near = ProbeScore("r", 1000, 0.26, 0.2, *wilson(0.26, 1000))
+    assert near.low > near.chance and not near.exceeds(0.05)
+
+
 def test_questions_without_answers_are_left_out() -> None:
     questions = [q.model_copy(update={"answer": None}) for q in _questions(10)]
     assert probe_questions(questions, [""] * 10, 100, 0) == []
