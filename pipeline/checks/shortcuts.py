@@ -7,7 +7,7 @@ ones are conditional logit models (McFadden 1974: softmax over a question's own 
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,7 @@ class ProbeScore:
         if gain <= bound or self.exceeds(bound):
             return None
         count = self.questions + 1
-        while not replace(self, questions=count, **_interval(self.accuracy, count)).exceeds(bound):
+        while not score_of(self.rule, self.accuracy, self.chance, count, self.learned).exceeds(bound):
             count += max(1, count // 50)
         return count
 
@@ -104,16 +104,14 @@ def _rank_hits(questions: Sequence[Question], rank: int) -> tuple[list[float], l
     return hits, chance
 
 
-def _interval(share: float, n: int) -> dict[str, float]:
-    low, high = wilson(share, n)
-    return {"low": low, "high": high}
+def score_of(rule: str, accuracy: float, chance: float, questions: int, learned: bool = False) -> ProbeScore:
+    """A score with its interval."""
+    return ProbeScore(rule, questions, accuracy, chance, *wilson(accuracy, questions), learned=learned)
 
 
 def _score(rule: str, hits: Sequence[float], chance: Sequence[float], learned: bool = False) -> ProbeScore:
     n, accuracy = len(hits), float(np.mean(hits)) if hits else 0.0
-    return ProbeScore(
-        rule, n, accuracy, float(np.mean(chance)) if chance else 0.0, learned=learned, **_interval(accuracy, n)
-    )
+    return score_of(rule, accuracy, float(np.mean(chance)) if chance else 0.0, n, learned)
 
 
 def wilson(share: float, n: int, z: float = 2.576) -> tuple[float, float]:

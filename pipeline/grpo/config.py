@@ -24,14 +24,14 @@ def resolve_device(settings: TrainGrpo) -> str:
     return "cuda" if available and settings.device != "cpu" else "cpu"
 
 
-def make_config(settings: TrainGrpo, seed: int, output: Path) -> GRPOConfig:
-    """TRL's configuration.
+def make_config(settings: TrainGrpo, seed: int, output: Path, questions: int) -> GRPOConfig:
+    """TRL's configuration for training on so many `questions`.
 
     Raises:
         ParamsError: the batch does not divide over processes and micro-batches, or a checkpoint would fall between two
             rollouts.
     """
-    rows = _rows_per_forward(settings)
+    rows = questions_per_step(settings, questions) // _parts(settings) * settings.completions_per_prompt
     _check_checkpoint_steps(settings)
     weights = rewards_in_use(settings.rewards)
     cpu = resolve_device(settings) == "cpu"
@@ -77,16 +77,29 @@ def make_config(settings: TrainGrpo, seed: int, output: Path) -> GRPOConfig:
     return GRPOConfig(**options)
 
 
-def _rows_per_forward(settings: TrainGrpo) -> int:
-    """Completions per process and forward pass; whole groups only."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    parts = settings.micro_batches * world
+def questions_per_step(settings: TrainGrpo, questions: int) -> int:
+    """`prompts_per_step`, or as many as there are if those are fewer.
+
+    Raises:
+        ParamsError: they do not divide over processes and micro-batches: groups are never split.
+    """
+    parts = _parts(settings)
     if settings.prompts_per_step % parts:
         raise ParamsError(
             f"train_grpo.prompts_per_step ({settings.prompts_per_step}) is no multiple of micro_batches x processes "
-            f"({settings.micro_batches} x {world}): groups are never split"
+            f"({parts}): groups are never split"
         )
-    return settings.prompts_per_step // parts * settings.completions_per_prompt
+    if questions < parts:
+        raise ParamsError(
+            f"{questions} training questions cannot be divided over train_grpo.micro_batches x processes ({parts}): "
+            "lower them, or add questions"
+        )
+    return min(settings.prompts_per_step, questions // parts * parts)
+
+
+def _parts(settings: TrainGrpo) -> int:
+    """Forward passes that a step is divided into, over all processes."""
+    return settings.micro_batches * int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _check_checkpoint_steps(settings: TrainGrpo) -> None:

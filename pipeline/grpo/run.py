@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from pipeline.errors import EmptyInput, ModelError, ParamsError
 from pipeline.grpo.callbacks import DevAccuracy, GradientAlarm, LiveMetrics, Progress, TimeBudget
 from pipeline.grpo.checkpoints import Checkpoints, dev_scores
 from pipeline.grpo.clips import ClipLoader
-from pipeline.grpo.config import make_config
+from pipeline.grpo.config import make_config, questions_per_step
 from pipeline.grpo.export import export_policy, readme
 from pipeline.grpo.rewards import prove_rewards
 from pipeline.grpo.samples import Sample
@@ -27,7 +28,7 @@ from pipeline.grpo.tracking import Wandb
 from pipeline.grpo.trainer import VideoGRPOTrainer
 from pipeline.grpo.vllm_rollout import VllmRollout
 from pipeline.models.policy import Policy
-from pipeline.params import Params
+from pipeline.params import Params, TrainGrpo
 
 # Keys of train_grpo that do not change what a run computes: a checkpoint made under others is still good.
 WITHOUT_EFFECT = {"max_seconds", "save_every", "keep_checkpoints", "cache_megabytes", "cache_on_disk", "wandb_project"}
@@ -82,6 +83,7 @@ def train(run: Run) -> dict[str, Any]:
     settings = run.params.train_grpo
     if not run.train:
         raise EmptyInput("train_grpo: no usable training question is left (see data/reports/train_grpo.json)")
+    _say_if_few(len(run.train), settings)
     prove_rewards(settings.rewards, run.train, settings.reward_settings)
     checkpoints = Checkpoints(run.checkpoints, run.origin, settings.keep_checkpoints)
     resume = checkpoints.start()
@@ -89,6 +91,16 @@ def train(run: Run) -> dict[str, Any]:
         trainer = make_trainer(run, checkpoints)
         trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
         return _finish(run, trainer, checkpoints)
+
+
+def _say_if_few(questions: int, settings: TrainGrpo) -> None:
+    taken = questions_per_step(settings, questions)
+    if taken < settings.prompts_per_step:
+        print(
+            f"train_grpo: {questions} training questions are fewer than prompts_per_step "
+            f"({settings.prompts_per_step}): each step takes {taken}",
+            file=sys.stderr,
+        )
 
 
 @contextmanager
@@ -147,7 +159,7 @@ def make_trainer(run: Run, checkpoints: Checkpoints) -> VideoGRPOTrainer:
         settings,
         run.params.seed,
         checkpoints,
-        args=make_config(settings, run.params.seed, checkpoints.writing),
+        args=make_config(settings, run.params.seed, checkpoints.writing, len(run.train)),
         callbacks=callbacks,
         peft_config=_lora(run),
     )
@@ -194,6 +206,7 @@ def _finish(run: Run, trainer: VideoGRPOTrainer, checkpoints: Checkpoints) -> di
         "chosen_step": chosen,
         "questions_train": len(run.train),
         "questions_dev": len(run.dev),
+        "questions_per_step": questions_per_step(run.params.train_grpo, len(run.train)),
         "dev_accuracy_by_step": {str(step): round(score, 6) for step, score in sorted(scores.items())},
     }
     state = whole_state(trainer)

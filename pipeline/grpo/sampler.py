@@ -19,7 +19,7 @@ class GroupSampler(Sampler[int]):
 
     def __init__(self, size: int, prompts: int, group: int, repeats: int, batches: int, seed: int) -> None:
         if size < prompts:
-            raise StageError(f"{size} training questions do not fill a batch of {prompts}: lower prompts_per_step")
+            raise StageError(f"{size} training questions do not fill a batch of {prompts}")
         self.size, self.prompts, self.group = size, prompts, group
         self.repeats, self.batches, self.seed = repeats, batches, seed
 

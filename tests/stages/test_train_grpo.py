@@ -114,6 +114,12 @@ def test_files_in_files_out(root: Path) -> None:
     assert not list(root.glob("dvc.yaml"))
 
 
+def test_fewer_questions_than_a_batch_are_taken_and_told(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    report = run(root, prompts_per_step=32)
+    assert report.values["questions_per_step"] == 8
+    assert "8 training questions are fewer than prompts_per_step (32): each step takes 8" in capfd.readouterr().err
+
+
 def test_two_runs_give_the_same_bytes(root: Path) -> None:
     products = []
     for _ in range(2):

@@ -81,7 +81,7 @@ def test_the_near_end_of_the_interval_decides_and_says_how_many_questions_it_tak
     assert not unsure.exceeds(0.05)
     needed = unsure.questions_needed(0.05)
     assert needed is not None
-    assert 0.05 == pytest.approx(wilson(0.4, needed)[0] - 0.2, abs=0.002)
+    assert wilson(0.4, needed)[0] - 0.2 == pytest.approx(0.05, abs=0.002)
     assert ProbeScore("r", 1000, 0.24, 0.2, *wilson(0.24, 1000)).questions_needed(0.05) is None
     # the interval leaves chance out, and still holds a gain within the bound
     near = ProbeScore("r", 1000, 0.26, 0.2, *wilson(0.26, 1000))

@@ -5,7 +5,7 @@ from itertools import islice
 import pytest
 
 from pipeline.errors import ParamsError, StageError
-from pipeline.grpo.config import make_config
+from pipeline.grpo.config import make_config, questions_per_step
 from pipeline.grpo.planning import Group, plan_groups
 from pipeline.grpo.sampler import GroupSampler
 from pipeline.grpo.samples import Sample
@@ -79,6 +79,13 @@ def test_no_rounds_means_no_replacement() -> None:
     assert (len(groups), replaced) == (3, [])
 
 
+def test_a_batch_takes_what_there_is() -> None:
+    settings = small_params(prompts_per_step=8, micro_batches=2).train_grpo
+    assert [questions_per_step(settings, n) for n in (2, 3, 7, 8, 100)] == [2, 2, 6, 8, 8]
+    with pytest.raises(ParamsError, match=r"1 training questions cannot be divided over .* \(2\)"):
+        questions_per_step(settings, 1)
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -99,4 +106,4 @@ def test_params_that_cannot_work_say_why(overrides: dict[str, object], message: 
     if "device" in overrides and torch.cuda.is_available():
         pytest.skip("there is a CUDA device here")
     with pytest.raises(ParamsError, match=message):
-        make_config(small_params(**overrides).train_grpo, 0, tmp_path)  # type: ignore[arg-type]
+        make_config(small_params(**overrides).train_grpo, 0, tmp_path, questions=8)  # type: ignore[arg-type]
