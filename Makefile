@@ -26,7 +26,7 @@ audit: $(STAMP)  ## known vulnerabilities of the pinned packages; asks an adviso
 	@pip-audit -r constraints.txt --no-deps --disable-pip --vulnerability-service osv
 
 ui: $(STAMP)  ## Prefect server, work pools, deployments and workers on this machine
-	@python -m flows.ui
+	@python -m flows.service.ui
 
 install: $(STAMP)
 

@@ -12,10 +12,10 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from flows.experiments import push_experiments, save_experiment, unsent
-from flows.graph import Graph
-from flows.project import Project
-from flows.promotion import promote
+from flows.dvc.experiments import push_experiments, save_experiment, unsent
+from flows.dvc.graph import Graph
+from flows.dvc.project import Project
+from flows.promotion.promote import promote
 from pipeline.errors import EgovlmError
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]

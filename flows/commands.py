@@ -57,8 +57,8 @@ def compare(
       egovlm compare exp-a exp-b --pictures flips
       egovlm compare workspace workspace --models base,policy
     """
-    from flows.comparison import predictions_of, questions_here, save_pictures
-    from flows.project import find_project
+    from flows.dvc.comparison import predictions_of, questions_here, save_pictures
+    from flows.dvc.project import find_project
     from pipeline.evaluation.compare import compare as compare_predictions
     from pipeline.evaluation.compare import render
     from pipeline.evaluation.scores import Judge
@@ -106,9 +106,9 @@ def promote(
       egovlm promote
       egovlm promote --json | jq .against
     """
-    from flows.experiments import find_experiment
-    from flows.project import find_project
-    from flows.promotion import promote as judge_and_register
+    from flows.dvc.experiments import find_experiment
+    from flows.dvc.project import find_project
+    from flows.promotion.promote import promote as judge_and_register
     from pipeline.errors import StageError
 
     project = find_project()
@@ -140,8 +140,8 @@ def rollback(
       egovlm rollback
       egovlm rollback --to v2.0.0
     """
-    from flows.project import find_project
-    from flows.registry import fetch_registry, roll_back
+    from flows.dvc.project import find_project
+    from flows.promotion.registry import fetch_registry, roll_back
 
     project = find_project()
     fetch_registry(project)
@@ -194,7 +194,7 @@ def check_git() -> Iterator[Finding]:
     """git knows who commits: experiments and promotion make commits and tags."""
     import shutil
 
-    from flows.project import find_project
+    from flows.dvc.project import find_project
     from pipeline.errors import EgovlmError
 
     if shutil.which("git") is None:

@@ -11,18 +11,18 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from flows.changes import note_sources, read_sources, sources_changed
 from flows.closing import Closing, close_run, is_judged
-from flows.experiments import check_name, find_experiment, unsent
-from flows.graph import Graph, Stage
-from flows.lock import Holder, held
-from flows.overlay import overlaid
-from flows.project import Project
-from flows.reaper import reap
-from flows.reproduce import reproduce
+from flows.dvc.changes import note_sources, read_sources, sources_changed
+from flows.dvc.experiments import check_name, find_experiment, unsent
+from flows.dvc.graph import Graph, Stage
+from flows.dvc.lock import Holder, held
+from flows.dvc.overlay import overlaid
+from flows.dvc.project import Project
+from flows.dvc.reproduce import reproduce
+from flows.remote.travel import reproduce_on_gpu
+from flows.service.reaper import reap
 from flows.stages import Run, StageRun, run_stage
 from flows.summary import headline, summary_markdown
-from flows.travel import reproduce_on_gpu
 from pipeline.params import parse_params
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]

@@ -8,7 +8,7 @@ from prefect.runtime import flow_run
 from prefect.states import Failed
 
 from flows.core import Request, TrainOn, run_graph
-from flows.project import find_project
+from flows.dvc.project import find_project
 from pipeline.errors import EgovlmError
 
 WAIT_SECONDS = 6 * 3600.0  # for another run to let go of the project

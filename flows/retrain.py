@@ -10,10 +10,10 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from flows.core import Logger, Request, TrainOn, run_graph
-from flows.errors import ProjectBusy
+from flows.dvc.errors import ProjectBusy
+from flows.dvc.lock import end_holder, read_holder, silent_seconds
+from flows.dvc.project import Project, find_project
 from flows.full import run_name
-from flows.lock import end_holder, read_holder, silent_seconds
-from flows.project import Project, find_project
 from pipeline.errors import EgovlmError
 
 AFTER_END_SECONDS = 30.0  # for the lock of a stuck run that was ended

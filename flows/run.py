@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flows.changes import note_sources, read_sources, sources_changed
-from flows.graph import Graph, Stage
-from flows.lock import Holder, held, say_alive
-from flows.overlay import overlaid
-from flows.project import Project, find_project
-from flows.reproduce import Outcome, is_noise, reproduce
+from flows.dvc.changes import note_sources, read_sources, sources_changed
+from flows.dvc.graph import Graph, Stage
+from flows.dvc.lock import Holder, held, say_alive
+from flows.dvc.overlay import overlaid
+from flows.dvc.project import Project, find_project
+from flows.dvc.reproduce import Outcome, is_noise, reproduce
 from flows.summary import METRICS, headline, read_report
 from pipeline.errors import EgovlmError, ParamsError
 from pipeline.params import parse_params

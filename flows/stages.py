@@ -12,12 +12,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from flows.graph import Graph
-from flows.lock import say_alive
-from flows.process import OnLine
-from flows.progress import Throttle, read_progress
-from flows.project import Project
-from flows.reproduce import Outcome, is_noise
+from flows.dvc.graph import Graph
+from flows.dvc.lock import say_alive
+from flows.dvc.project import Project
+from flows.dvc.reproduce import Outcome, is_noise
+from flows.processes.process import OnLine
+from flows.processes.progress import Throttle, read_progress
 from flows.summary import LIVE_PAGE, address
 from pipeline.errors import EgovlmError
 

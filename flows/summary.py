@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from flows.project import Project
+from flows.dvc.project import Project
 from pipeline.errors import markdown_cell
 
 METRICS = "data/reports/metrics.json"
@@ -17,7 +17,7 @@ LINKS = (
     ("Data Docs", "data/dataset/data_docs/index.html"),
     ("Reward curve", "data/reports/index.html#training"),
 )
-LIVE_PAGE = "data/live.html"  # flows/page/live.html: the reward curve while a training runs
+LIVE_PAGE = "data/live.html"  # flows/service/page/live.html: the reward curve while a training runs
 
 
 def read_report(path: Path) -> dict[str, Any]:

@@ -7,16 +7,16 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from flows.clone import check_out
-from flows.graph import Graph
-from flows.lock import Holder, held
-from flows.overlay import restore
-from flows.project import Project, find_project
-from flows.reaper import Logger, reap
-from flows.reproduce import reproduce
-from flows.runcache import result_digest
+from flows.dvc.graph import Graph
+from flows.dvc.lock import Holder, held
+from flows.dvc.overlay import restore
+from flows.dvc.project import Project, find_project
+from flows.dvc.reproduce import reproduce
+from flows.remote.clone import check_out
+from flows.remote.runcache import result_digest
+from flows.remote.travel import pull_inputs, push_result
+from flows.service.reaper import Logger, reap
 from flows.stages import StageLines, StageRun, run_stage
-from flows.travel import pull_inputs, push_result
 from pipeline.errors import EgovlmError
 
 WAIT_SECONDS = 24 * 3600.0

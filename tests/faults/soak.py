@@ -28,9 +28,9 @@ import yaml
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from benchmarks.memory import peak_mb
-from flows.lock import read_holder
-from flows.project import Project as FlowProject
-from flows.ui import Machine
+from flows.dvc.lock import read_holder
+from flows.dvc.project import Project as FlowProject
+from flows.service.ui import Machine
 from pipeline.records import Annotation
 from pipeline.source_params import SyntheticSource as World
 from pipeline.sources.synthetic.source import SyntheticSource

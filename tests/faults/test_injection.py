@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.process import _line
+from flows.processes.process import _line
 from flows.summary import _table
 from pipeline.checks.card import _table as card_table
 from pipeline.errors import csv_cell, markdown_cell, printable

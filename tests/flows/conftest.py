@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.clone import make_clone, use_dvc_remote
-from flows.project import Project
-from flows.ui import Machine
+from flows.dvc.project import Project
+from flows.remote.clone import make_clone, use_dvc_remote
+from flows.service.ui import Machine
 from tests.flows.service import Service
 from tests.flows.toy import git, make_project
 

@@ -26,8 +26,8 @@ from prefect.client.schemas.sorting import ArtifactSort, FlowRunSort
 from prefect.deployments import run_deployment
 from prefect.states import Cancelling
 
-from flows.project import Project
-from flows.ui import Machine
+from flows.dvc.project import Project
+from flows.service.ui import Machine
 
 
 def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:

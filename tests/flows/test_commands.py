@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.project import Project
+from flows.dvc.project import Project
 from pipeline.cli import main
 from pipeline.records import Prediction, read_rows, write_rows
 from tests.flows.toy import git, make_project

@@ -12,9 +12,9 @@ import pytest
 import yaml
 from prefect.events.actions import ChangeFlowRunState
 
-from flows.automations import heartbeat_automation
-from flows.project import PROJECT_VARIABLE
-from flows.ui import HEARTBEAT_SECONDS, POOLS
+from flows.dvc.project import PROJECT_VARIABLE
+from flows.service.automations import heartbeat_automation
+from flows.service.ui import HEARTBEAT_SECONDS, POOLS
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"

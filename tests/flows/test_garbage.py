@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.project import Project
-from flows.promotion import promote
+from flows.dvc.project import Project
+from flows.promotion.promote import promote
 from tests.flows.toy import dvc, finish_run, git
 
 REPOSITORY = Path(__file__).resolve().parents[2]

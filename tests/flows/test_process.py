@@ -10,12 +10,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.errors import StageFailed
-from flows.graph import Graph
-from flows.process import run_streaming
-from flows.progress import Progress, read_progress
-from flows.project import Project
-from flows.reproduce import Outcome, reproduce
+from flows.dvc.errors import StageFailed
+from flows.dvc.graph import Graph
+from flows.dvc.project import Project
+from flows.dvc.reproduce import Outcome, reproduce
+from flows.processes.process import run_streaming
+from flows.processes.progress import Progress, read_progress
 from tests.flows.service import until
 from tests.flows.toy import REPOSITORY, STAGES, behave
 
@@ -34,7 +34,7 @@ def test_lines_bars_and_exit_code_arrive(tmp_path: Path) -> None:
 
 
 def test_flows_of_a_worker_that_was_started_by_hand_send_nothing_home(tmp_path: Path) -> None:
-    code = "import flows.project, subprocess, sys; subprocess.run([sys.executable, '-m', 'dvc', 'version'], check=True)"
+    code = "import flows.dvc, subprocess, sys; subprocess.run([sys.executable, '-m', 'dvc', 'version'], check=True)"
     ours = ("DVC_NO_ANALYTICS", "DO_NOT_TRACK")
     bare = {name: value for name, value in os.environ.items() if name not in ours}
     subprocess.run(["git", "init", "-q", str(tmp_path / "project")], check=True)
@@ -82,7 +82,7 @@ def test_an_error_ends_the_whole_tree_even_what_ignores_sigterm_in_another_sessi
 
 def test_the_guard_ends_the_tree_of_a_flow_that_was_killed(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from flows.process import run_streaming\n"
+        "import sys; from pathlib import Path; from flows.processes.process import run_streaming\n"
         f"run_streaming([sys.executable, '-c', {STUBBORN!r}, sys.argv[1]], Path('.'), lambda t, p: None)"
     )
     flow = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=Path(__file__).parents[2])

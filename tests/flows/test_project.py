@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from flows.changes import note_sources, read_sources, sources_changed
-from flows.errors import ProjectBusy
-from flows.graph import Graph
-from flows.lock import end_holder, held, read_holder, silent_seconds
-from flows.overlay import overlaid, restore
-from flows.project import Project, find_project
+from flows.dvc.changes import note_sources, read_sources, sources_changed
+from flows.dvc.errors import ProjectBusy
+from flows.dvc.graph import Graph
+from flows.dvc.lock import end_holder, held, read_holder, silent_seconds
+from flows.dvc.overlay import overlaid, restore
+from flows.dvc.project import Project, find_project
+from flows.dvc.snapshot import snapshot
 from flows.run import Terminal, main
-from flows.snapshot import snapshot
-from flows.ui import Machine
+from flows.service.ui import Machine
 from pipeline.errors import ParamsError, StageError
 from pipeline.params import parse_params
 from pipeline.profiles import write_merged
@@ -26,7 +26,7 @@ from tests.flows.service import until
 from tests.flows.toy import finish, git
 
 HOLD = """
-import sys, time; from flows.lock import held; from flows.project import find_project
+import sys, time; from flows.dvc.lock import held; from flows.dvc.project import find_project
 with held(find_project(sys.argv[1]), "12345678-1234-5678-1234-567812345678"): print("held", flush=True); time.sleep(60)
 """
 
@@ -138,7 +138,7 @@ def test_a_snapshot_takes_no_data_of_a_source_and_no_video(project: Project, cap
 def test_a_snapshot_refuses_a_large_file_before_git_has_a_copy(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.snapshot.LARGEST_BYTES", 1 << 20)
+    monkeypatch.setattr("flows.dvc.snapshot.LARGEST_BYTES", 1 << 20)
     (project.root / "weights.bin").write_bytes(os.urandom(2 << 20))
     before = git(project.root, "count-objects")
     with pytest.raises(StageError, match=r"1 files are too large .* first weights\.bin \(2\.1 MB\): .*\.gitignore"):

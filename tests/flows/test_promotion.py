@@ -8,11 +8,11 @@ import pytest
 
 from flows.closing import note_judged
 from flows.core import nothing_to_do
-from flows.experiments import check_name, find_experiment, push_experiments, save_experiment, unsent
-from flows.graph import Graph
-from flows.project import Project
-from flows.promotion import promote
-from flows.registry import (
+from flows.dvc.experiments import check_name, find_experiment, push_experiments, save_experiment, unsent
+from flows.dvc.graph import Graph
+from flows.dvc.project import Project
+from flows.promotion.promote import promote
+from flows.promotion.registry import (
     ChampionUnresolvable,
     champion,
     past_champions,

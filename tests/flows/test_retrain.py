@@ -13,10 +13,10 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.states import Scheduled
 
-from flows.automations import NAME
-from flows.lock import read_holder
-from flows.missed import cancel_missed
-from flows.ui import POOLS
+from flows.dvc.lock import read_holder
+from flows.service.automations import NAME
+from flows.service.missed import cancel_missed
+from flows.service.ui import POOLS
 from tests.flows.service import Service, kill_tree, stage_processes, until
 from tests.flows.toy import behave, git
 

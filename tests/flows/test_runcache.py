@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from flows.clone import check_out, make_clone, use_dvc_remote
-from flows.errors import RunCacheMiss
-from flows.graph import Graph
-from flows.project import Project
-from flows.runcache import MISS, main, result_digest
-from flows.travel import published_snapshot, pull_inputs, push_inputs, restore_result
+from flows.dvc.errors import RunCacheMiss
+from flows.dvc.graph import Graph
+from flows.dvc.project import Project
+from flows.remote.clone import check_out, make_clone, use_dvc_remote
+from flows.remote.runcache import MISS, main, result_digest
+from flows.remote.travel import published_snapshot, pull_inputs, push_inputs, restore_result
 from pipeline.errors import StageError
 from tests.flows.toy import finish, git
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from flows.clone import check_out, make_clone, use_dvc_remote
-from flows.graph import Graph
-from flows.project import Project
-from flows.runcache import result_digest
-from flows.travel import published_snapshot, pull_inputs, push_inputs, push_result, restore_result
+from flows.dvc.graph import Graph
+from flows.dvc.project import Project
+from flows.remote.clone import check_out, make_clone, use_dvc_remote
+from flows.remote.runcache import result_digest
+from flows.remote.travel import published_snapshot, pull_inputs, push_inputs, push_result, restore_result
 from tests.flows.conftest import free_port
 from tests.flows.service import until
 from tests.flows.toy import finish

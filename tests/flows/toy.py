@@ -8,9 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from flows.experiments import save_experiment
-from flows.graph import Graph
-from flows.project import Project
+from flows.dvc.experiments import save_experiment
+from flows.dvc.graph import Graph
+from flows.dvc.project import Project
 from pipeline.profiles import nested, write_merged
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dvc.api import DVCFileSystem
 
-from flows.project import Project
+from flows.dvc.project import Project
 from pipeline.errors import ArtifactError
 from pipeline.evaluation.compare import Flip, read_predictions
 from pipeline.records import Prediction, Question, read_rows

@@ -10,7 +10,7 @@ from typing import Any
 
 from dvc.repo import Repo, lock_repo
 
-from flows.project import Project
+from flows.dvc.project import Project
 from pipeline.errors import ParamsError
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from flows.project import Project
+from flows.dvc.project import Project
 from pipeline.reports import write_json
 
 # Keys of a source in params.yaml that may name a file or folder of this machine (a hub source's `questions` does not).

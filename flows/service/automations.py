@@ -1,7 +1,7 @@
 """What the server itself does about runs: a run that has sent no heartbeat for a while is marked Crashed.
 
-Workers' runs send a heartbeat every half a minute (flows/ui.py); one that falls silent was killed with its host. On a
-host that is still there the next run says so at once (flows/reaper.py).
+Workers' runs send a heartbeat every half a minute (flows/service/ui.py); one that falls silent was killed with its
+host. On a host that is still there the next run says so at once (flows/service/reaper.py).
 """
 
 from datetime import timedelta
@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
-from flows.missed import cancel_missed
+from flows.service.missed import cancel_missed
 
 SILENT_SECONDS = 100.0
 NAME = "egovlm-heartbeat"

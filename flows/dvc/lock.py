@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass
 
 import psutil
 
-from flows.errors import ProjectBusy
-from flows.guard import GRACE_SECONDS
-from flows.project import Project
+from flows.dvc.errors import ProjectBusy
+from flows.dvc.project import Project
+from flows.processes.guard import GRACE_SECONDS
 from pipeline.reports import write_json
 
 POLL_SECONDS = 1.0

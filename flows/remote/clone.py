@@ -1,4 +1,4 @@
-"""The checkout of a GPU worker: `python -m flows.clone SOURCE FOLDER`.
+"""The checkout of a GPU worker: `python -m flows.remote.clone SOURCE FOLDER`.
 
 A worker's checkout is overwritten by every run that comes in, so only a folder that was made for it is accepted.
 """
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from flows.project import RUN_REFS, Project, find_project
+from flows.dvc.project import RUN_REFS, Project, find_project
 from pipeline.errors import EgovlmError, StageError
 
 _MARK = "egovlm.worker"
@@ -59,7 +59,7 @@ def check_out(project: Project, commit: str) -> None:
     if not _is_worker(project):
         raise StageError(
             f"{project.root} is not a worker's checkout: a run would overwrite it. Make one with "
-            "`python -m flows.clone SOURCE FOLDER` and start the gpu worker with EGOVLM_PROJECT=FOLDER"
+            "`python -m flows.remote.clone SOURCE FOLDER` and start the gpu worker with EGOVLM_PROJECT=FOLDER"
         )
     project.git("fetch", "--quiet", "--no-tags", "--prune", "origin", f"+{RUN_REFS}/*:{RUN_REFS}/*")
     project.git("checkout", "--quiet", "--force", "--detach", commit)
@@ -74,7 +74,7 @@ def _is_worker(project: Project) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point."""
-    parser = argparse.ArgumentParser(prog="python -m flows.clone", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m flows.remote.clone", description=__doc__)
     parser.add_argument("source", help="git URL, or a checkout on this machine")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--dvc-remote", help="URL of the DVC remote, where .dvc/config names none")

@@ -1,7 +1,7 @@
 """Send one stage to a GPU worker in another checkout and bring its result home.
 
 What travels: the working tree as a git commit under refs/egovlm/runs/<id> (uncommitted and new files too, never data;
-flows/snapshot.py), the stage's inputs through the DVC remote, the result back through DVC's run cache. The GPU side
+flows/dvc/snapshot.py), the stage's inputs through the DVC remote, the result back through DVC's run cache. The GPU side
 never writes git; the CPU side never trains what did not come back.
 
     CPU checkout                                    GPU checkout (flow egovlm-train)
@@ -17,13 +17,13 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flows.errors import RunCacheMiss
-from flows.graph import Graph
-from flows.process import OnLine, run_streaming
-from flows.project import RUN_REFS, Project
-from flows.remote_run import run_remotely
-from flows.reproduce import Outcome
-from flows.snapshot import snapshot
+from flows.dvc.errors import RunCacheMiss
+from flows.dvc.graph import Graph
+from flows.dvc.project import RUN_REFS, Project
+from flows.dvc.reproduce import Outcome
+from flows.dvc.snapshot import snapshot
+from flows.processes.process import OnLine, run_streaming
+from flows.remote.remote_run import run_remotely
 from pipeline.errors import StageError
 
 DEPLOYMENT = "egovlm-train/gpu"
@@ -111,7 +111,7 @@ def restore_result(project: Project, stage: str, message: str, on_line: OnLine) 
     if digest is None:
         raise RunCacheMiss(f"{stage}: the GPU run finished without naming its result: {message!r}")
     said = _Last(on_line)
-    code = run_streaming([*_PYTHON, "flows.runcache", "restore", stage, digest[1]], project.root, said)
+    code = run_streaming([*_PYTHON, "flows.remote.runcache", "restore", stage, digest[1]], project.root, said)
     if code:
         raise RunCacheMiss(f"{stage}: {said.line.removeprefix('egovlm: ')}")
 
@@ -119,7 +119,7 @@ def restore_result(project: Project, stage: str, message: str, on_line: OnLine) 
 def push_result(project: Project, stage: str, on_line: OnLine) -> None:
     """Send the result of `stage` to the DVC remote."""
     said = _Last(on_line)
-    if run_streaming([*_PYTHON, "flows.runcache", "push", stage], project.root, said):
+    if run_streaming([*_PYTHON, "flows.remote.runcache", "push", stage], project.root, said):
         raise StageError(
             f"{stage}: its result could not be sent to the DVC remote: {said.line.removeprefix('egovlm: ')}"
         )

@@ -9,9 +9,9 @@ import re
 import sys
 from collections.abc import Sequence
 
-from flows.graph import Graph
-from flows.process import OnLine, run_streaming
-from flows.project import Project
+from flows.dvc.graph import Graph
+from flows.dvc.project import Project
+from flows.processes.process import OnLine, run_streaming
 from pipeline.errors import ParamsError, StageError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}")

@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from flows.changes import source_paths
-from flows.project import Project
+from flows.dvc.changes import source_paths
+from flows.dvc.project import Project
 from pipeline.errors import StageError
 from pipeline.sources.paths import VIDEO_SUFFIXES
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from flows.project import Project
+from flows.dvc.project import Project
 from pipeline.profiles import Check, merge_overlay, nested, read_profile
 from pipeline.reports import write_text
 

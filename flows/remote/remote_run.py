@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.deployments import run_deployment
 from prefect.states import Cancelling
 
-from flows.process import OnLine
+from flows.processes.process import OnLine
 from pipeline.errors import StageError
 
 POLL_SECONDS = 1.0

@@ -5,9 +5,9 @@ import sys
 from collections import deque
 from enum import StrEnum
 
-from flows.errors import StageFailed
-from flows.graph import Graph
-from flows.process import OnLine, run_streaming
+from flows.dvc.errors import StageFailed
+from flows.dvc.graph import Graph
+from flows.processes.process import OnLine, run_streaming
 
 KEPT_LINES = 200  # of a stage's output, for the error message
 _DVC_ADVICE = re.compile(

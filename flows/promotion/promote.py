@@ -8,10 +8,17 @@ from typing import Any
 import yaml
 from dvc.api import DVCFileSystem
 
-from flows.gate import Evidence, Verdict, judge
-from flows.project import Project
-from flows.registry import ChampionUnresolvable, Version, champion, fetch_registry, register_champion, withdrawn
+from flows.dvc.project import Project
+from flows.promotion.registry import (
+    ChampionUnresolvable,
+    Version,
+    champion,
+    fetch_registry,
+    register_champion,
+    withdrawn,
+)
 from pipeline.errors import EgovlmError, StageError
+from pipeline.evaluation.gate import Evidence, Verdict, judge
 from pipeline.params import load_params
 from pipeline.records import Prediction, Question, read_rows
 

@@ -1,7 +1,7 @@
 """Results between machines: DVC's run cache, one stage at a time, in a process of its own so that a cancel ends it.
 
-`python -m flows.runcache push STAGE` on the machine that ran the stage; `python -m flows.runcache restore STAGE DIGEST`
-on the one that wants the result. Restoring never runs the stage: what did not arrive is an error, not an hour of
+`python -m flows.remote.runcache push STAGE` on the machine that ran the stage; `... restore STAGE DIGEST` on
+the one that wants the result. Restoring never runs the stage: what did not arrive is an error, not an hour of
 training on the wrong machine. Metrics that git keeps (`cache: false`) travel as well: the run cache holds them.
 """
 
@@ -19,8 +19,8 @@ import dvc.stage.run
 import yaml
 from dvc.repo import Repo, lock_repo
 
-from flows.errors import RunCacheMiss
-from flows.project import Project, find_project
+from flows.dvc.errors import RunCacheMiss
+from flows.dvc.project import Project, find_project
 from pipeline.errors import EgovlmError
 
 MISS = 3  # exit code of a restore that found nothing

@@ -18,17 +18,17 @@ from typing import NoReturn
 import httpx
 import psutil
 
-from flows.guard import MARK
-from flows.process import guarded
-from flows.project import PROJECT_VARIABLE, Project, find_project
+from flows.dvc.project import PROJECT_VARIABLE, Project, find_project
+from flows.processes.guard import MARK
+from flows.processes.process import guarded
 from flows.summary import LIVE_PAGE, REPORT_URL_VARIABLE
 from pipeline.errors import EgovlmError, StageError
 
 HOST = "127.0.0.1"
-HEARTBEAT_SECONDS = 30  # the least Prefect allows; see flows/automations.py
+HEARTBEAT_SECONDS = 30  # the least Prefect allows; see flows/service/automations.py
 SERVER_SECONDS = 120.0  # a first start creates the database; two busy cores take half a minute
 POOLS = ("cpu", "gpu")
-REPOSITORY = Path(__file__).resolve().parents[1]  # where prefect.yaml is
+REPOSITORY = Path(__file__).resolve().parents[2]  # where prefect.yaml is
 
 
 class Machine:
@@ -37,7 +37,7 @@ class Machine:
     Args:
         project: the checkout that the `cpu` worker works in.
         port: of the Prefect API and UI; the reports are served on the port above it.
-        gpu_project: the clone that the `gpu` worker works in (`python -m flows.clone`); no `gpu` worker where None.
+        gpu_project: the clone (`python -m flows.remote.clone`) that the `gpu` worker works in; None: no such worker.
     """
 
     def __init__(self, project: Project, port: int, gpu_project: Path | None = None) -> None:
@@ -72,7 +72,7 @@ class Machine:
         for pool in POOLS:
             self._prefect("work-pool", "create", pool, "--type", "process", "--overwrite")
         self._prefect("--no-prompt", "deploy", "--all", "--prefect-file", str(REPOSITORY / "prefect.yaml"))
-        self._run(["flows.automations"])
+        self._run(["flows.service.automations"])
         self.start_worker("cpu", self.project.root)
         if self.gpu_project is not None:
             self.start_worker("gpu", self.gpu_project, limit=1)  # its files are not served: no links to them
@@ -191,7 +191,8 @@ def _refuse_taken(port: int) -> None:
             probe.bind((HOST, port))
         except OSError as error:
             raise StageError(
-                f"port {port} of {HOST} is taken: is another `make ui` running? Else `python -m flows.ui --port N`"
+                f"port {port} of {HOST} is taken: is another `make ui` running? "
+                "Else take another: `python -m flows.service.ui --port N`"
             ) from error
 
 
@@ -215,10 +216,10 @@ def _raise_interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point: run until Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="python -m flows.ui", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m flows.service.ui", description=__doc__)
     parser.add_argument("--port", type=int, default=4200)
     parser.add_argument(
-        "--gpu-clone", type=Path, help="a clone made by `python -m flows.clone`: starts a `gpu` worker in it"
+        "--gpu-clone", type=Path, help="a clone made by `python -m flows.remote.clone`: starts a `gpu` worker in it"
     )
     options = parser.parse_args(arguments)
     for number in (signal.SIGTERM, signal.SIGINT):  # also where a shell started us in the background with SIGINT off

@@ -1,8 +1,8 @@
 """Runs whose process is gone but whose state still says otherwise.
 
 `kill -9` or a power cut of a worker leaves its run `Running` for ever. Whoever takes the project's lock has the proof
-that the last holder is dead (flows/lock.py) and says so. For a host that never comes back, the automation
-`egovlm-heartbeat` (flows/automations.py) does the same from the server's side.
+that the last holder is dead (flows/dvc/lock.py) and says so. For a host that never comes back, the automation
+`egovlm-heartbeat` (flows/service/automations.py) does the same from the server's side.
 """
 
 import logging
@@ -12,7 +12,7 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Crashed
 
-from flows.lock import Holder
+from flows.dvc.lock import Holder
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 

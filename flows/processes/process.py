@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from flows import guard
+from flows.processes import guard
 
 OnLine = Callable[[str, bool], None]  # (text, whether it is a redrawn progress line)
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import gto.api
 from gto.exceptions import GTOException
 
-from flows.project import Project
+from flows.dvc.project import Project
 from pipeline.errors import StageError
 
 MODEL = "egovlm-policy"

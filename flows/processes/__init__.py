@@ -1,0 +1,1 @@
+"""A command and its lines, and the end of everything it started."""

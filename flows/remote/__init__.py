@@ -1,0 +1,1 @@
+"""One stage on another machine: the working tree and its inputs there, the result back."""
