@@ -41,9 +41,9 @@ class Row(BaseModel):
 class Video(Row):
     """One video file of `data/raw`, as probed.
 
-    `path` is relative to the manifest's folder; `sha256` and `bytes` are of the file as stored; `rotation` is degrees
-    clockwise from the display matrix; `parent_video_id` is the recording it was cut from (the Ego4D uid where known),
-    by which splits are kept apart.
+    `path` is relative to the manifest's folder (`../../inputs/...` if the file is read where the user keeps it);
+    `sha256` and `bytes` are of the file as stored; `rotation` is degrees clockwise from the display matrix;
+    `parent_video_id` is the recording it was cut from (the Ego4D uid where known), by which splits are kept apart.
     """
 
     video_id: Id

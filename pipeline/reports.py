@@ -5,13 +5,17 @@ A stage's report holds only what the inputs determine, so that the same inputs g
 """
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import EmptyInput, TooManyBadItems, printable
 from pipeline.records import Quarantined, write_rows
+
+NOT_TAKEN = "not_taken"
+"""Outcome of an item that a source does not bring along (a row on a video it does not have): shown, and not bad."""
 
 VERSIONED = ("av", "numpy", "torch", "transformers", "trl")
 
@@ -31,45 +35,59 @@ class StageReport:
         self.outcomes: dict[str, Counter[str]] = {}
         self.quarantined: list[Quarantined] = []
         self.values: dict[str, Any] = {}
+        self._by_source: dict[str, dict[str, Counter[str]]] = {}
+        self._bad: dict[tuple[str, str], list[Quarantined]] = defaultdict(list)
 
-    def count(self, kind: str, outcome: str, number: int = 1) -> None:
-        """Add `number` items of `kind` (video, clip, question ...) that ended as `outcome`."""
+    def count(self, kind: str, outcome: str, number: int = 1, source: str = "") -> None:
+        """Add `number` items of `kind` (video, clip, question ...) from `source` that ended as `outcome`."""
         self.outcomes.setdefault(kind, Counter())[outcome] += number
+        self._by_source.setdefault(kind, {}).setdefault(source, Counter())[outcome] += number
 
-    def quarantine(self, kind: str, item_id: str, reason: str, detail: str = "") -> None:
+    def quarantine(self, kind: str, item_id: str, reason: str, detail: str = "", source: str = "") -> None:
         """Leave one item out, with a reason; it is counted as outcome `reason`. Foreign text is made `printable`."""
-        self.count(kind, reason)
+        self.count(kind, reason, source=source)
         shown, said = printable(item_id, 200), printable(detail, 500)
-        self.quarantined.append(Quarantined(stage=self.stage, kind=kind, item_id=shown, reason=reason, detail=said))
-
-    def bad_fraction(self, kind: str) -> float:
-        """Share of `kind` items that are in quarantine; 0 where there are none."""
-        total = sum(self.outcomes.get(kind, Counter()).values())
-        return sum(q.kind == kind for q in self.quarantined) / total if total else 0.0
+        row = Quarantined(stage=self.stage, kind=kind, item_id=shown, reason=reason, detail=said)
+        self.quarantined.append(row)
+        self._bad[kind, source].append(row)
 
     def stop_if_too_bad(self, kind: str, max_bad_fraction: float) -> None:
-        """Stop the stage where too many items are bad or none is left.
+        """Stop the stage if too many items of any one source are bad, or none is left.
+
+        Each source is judged by itself: beside ten thousand training videos, all of a benchmark's could be missing.
 
         Raises:
             EmptyInput: no item of this kind was good.
-            TooManyBadItems: the share of quarantined items is above `max_bad_fraction`.
+            TooManyBadItems: the share of a source's quarantined items is above `max_bad_fraction`.
         """
-        total = sum(self.outcomes.get(kind, Counter()).values())
+        total = _tried(self.outcomes.get(kind, Counter()))
         bad = [q for q in self.quarantined if q.kind == kind]
-        examples = "; ".join(f"{q.item_id}: {q.reason} {q.detail}".strip() for q in bad[:3])
         if total == len(bad):
-            raise EmptyInput(f"{self.stage}: no usable {kind} among {total}" + (f" ({examples})" if bad else ""))
-        if len(bad) / total > max_bad_fraction:
+            told = f" ({_examples(bad)})" if bad else ""
+            raise EmptyInput(f"{self.stage}: no usable {kind} among {total}{told}")
+        named = {source: counts for source, counts in self._by_source[kind].items() if source}
+        for source, counts in sorted(named.items()):
+            self._judge(f"{kind} items of source {source}", _tried(counts), self._bad[kind, source], max_bad_fraction)
+        self._judge(f"{kind} items", total, bad, max_bad_fraction)
+
+    def _judge(self, what: str, total: int, bad: Sequence[Quarantined], most: float) -> None:
+        if total and len(bad) / total > most:
             raise TooManyBadItems(
-                f"{self.stage}: {len(bad)} of {total} {kind} items are bad, more than max_bad_fraction="
-                f"{max_bad_fraction} allows ({examples}); mend them or raise {self.stage}.max_bad_fraction"
+                f"{self.stage}: {len(bad)} of {total} {what} are bad, more than max_bad_fraction={most} allows "
+                f"({_examples(bad)}); mend them or raise {self.stage}.max_bad_fraction"
             )
 
     def as_dict(self) -> dict[str, Any]:
         """The report as JSON types, keys in a stable order."""
+        by_source = {
+            kind: {source: dict(sorted(counts.items())) for source, counts in sorted(sources.items())}
+            for kind, sources in sorted(self._by_source.items())
+            if set(sources) != {""}
+        }
         return {
             "stage": self.stage,
             "outcomes": {kind: dict(sorted(counts.items())) for kind, counts in sorted(self.outcomes.items())},
+            "by_source": by_source,
             "quarantined": len(self.quarantined),
             "values": self.values,
             "versions": {name: version(name) for name in VERSIONED},
@@ -80,6 +98,16 @@ class StageReport:
         write_json(root / "data/reports" / f"{self.stage}.json", self.as_dict())
         if ledger is not None:
             write_rows(ledger, self.quarantined, Quarantined)
+
+
+def _tried(counts: Counter[str]) -> int:
+    """Items that were to be had."""
+    return sum(counts.values()) - counts[NOT_TAKEN]
+
+
+def _examples(bad: Sequence[Quarantined]) -> str:
+    first = sorted(bad, key=lambda q: (q.item_id, q.reason))[:3]  # workers finish in any order
+    return "; ".join(f"{q.item_id}: {q.reason} {q.detail}".strip() for q in first)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -76,8 +76,8 @@ class Ego4dSource(RealSource):
 
 class EgoschemaSource(Section):
     """The benchmark. `videos` holds `<q_uid>.mp4` files (`files`: also Kaggle's layout), zip chunks of them
-    (`zips`), or the Ego4D recordings `<video_uid>.mp4` to cut them from (`ego4d`). The files are pinned: option
-    order differs by version."""
+    (`zips`), either (`auto`), or the Ego4D recordings `<video_uid>.mp4` to cut them from (`ego4d`). The files
+    are pinned: option order differs by version."""
 
     kind: Literal["egoschema"]
     questions: str
@@ -85,7 +85,7 @@ class EgoschemaSource(Section):
     answers: str | None
     windows: str
     videos: str
-    layout: Literal["files", "zips", "ego4d"]
+    layout: Literal["auto", "files", "zips", "ego4d"]
     only_answered: bool
     licence: str
 

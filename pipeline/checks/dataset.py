@@ -57,9 +57,9 @@ def with_frames(inputs: Inputs, report: StageReport) -> list[Question]:
     for question in inputs.questions:
         if question.clip_id in inputs.store:
             kept.append(question)
+            report.count("question", "ok", source=question.source)
         else:
-            report.quarantine("question", question.question_id, "no_frames", f"clip {question.clip_id}")
-    report.count("question", "ok", len(kept))
+            report.quarantine("question", question.question_id, "no_frames", question.clip_id, question.source)
     return kept
 
 

@@ -47,11 +47,15 @@ class Source(ABC):
 
     @abstractmethod
     def fetch(self, item: VideoItem, folder: Path) -> Path:
-        """Bring one video into `folder` under `item.filename`, whole or not at all, and return its path.
+        """Bring one video to its `place`, whole or not at all, and return that.
 
         Raises:
             ItemError: this video cannot be had; the stage quarantines it and goes on.
         """
+
+    def place(self, item: VideoItem, folder: Path) -> Path:
+        """Where the video stands once fetched: in `folder`, or where the user keeps it, if it is read in place."""
+        return folder / item.filename
 
     @abstractmethod
     def annotations(self) -> Iterator["Annotation | BadRow"]:

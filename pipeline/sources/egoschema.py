@@ -15,7 +15,7 @@ from pipeline.records import Annotation, is_safe_id
 from pipeline.source_params import EgoschemaSource as EgoschemaParams
 from pipeline.sources.base import BadRow, Source, VideoItem
 from pipeline.sources.cutting import cut
-from pipeline.sources.paths import copy_whole, sha256_of
+from pipeline.sources.paths import copy_whole, is_in_inputs, sha256_of
 from pipeline.sources.rows import Raw, annotate, number, option_index, read_located, text
 from pipeline.sources.zips import ZipFolder
 
@@ -105,8 +105,13 @@ class EgoschemaSource(Source):
             split="test",
         )
 
+    def place(self, item: VideoItem, folder: Path) -> Path:
+        """Where the clip lies already, if that is below `inputs/`."""
+        file = self._file(item.filename) if self.params.layout in ("auto", "files") else None
+        return file if file is not None and is_in_inputs(file) else super().place(item, folder)
+
     def fetch(self, item: VideoItem, folder: Path) -> Path:
-        """Copy, unpack or cut one clip."""
+        """Copy, unpack or cut one clip, or say where it lies."""
         target = folder / item.filename
         match self.params.layout:
             case "ego4d":
@@ -114,15 +119,20 @@ class EgoschemaSource(Source):
                 return cut(self.videos / f"{recording}.mp4", target, float(start), float(end))
             case "zips":
                 return ZipFolder(self.videos).extract(item.filename, target)
-            case _:
-                return copy_whole(self._file(item.filename), target)
+            case "auto" if self._file(item.filename) is None and self._zipped():
+                return ZipFolder(self.videos).extract(item.filename, target)
+        file = self._file(item.filename)
+        if file is None:
+            hint = "; zips lie there: set `layout: auto`" if self._zipped() else ""
+            raise ItemError("missing_file", f"{item.filename} is not in {self.videos}{hint}")
+        return file if is_in_inputs(file) else copy_whole(file, target)
 
-    def _file(self, filename: str) -> Path:
+    def _file(self, filename: str) -> Path | None:
         places = [self.videos / filename, self.videos / "videos" / filename]
-        found = next((path for path in places if path.is_file()), None)
-        if found is None:
-            raise ItemError("missing_file", f"{filename} is not in {self.videos}")
-        return found
+        return next((path for path in places if path.is_file()), None)
+
+    def _zipped(self) -> bool:
+        return next(self.videos.glob("*.zip"), None) is not None
 
 
 def _window(row: Raw) -> tuple[str, float, float]:

@@ -6,6 +6,7 @@ sorted at the end.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,12 +30,12 @@ class Task:
     @property
     def path(self) -> Path:
         """Where the file will stand."""
-        return self.folder / self.item.filename
+        return self.source.place(self.item, self.folder)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the journal; `path` is relative to the journal's folder."""
+    """A line of the journal; `path` is relative to the journal's folder, also for a file read in place."""
 
     path: str
     fingerprint: str
@@ -134,7 +135,12 @@ def _fetched(tasks: Sequence[Task], journal: Journal, limits: Limits) -> Iterato
 
 
 def _relative(task: Task, journal: Journal) -> str:
-    return task.path.relative_to(journal.path.parent).as_posix()
+    return _from(journal.path.parent, task.path)
+
+
+def _from(folder: Path, path: Path) -> str:
+    """`path` as seen from `folder`, links not followed."""
+    return Path(os.path.relpath(path, folder)).as_posix()
 
 
 Job = tuple[Task, Entry | None, Path]
@@ -147,8 +153,8 @@ def _fetch_one(job: Job) -> Fetched:
         return Fetched(task, entry=known, kept=True)
     task.folder.mkdir(parents=True, exist_ok=True)
     path = task.source.fetch(task.item, task.folder)
-    entry = Entry(path.relative_to(root).as_posix(), fingerprint, sha256_of(path), path.stat().st_size)
-    _check(task.item, entry, path)
+    entry = Entry(_from(root, path), fingerprint, sha256_of(path), path.stat().st_size)
+    _check(task, entry, path)
     return Fetched(task, entry=entry)
 
 
@@ -156,12 +162,14 @@ def _intact(path: Path, known: Entry) -> bool:
     return path.is_file() and path.stat().st_size == known.bytes and sha256_of(path) == known.sha256
 
 
-def _check(item: VideoItem, entry: Entry, path: Path) -> None:
-    """What the source promised holds; a file that breaks its word does not stay."""
+def _check(task: Task, entry: Entry, path: Path) -> None:
+    """What the source promised holds; a fetched file that breaks its word does not stay."""
+    item = task.item
     facts = [("size", item.bytes, entry.bytes), ("checksum", item.sha256, entry.sha256)]
     if item.md5 is not None:
         facts.append(("checksum", item.md5, digest_of(path, "md5")))
     for name, promised, found in facts:
         if promised is not None and promised != found:
-            path.unlink()
+            if path.is_relative_to(task.folder):  # never a user's own file
+                path.unlink()
             raise ItemError(f"wrong_{name}", f"expected {promised}, found {found}")

@@ -7,12 +7,12 @@ from pathlib import Path
 from pipeline.errors import ItemError, StageError
 from pipeline.source_params import LocalSource as LocalParams
 from pipeline.sources.base import VideoItem
-from pipeline.sources.paths import VIDEO_SUFFIXES, copy_whole, inside, sha256_of
+from pipeline.sources.paths import VIDEO_SUFFIXES, copy_whole, inside, is_in_inputs, sha256_of
 from pipeline.sources.real import RealSource
 
 
 class LocalSource(RealSource):
-    """Every video file below a folder. Files are copied, never changed in place."""
+    """Every video file below a folder. Those in `inputs/` are read in place, others copied; none is changed."""
 
     def __init__(self, name: str, seed: int, params: LocalParams) -> None:
         super().__init__(name, seed, params)
@@ -20,7 +20,7 @@ class LocalSource(RealSource):
         self._items: tuple[VideoItem, ...] | None = None
 
     def list_videos(self) -> Sequence[VideoItem]:
-        """The files by relative path; a file's digest is part of its item, so a changed file is copied again."""
+        """The files by relative path; a file's digest is part of its item, so a changed file is taken again."""
         if not self.folder.is_dir():
             raise StageError(
                 f"source {self.name}: folder {self.folder} does not exist: "
@@ -42,9 +42,13 @@ class LocalSource(RealSource):
         known = path.is_file() and path.resolve().is_relative_to(self.folder.resolve())
         return self.item(relative, path.stat().st_size, sha256_of(path)) if known else self.item(relative)
 
+    def place(self, item: VideoItem, folder: Path) -> Path:
+        """Where the file lies already, if that is below `inputs/`."""
+        return self.folder / item.location if is_in_inputs(self.folder) else super().place(item, folder)
+
     def fetch(self, item: VideoItem, folder: Path) -> Path:
-        """Copy one video."""
+        """Copy one video, or say where it lies."""
         path = inside(self.folder, item.location)
         if not path.is_file():
             raise ItemError("missing_file", f"{item.location} is gone or a broken link")
-        return copy_whole(path, folder / item.filename)
+        return path if is_in_inputs(self.folder) else copy_whole(path, folder / item.filename)

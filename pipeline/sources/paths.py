@@ -1,11 +1,13 @@
 """Foreign names and paths: nothing a manifest, an archive or a row says leads outside its folder."""
 
 import hashlib
+import os
 import shutil
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline.errors import ItemError
 
+INPUTS = Path("inputs")
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts"})
 
 
@@ -52,6 +54,15 @@ def digest_of(path: Path, name: str) -> str:
 def sha256_of(path: Path) -> str:
     """Hex digest of a file."""
     return digest_of(path, "sha256")
+
+
+def is_in_inputs(path: Path) -> bool:
+    """Whether `path` lies below the project's `inputs/`, links not followed (stages run in the project's folder).
+
+    What lies there is the user's own, ignored by git and DVC, and read in place: 106 GB of video are not copied into
+    `data/raw` and once more into DVC's cache.
+    """
+    return Path(os.path.abspath(path)).is_relative_to(INPUTS.absolute())  # noqa: PTH100 - resolve() follows links
 
 
 def copy_whole(source: Path, target: Path) -> Path:

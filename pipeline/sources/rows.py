@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from pipeline.errors import ItemError, StageError
 from pipeline.records import Annotation, is_safe_id
+from pipeline.reports import NOT_TAKEN
 from pipeline.sources.base import BadRow
 
 Raw = dict[str, Any]
@@ -159,7 +160,8 @@ def annotate(rows: Iterable[Located], convert: Callable[[Raw], Iterable[Annotati
                 check_texts(annotation)
             yield from made  # all of a row or nothing
         except ItemError as error:
-            yield BadRow(_name(located), error.reason, f"{located.where}: {error.detail}")
+            where = "" if error.reason == NOT_TAKEN else f"{located.where}: "  # not bad: nobody looks for the line
+            yield BadRow(_name(located), error.reason, where + error.detail)
         except ValidationError as error:
             yield BadRow(_name(located), "wrong_type", f"{located.where}: {explain(error)}")
 

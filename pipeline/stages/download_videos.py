@@ -3,13 +3,14 @@
 Files that are already there and still right are kept; files that no source asks for any more are removed.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from pipeline.errors import EmptyInput
 from pipeline.params import Params
 from pipeline.records import Annotation, Quarantined, Video, is_safe_id, write_rows
-from pipeline.reports import StageReport, write_json
+from pipeline.reports import NOT_TAKEN, StageReport, write_json
 from pipeline.sources.base import BadRow, Source
 from pipeline.sources.ego4d_clips import Places, placed, read_places
 from pipeline.sources.fetching import Fetched, Journal, Limits, Task, fetch_all
@@ -29,10 +30,10 @@ def run(params: Params, root: Path, report: StageReport) -> None:
         settings.workers, settings.fetch_seconds_limit, settings.probe_seconds_limit, settings.worker_megabytes_limit
     )
     rows = [_video(done, raw) for done in _good(fetch_all(tasks, journal, probe, limits), report)]
-    annotations = _annotations(sources, rows, report)
-    report.quarantined.sort(key=lambda row: (row.kind, row.item_id, row.reason))
     report.stop_if_too_bad("video", settings.max_bad_fraction)
+    annotations = _annotations(sources, rows, report)
     report.stop_if_too_bad("question", settings.max_bad_fraction)
+    report.quarantined.sort(key=lambda row: (row.kind, row.item_id, row.reason))
     kept = {row.path for row in rows}
     journal.finish(kept)
     _remove_strangers(raw, kept)
@@ -59,11 +60,39 @@ def _annotations(sources: Sequence[Source], videos: Sequence[Video], report: Sta
         source.learn_frame_rates(rates[source.name])
         for row in source.annotations():
             if isinstance(row, BadRow):
-                report.quarantine("question", row.item_id, row.reason, row.detail)
+                _leave_out(row, source.name, report)
             else:
-                report.count("question", "ok")
+                report.count("question", "ok", source=source.name)
                 rows.append(row)
+        _say_not_taken(source.name, report)
     return sorted(rows, key=lambda row: (row.source, row.question_id))
+
+
+def _leave_out(row: BadRow, source: str, report: StageReport) -> None:
+    if row.reason != NOT_TAKEN:
+        report.quarantine("question", row.item_id, row.reason, row.detail, source)
+        return
+    report.count("question", NOT_TAKEN, source=source)
+    videos = report.values.setdefault(NOT_TAKEN, {}).setdefault(source, Counter())
+    videos[row.detail] += 1
+
+
+def _say_not_taken(source: str, report: StageReport) -> None:
+    """Rows on videos that the source does not have are no error: a share of a data set is a choice. It is said once.
+
+    Raises:
+        EmptyInput: that is true of all of its rows, so folder and questions do not belong together.
+    """
+    videos: Counter[str] | None = report.values.get(NOT_TAKEN, {}).get(source)
+    if videos is None:
+        return
+    rows, first = sum(videos.values()), min(videos)
+    told = f"{rows} rows are about {len(videos)} videos that it does not have ({first} ...)"
+    counts = report.as_dict()["by_source"]["question"][source]
+    if counts == {NOT_TAKEN: rows}:
+        raise EmptyInput(f"source {source}: all of its {told}: its folder and its questions do not belong together")
+    print(f"source {source}: {told}: not taken; {counts.get('ok', 0)} rows are", flush=True)
+    report.values[NOT_TAKEN][source] = {"rows": rows, "videos": len(videos), "first": first}
 
 
 def _tasks(sources: Sequence[Source], videos: Path, places: Places, report: StageReport) -> list[Task]:
@@ -72,10 +101,10 @@ def _tasks(sources: Sequence[Source], videos: Path, places: Places, report: Stag
     for source in sources:
         for item in source.list_videos():
             if not (is_safe_id(item.video_id) and is_safe_id(item.filename)):
-                report.quarantine("video", item.video_id, "unsafe_id", f"{source.name}: {item.filename!r}")
+                report.quarantine("video", item.video_id, "unsafe_id", repr(item.filename), source.name)
             elif item.video_id in tasks:
                 other = tasks[item.video_id].source.name
-                report.quarantine("video", item.video_id, "duplicate_id", f"{source.name}: also in {other}")
+                report.quarantine("video", item.video_id, "duplicate_id", f"also in {other}", source.name)
             else:
                 tasks[item.video_id] = Task(source, placed(item, places), videos / source.name)
     return list(tasks.values())
@@ -85,9 +114,10 @@ def _good(results: Iterable[Fetched], report: StageReport) -> Iterator[Fetched]:
     """The videos that were had and can be read; the others go to quarantine."""
     for done in results:
         if done.error is not None:
-            report.quarantine("video", done.task.item.video_id, done.error.reason, done.error.detail)
+            name = done.task.source.name
+            report.quarantine("video", done.task.item.video_id, done.error.reason, done.error.detail, name)
         else:
-            report.count("video", "ok")
+            report.count("video", "ok", source=done.task.source.name)
             yield done
 
 

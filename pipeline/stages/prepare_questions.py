@@ -25,7 +25,8 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     recordings = {video.video_id: video.parent_video_id for video in videos.values()}
     pool = AnswerPool(annotations, recordings, split_of, params.seed)
     questions = _built(annotations, videos, split_of, pool, params, report)
-    report.count("question", "ok", len(questions))
+    for question in questions:
+        report.count("question", "ok", source=question.source)
     report.stop_if_too_bad("question", settings.max_bad_fraction)  # what goes after this is sound: it goes by choice
     questions = _without(questions, pool.guessable, "guessable_answer", report)
     questions = _without(questions, _repeats(questions, videos, settings), "near_duplicate", report)
@@ -40,9 +41,9 @@ def usable(annotations: Iterable[Annotation], videos: Videos, report: StageRepor
     for row in annotations:
         if row.question_id in kept:
             other = kept[row.question_id].source
-            report.quarantine("question", row.question_id, "duplicate_id", f"{row.source}: also in {other}")
+            report.quarantine("question", row.question_id, "duplicate_id", f"also in {other}", row.source)
         elif row.video_id not in videos:
-            report.quarantine("question", row.question_id, "no_video", f"{row.source}: {row.video_id} was not had")
+            report.quarantine("question", row.question_id, "no_video", f"{row.video_id} was not had", row.source)
         else:
             kept[row.question_id] = row
     return list(kept.values())
@@ -90,7 +91,7 @@ def _built(
             plan = Plan(split, split in shuffled, params.seed, pool)
             questions.append(build_question(row, videos[row.video_id], plan))
         except ItemError as error:
-            report.quarantine("question", row.question_id, error.reason, f"{row.source}: {error.detail}")
+            report.quarantine("question", row.question_id, error.reason, error.detail, row.source)
     return questions
 
 
@@ -101,8 +102,8 @@ def _without(
     kept = []
     for question in questions:
         if question.question_id in unwanted:
-            report.count("question", "ok", -1)
-            report.quarantine("question", question.question_id, reason, unwanted[question.question_id])
+            report.count("question", "ok", -1, question.source)
+            report.quarantine("question", question.question_id, reason, unwanted[question.question_id], question.source)
         else:
             kept.append(question)
     return kept

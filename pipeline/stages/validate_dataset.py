@@ -89,8 +89,8 @@ def _decontaminated(
 
 def _without(questions: Sequence[Question], leaks: Sequence[Leak], report: StageReport) -> list[Question]:
     for leak in leaks:
-        report.count("question", "ok", -1)
-        report.quarantine("question", leak.question_id, f"leak_{leak.kind}", f"{leak.source}: shows {leak.reference}")
+        report.count("question", "ok", -1, leak.source)
+        report.quarantine("question", leak.question_id, f"leak_{leak.kind}", f"shows {leak.reference}", leak.source)
     leaking = {leak.question_id for leak in leaks}
     return [q for q in questions if q.question_id not in leaking]
 

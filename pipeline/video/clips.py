@@ -1,9 +1,10 @@
 """What the stages that work clip by clip share: clips with their videos, and the counting of outcomes."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import ItemError
+from pipeline.errors import ArtifactError, ItemError
 from pipeline.records import Clip, Quarantined, Video, read_rows, write_rows
 from pipeline.reports import StageReport
 
@@ -25,6 +26,7 @@ class ClipInputs:
         """
         raw = root / "data/raw"
         videos = {video.video_id: video for video in read_rows(raw / "videos.parquet", Video)}
+        _look_at_inputs(videos.values(), raw)
         clips = sorted(read_rows(root / "data/questions/clips.parquet", Clip), key=lambda clip: clip.clip_id)
         return cls(tuple(clips), videos, raw)
 
@@ -34,14 +36,30 @@ class ClipInputs:
         return [(clip, video, self.raw / video.path) for clip, video in found]
 
 
+def _look_at_inputs(videos: Iterable[Video], raw: Path) -> None:
+    """Videos that are read in place are still those of the manifest, as far as their size tells: DVC does not watch
+    them.
+
+    Raises:
+        ArtifactError: one is gone or of another size.
+    """
+    for video in videos:
+        path = raw / video.path
+        if video.path.startswith("../") and not (path.is_file() and path.stat().st_size == video.bytes):
+            shown = video.path.replace("../", "")
+            raise ArtifactError(
+                f"{shown} is gone or not the file that was probed: run `egovlm run --force download_videos`"
+            )
+
+
 def count_clips(report: StageReport, inputs: ClipInputs, failed: dict[str, ItemError], out: Path) -> None:
     """Count every clip once, quarantine the failed ones and those without a video, write `out`/quarantine.parquet."""
     for clip in inputs.clips:
-        error = failed.get(clip.clip_id)
-        if clip.video_id not in inputs.videos:
+        error, video = failed.get(clip.clip_id), inputs.videos.get(clip.video_id)
+        if video is None:
             report.quarantine("clip", clip.clip_id, "no_video", f"{clip.video_id} is not in data/raw")
         elif error is not None:
-            report.quarantine("clip", clip.clip_id, error.reason, error.detail)
+            report.quarantine("clip", clip.clip_id, error.reason, error.detail, video.source)
         else:
-            report.count("clip", "ok")
+            report.count("clip", "ok", source=video.source)
     write_rows(out / "quarantine.parquet", report.quarantined, Quarantined)

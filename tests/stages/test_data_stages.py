@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import EmptyInput, GateError, ParamsError, StageError, TooManyBadItems
+from pipeline.errors import ArtifactError, EmptyInput, GateError, ParamsError, StageError, TooManyBadItems
 from pipeline.params import Params
 from pipeline.records import Annotation, Clip, Quarantined, Question, Video, read_rows, write_rows
 from pipeline.reports import StageReport
+from pipeline.sources.paths import sha256_of
 from pipeline.stages import download_videos, extract_frames, mine_keyframes, prepare_questions, validate_dataset
 from tests.data_world import clip, data_params, local_params, row, write_jsonl
 
@@ -75,13 +76,14 @@ def test_every_item_is_accounted_for(made: Path, root: Path) -> None:
     ledger = read_rows(root / "data/dataset/quarantine.parquet", Quarantined)
     kept = read_rows(root / "data/dataset/questions.parquet", Question)
     given = len((made / "q.jsonl").read_text().splitlines()) + 8
-    assert len(kept) + sum(item.kind == "question" for item in ledger) == given
+    not_taken = 1  # the row on nowhere.mp4
+    assert len(kept) + sum(item.kind == "question" for item in ledger) + not_taken == given
     assert (
         len(read_rows(root / "data/raw/videos.parquet", Video)) + sum(i.kind == "video" for i in ledger) == VIDEOS + 1
     )
     reasons = {(item.item_id, item.reason) for item in ledger}
     assert reasons >= {("q.jsonl:61", "malformed_row"), ("evil", "unsafe_path"), ("q0-0", "duplicate_id"),
-                       ("lost", "no_video"), ("torn", "no_video"), ("one", "option_count"), ("far",
+                       ("torn", "no_video"), ("one", "option_count"), ("far",
                        "answer_out_of_range"), ("late", "span_outside")}  # fmt: skip
     assert [account["into"] - account["out"] - account["quarantined"] for account in report.values["accounts"]] == [
         0,
@@ -136,9 +138,69 @@ def test_nothing_usable_and_too_much_bad_stop_the_stage(tmp_path: Path) -> None:
     clip(tmp_path / "in/v0.mp4")
     strict = _params(tmp_path, _questions(1)).model_copy()
     settings = strict.download_videos.model_copy(update={"max_bad_fraction": 0.1})
-    with pytest.raises(TooManyBadItems, match="1 of 2 video items are bad"):
+    with pytest.raises(TooManyBadItems, match="1 of 2 video items of source local are bad"):
         _run("download_videos", strict.model_copy(update={"download_videos": settings}), tmp_path)
     assert not (tmp_path / "data/raw/videos.parquet").exists()
+
+
+def test_each_source_is_judged_by_itself(tmp_path: Path) -> None:
+    """Nineteen good videos of one source do not make up for the only one of another."""
+    report = StageReport("download_videos")
+    for _ in range(19):
+        report.count("video", "ok", source="training")
+    report.quarantine("video", "u1", "missing_file", "u1.mp4 is not there", "benchmark")
+    report.count("video", "ok", source="benchmark")
+    with pytest.raises(TooManyBadItems, match="1 of 2 video items of source benchmark are bad"):
+        report.stop_if_too_bad("video", 0.1)  # 1 of 21 in all
+    report.stop_if_too_bad("video", 0.5)
+    assert report.as_dict()["by_source"]["video"] == {"benchmark": {"missing_file": 1, "ok": 1}, "training": {"ok": 19}}
+
+
+def test_a_share_of_a_data_set_is_taken_without_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip(tmp_path / "in/v0.mp4")
+    params = _params(tmp_path, _questions(10))
+    strict = {"max_bad_fraction": 0.0}
+    for stage in ("download_videos", "prepare_questions"):
+        section = getattr(params, stage).model_copy(update=strict)
+        params = params.model_copy(update={stage: section})
+    report = _run("download_videos", params, tmp_path)
+    assert report.as_dict()["by_source"]["question"] == {"local": {"not_taken": 45, "ok": 5}}
+    assert report.values["not_taken"] == {"local": {"rows": 45, "videos": 9, "first": "v1.mp4"}}
+    said = "source local: 45 rows are about 9 videos that it does not have (v1.mp4 ...): not taken; 5 rows are"
+    assert said in capsys.readouterr().out
+    assert len(_run("prepare_questions", params, tmp_path).quarantined) == 0
+
+
+def test_questions_that_belong_to_another_folder_stop_the_stage(tmp_path: Path) -> None:
+    clip(tmp_path / "in/other.mp4")
+    with pytest.raises(EmptyInput, match="all of its 5 rows are about 1 videos that it does not have"):
+        _run("download_videos", _params(tmp_path, _questions(1)), tmp_path)
+
+
+def test_a_video_below_inputs_is_read_in_place_and_takes_no_second_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given, elsewhere = clip(tmp_path / "disk/v0.mp4"), tmp_path / "inputs/mine"
+    elsewhere.parent.mkdir()
+    elsewhere.symlink_to(given.parent)  # the usual way to have a large disk there
+    questions = write_jsonl(tmp_path / "q.jsonl", _questions(1))
+    params = data_params({"mine": local_params(Path("inputs/mine"), questions)})
+    _run("download_videos", params, Path())
+    (video,) = read_rows(tmp_path / "data/raw/videos.parquet", Video)
+    assert (video.path, video.sha256) == ("../../inputs/mine/v0.mp4", sha256_of(given))
+    assert list(tmp_path.rglob("data/**/*.mp4")) == []
+    _run("prepare_questions", params, Path())
+    assert dict(_run("extract_frames", params, Path()).outcomes["clip"]) == {"ok": 1}
+    before = given.read_bytes()
+    given.write_bytes(before[:-1])
+    with pytest.raises(ArtifactError, match=r"inputs/mine/v0\.mp4 is gone or not the file that was probed"):
+        _run("extract_frames", params, Path())
+    clip(given, seed=5, frames=30)
+    _run("download_videos", params, Path())
+    (video,) = read_rows(tmp_path / "data/raw/videos.parquet", Video)
+    assert (video.sha256, video.bytes) == (sha256_of(given), given.stat().st_size)
+    assert dict(_run("extract_frames", params, Path()).outcomes["clip"]) == {"ok": 1}
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:

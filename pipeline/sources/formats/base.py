@@ -1,15 +1,16 @@
 """What a reader of annotations needs to know beside the row."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
 from pipeline.errors import ItemError
 from pipeline.records import Annotation, Split
+from pipeline.reports import NOT_TAKEN
 from pipeline.sources.base import VideoItem
-from pipeline.sources.paths import VIDEO_SUFFIXES, check_relative
+from pipeline.sources.paths import check_relative
 from pipeline.sources.rows import Raw, number, required, safe_id
 
 UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
@@ -37,6 +38,7 @@ class Names:
     """From the name a row gives its video (path, file name or stem) to the video's id."""
 
     ids: Mapping[str, str] = field(default_factory=dict)
+    shared: frozenset[str] = frozenset()  # names that lead to several videos
 
     @classmethod
     def of(cls, items: Iterable[VideoItem]) -> "Names":
@@ -46,26 +48,34 @@ class Names:
             path = PurePosixPath(item.location)
             for name in {item.video_id, path.as_posix(), path.name, path.stem, path.with_suffix("").as_posix()}:
                 found.setdefault(name, set()).add(item.video_id)
-        return cls({name: next(iter(ids)) for name, ids in found.items() if len(ids) == 1})
+        single = {name: next(iter(ids)) for name, ids in found.items() if len(ids) == 1}
+        return cls(single, frozenset(found) - frozenset(single))
 
     def id_of(self, name: str) -> str:
-        """Id of the video called `name`; where there is none, a safe id that no video has.
+        """Id of the video called `name`.
 
         Raises:
-            ItemError: `unsafe_path`, where the name leads out of a folder.
+            ItemError: `not_taken`, if the source has no such video; `ambiguous_video`, if several bear the name;
+                `unsafe_path`, if the name leads out of a folder.
         """
         check_relative(name)
-        path = PurePosixPath(name)
-        return self._known(name) or safe_id(path.stem if path.suffix.lower() in VIDEO_SUFFIXES else name)
+        known = self._first(name, self.ids)
+        if known is not None:
+            return self.ids[known]
+        if self._first(name, self.shared) is not None:
+            raise ItemError("ambiguous_video", f"several videos are called {name}: name it by its path")
+        raise ItemError(NOT_TAKEN, name)
 
     def first_known(self, names: Sequence[str]) -> str:
         """The first of `names` that some video has; the last where none does."""
-        return next((name for name in names if self._known(name)), names[-1])
+        return next((name for name in names if self._first(name, self.ids)), names[-1])
 
-    def _known(self, name: str) -> str | None:
+    @staticmethod
+    def _first(name: str, known: Container[str]) -> str | None:
+        """The first form of `name` that is in `known`: as written, as a path, the file's name, its stem."""
         path = PurePosixPath(name)
         tried = (name, path.as_posix(), path.name, path.stem)
-        return next((self.ids[key] for key in tried if key in self.ids), None)
+        return next((key for key in tried if key in known), None)
 
 
 @dataclass(frozen=True)
@@ -103,7 +113,7 @@ class Reading:
         if not known:
             raise ItemError(
                 "no_frame_rate",
-                f"{name} is a frame number, and {video} was not had to measure its rate: get it, or set `frame_rate` "
+                f"{name} is a frame number, and {video} could not be read to measure its rate: set `frame_rate` "
                 f"of source {self.source}",
             )
         return max(0.0, number(frame, name)) / known

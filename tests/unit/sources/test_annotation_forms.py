@@ -17,6 +17,7 @@ def _reading(rate: float | None = 30.0) -> Reading:
     items = [
         VideoItem("v1", "v1.mp4", "v1", "", location=f"Ego4d/{UID}.mp4"),
         VideoItem("P01_13", "P01_13.mp4", "P01", "", location="P01_13.mp4"),
+        VideoItem("torn", "torn.mp4", "torn", "", location="torn.mp4"),
         VideoItem("lemma", "lemma.mp4", "lemma", "", location="06-28-08-13_1/fpv2.mp4"),
     ]
     return Reading("src", "licence", "train", rate, Names.of(items), {"v1": 30.0, "P01_13": 60.0, "lemma": 24.0})
@@ -153,10 +154,15 @@ def test_egoplan_choice_and_answer_must_agree() -> None:
 def test_frame_numbers_count_at_the_videos_own_rate_unless_the_source_states_one() -> None:
     assert _one("egoplan", EGOPLAN, rate=None).end_seconds == pytest.approx(760 / 60)
     assert _one("egoplan", EGOPLAN, rate=10.0).end_seconds == pytest.approx(76.0)
-    (bad,) = _read("egoplan", {**EGOPLAN, "video_id": "P99_01"}, rate=None)
+    (bad,) = _read("egoplan", {**EGOPLAN, "video_id": "torn"}, rate=None)
     assert isinstance(bad, BadRow)
     assert bad.reason == "no_frame_rate"
     assert "frame_rate" in bad.detail
+
+
+def test_a_row_on_a_video_that_the_source_does_not_have_is_not_taken_and_not_blamed_on_its_frame_rate() -> None:
+    (row,) = _read("egoplan", {**EGOPLAN, "video_id": "P99_01"}, rate=None)
+    assert row == BadRow("115", "not_taken", "P99_01")
 
 
 EGOTASKQA = {
@@ -176,7 +182,9 @@ def test_egotaskqa_row() -> None:
 
 
 def test_egotaskqa_other_wearer_and_other_interval() -> None:
-    assert _one("egotaskqa", {**EGOTASKQA, "interval": "06-28-08-13_1|P1|0|24"}).video_id == "06-28-08-13_1"
+    (other,) = _read("egotaskqa", {**EGOTASKQA, "interval": "06-28-08-13_1|P1|0|24"})
+    assert isinstance(other, BadRow)
+    assert other.reason == "not_taken"
     (bad,) = _read("egotaskqa", {**EGOTASKQA, "interval": "06-28-08-13_1|240|720"})
     assert isinstance(bad, BadRow)
     assert bad.reason == "wrong_type"
@@ -248,10 +256,10 @@ def test_qaego4d_open_and_closed() -> None:
         ({"video": "P01_13.mp4", "question": "q?"}, "missing_field"),
         ({"id": "a", "video": "/abs/x.mp4", "question": "q?"}, "unsafe_path"),
         ({"id": "a", "video": "C:\\x.mp4", "question": "q?"}, "unsafe_path"),
-        ({"id": "a", "video": "x.mp4", "question": "q?", "start_seconds": "later"}, "wrong_type"),
-        ({"id": "a", "video": "x.mp4", "question": "q?", "start_seconds": -1}, "wrong_type"),
-        ({"id": "a", "video": "x.mp4", "question": "q?", "options": ["x", 5]}, "wrong_type"),
-        ({"id": "a", "video": "x.mp4", "question": "q?", "split": "training"}, "wrong_type"),
+        ({"id": "a", "video": "v1", "question": "q?", "start_seconds": "later"}, "wrong_type"),
+        ({"id": "a", "video": "v1", "question": "q?", "start_seconds": -1}, "wrong_type"),
+        ({"id": "a", "video": "v1", "question": "q?", "options": ["x", 5]}, "wrong_type"),
+        ({"id": "a", "video": "v1", "question": "q?", "split": "training"}, "wrong_type"),
     ],
 )
 def test_native_bad_rows(row: dict[str, Any], reason: str) -> None:
@@ -271,7 +279,10 @@ def test_a_name_that_two_videos_share_leads_nowhere() -> None:
         [VideoItem("a_1", "", "", "", location="a/1.mp4"), VideoItem("b_1", "", "", "", location="b/1.mp4")]
     )
     assert names.id_of("a/1.mp4") == "a_1"
-    assert names.id_of("1.mp4") == "1"
+    with pytest.raises(ItemError, match=r"ambiguous_video: several videos are called 1\.mp4"):
+        names.id_of("1.mp4")
+    with pytest.raises(ItemError, match=r"not_taken: c/2\.mp4"):
+        names.id_of("c/2.mp4")
     with pytest.raises(ItemError, match="unsafe_path"):
         names.id_of("a/../../1.mp4")
 

@@ -119,6 +119,18 @@ def test_a_zip_chunk(small: Params, tmp_path: Path) -> None:
     target = tmp_path / "out"
     target.mkdir()
     assert _fetch(small, "zips", target).read_bytes() == made.read_bytes()
+    assert _fetch(small, "auto", target).read_bytes() == made.read_bytes()
+    with pytest.raises(ItemError, match=r"u2\.mp4 is not in .*zips lie there: set `layout: auto`"):
+        _fetch(small, "files", target)
+
+
+def test_files_win_over_zips_and_neither_is_a_missing_file(small: Params, tmp_path: Path) -> None:
+    with pytest.raises(ItemError, match=r"missing_file: u2\.mp4 is not in [^;]*$"):
+        _fetch(small, "auto", tmp_path)
+    with zipfile.ZipFile(tmp_path / "videos/a.zip", "w") as archive:
+        archive.writestr("u2.mp4", b"older")
+    made = clip(tmp_path / "videos/u2.mp4", frames=8)
+    assert _fetch(small, "auto", tmp_path).read_bytes() == made.read_bytes()
 
 
 @pytest.mark.parametrize("member", ["../u2.mp4", "/abs/u2.mp4", "a/../../u2.mp4"])
