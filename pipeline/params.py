@@ -76,6 +76,7 @@ class MineKeyframes(Section):
     candidates_per_clip: Positive
     spacing_seconds: float = Field(ge=0)
     coverage_windows: int = Field(ge=0)
+    states_up_to_seconds: float = Field(ge=0)
     recall_tolerance_seconds: float = Field(gt=0)
     thumbnail_pixels: Positive
     shards: Positive

@@ -131,13 +131,22 @@ class Clip(Row):
 
 class Keyframe(Row):
     """A mined keyframe candidate. `pts_seconds` is from the start of the video file; `rank` 0 is the best of its clip;
-    `score` is normalised to [0, 1] per clip; `signal` names what found it."""
+    `score` is normalised to [0, 1] per clip; `signal` names what found it.
+
+    `event` numbers the actions of the clip in order of time, `event_start_seconds` and `event_end_seconds` are the
+    states before and after it, `role` says which part of it is seen. A candidate of no action has event -1, role
+    `cover` and no times.
+    """
 
     clip_id: Id
     pts_seconds: Seconds
     rank: int = Field(ge=0)
     score: float = Field(ge=0, le=1)
     signal: str
+    event: int = Field(ge=-1)
+    role: Literal["start", "contact", "peak", "end", "cover"]
+    event_start_seconds: Seconds | None
+    event_end_seconds: Seconds | None
 
 
 class Prediction(Row):

@@ -134,7 +134,17 @@ def _keyframes(questions: list[Question]) -> list[Keyframe]:
     clips = sorted({(q.clip_id, q.start_seconds) for q in questions})
     times = ((2.2, 1.0), (7.0, 0.6), (5.4, 0.3))
     return [
-        Keyframe(clip_id=clip, pts_seconds=start + at, rank=rank, score=score, signal="lk_affine")
+        Keyframe(
+            clip_id=clip,
+            pts_seconds=start + at,
+            rank=rank,
+            score=score,
+            signal="lk_affine",
+            event=rank,
+            role="peak",
+            event_start_seconds=start + at - 0.5,
+            event_end_seconds=start + at + 0.5,
+        )
         for clip, start in clips
         for rank, (at, score) in enumerate(times)
     ]
@@ -171,7 +181,7 @@ def _write_reports(data: Path, questions: list[Question], predictions: list[Pred
     for stage in STAGES:
         report = StageReport(stage)
         report.count("item", "ok", 5)
-        report.values = {"recipe": "tiny", "recall": {"tolerance_seconds": 0.5}, "nested": [1, 2.5, None]}
+        report.values = {"recipe": "tiny", "recall": {"made": {"tolerance_seconds": 0.5}}, "nested": [1, 2.5, None]}
         write_json(data / "reports" / f"{stage}.json", report.as_dict())
     write_json(data / "dataset/leakage.json", {"leaky": False, "checked": {"parents": 12}})
     probe = ProbeScore("the shortest option", len(questions), 0.21, 0.2, 0.1, 0.3)

@@ -52,6 +52,7 @@ def small_samples(number: int = 20) -> list[Sample]:
             options=("cup", "red", "blue", "first", "taken"),
             answer=i % 5,
             key_seconds=(0.5, 1.0),
+            key_targets=(0.5, 1.0),
             sigma_seconds=0.25,
         )
         for i in range(number)

@@ -21,7 +21,8 @@ def keyframes(
 ) -> None:
     """Mine keyframes and write them as a contact sheet.
 
-    As mine_keyframes finds them in VIDEO, best first, with time and score. The whole span is looked at, ten frames a
+    As mine_keyframes finds them in VIDEO, best first, with time, part in the action (start, contact, peak, end) and
+    score. The whole span is looked at, ten frames a
     second: give --start and --end for a long video.
 
     \b
@@ -36,14 +37,14 @@ def keyframes(
     with waiting(f"looking at {span.end_seconds - span.start_seconds:.0f} s of video ..."):
         found = mine_span(span, settings)
     where = out or Path(f"{video.stem}.keyframes.jpg")
-    captions = [f"{i}: {k['pts_seconds']:.2f} s ({k['score']:.2f})" for i, k in enumerate(found, 1)]
+    captions = [f"{i}: {k['pts_seconds']:.2f} s {k['role']} ({k['score']:.2f})" for i, k in enumerate(found, 1)]
     _save_sheet(video, [k["pts_seconds"] for k in found], captions, where)
     lines = [f"{where}: {len(found)} candidates by {settings.signal}, best first (score of 1)", *captions]
     emit({"picture": str(where), "signal": settings.signal, "keyframes": found}, "\n".join(lines), as_json)
 
 
-def mine_span(span: Span, settings: Any) -> list[dict[str, float]]:
-    """Candidates as `mine_keyframes` finds them, best first: `pts_seconds` and `score` in [0, 1].
+def mine_span(span: Span, settings: Any) -> list[dict[str, Any]]:
+    """Candidates as `mine_keyframes` finds them, best first: `pts_seconds`, `score` in [0, 1] and `role` in an action.
 
     Raises:
         ItemError: the video is unusable.
@@ -55,8 +56,8 @@ def mine_span(span: Span, settings: Any) -> list[dict[str, float]]:
     chosen = MiningSettings(**{field.name: getattr(settings, field.name) for field in fields(MiningSettings)})
     times = (span.start_seconds, span.end_seconds)
     row = mine(MiningTask(span.path.stem, span.path, *times, (), chosen, settings.clip_seconds_limit))
-    pairs = zip(row["candidate_seconds"], row["candidate_scores"], strict=True)
-    return [{"pts_seconds": round(pts, 3), "score": round(score, 4)} for pts, score in pairs]
+    found = zip(row["candidate_seconds"], row["candidate_scores"], row["candidate_roles"], strict=True)
+    return [{"pts_seconds": round(pts, 3), "score": round(score, 4), "role": role} for pts, score, role in found]
 
 
 def _save_sheet(video: Path, seconds: list[float], captions: list[str], where: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline.errors import ItemError
-from pipeline.mcq.keyframes import frame_spacing
+from pipeline.mcq.keyframes import Target, frame_spacing
 from pipeline.mcq.prompts import build_messages, fill
 from pipeline.params import RewardSettings
 from pipeline.records import LETTERS, Keyframe, Question
@@ -34,7 +34,9 @@ class FrameSource(Protocol):
 @dataclass(frozen=True)
 class Sample:
     """One training question. `messages` name the clip by id, never hold frames; `key_seconds` are the times a right
-    answer names, from the start of the clip (empty where nothing is known); `sigma_seconds` is the width of a hit."""
+    answer names, from the start of the clip (empty if nothing is known). `key_targets` are what they are scored
+    against: the same instants if the source knows them, else the mined events (start, end) that hold them.
+    `sigma_seconds` is the width of a hit."""
 
     question_id: str
     clip_id: str
@@ -43,6 +45,7 @@ class Sample:
     options: tuple[str, ...]
     answer: int
     key_seconds: tuple[float, ...]
+    key_targets: tuple[Target, ...]
     sigma_seconds: float
 
 
@@ -62,6 +65,7 @@ def build_sample(
         raise ItemError("too_few_frames", f"{question.question_id}: {len(pts_seconds)}")
     start, end = question.start_seconds, question.end_seconds
     text = fill(template, question.question, question.options, pts_seconds, start, end)
+    seconds, targets = _key_times(question, mined, settings)
     return Sample(
         question_id=question.question_id,
         clip_id=question.clip_id,
@@ -69,24 +73,46 @@ def build_sample(
         messages=build_messages(text, question.clip_id),
         options=question.options,
         answer=question.answer,
-        key_seconds=_key_seconds(question, mined, settings),
+        key_seconds=tuple(seconds),
+        key_targets=tuple(targets),
         sigma_seconds=settings.keyframe_sigma_spacings * frame_spacing(pts_seconds),
     )
 
 
-def _key_seconds(question: Question, mined: Sequence[Keyframe], settings: RewardSettings) -> tuple[float, ...]:
+def _key_times(
+    question: Question, mined: Sequence[Keyframe], settings: RewardSettings
+) -> tuple[Sequence[float], Sequence[Target]]:
+    """Key times from the start of the clip, in order of time, and the targets they are scored against."""
+
+    def own(seconds: float) -> float:
+        return max(0.0, seconds - question.start_seconds)
+
     if question.keyframe_seconds is not None:
-        times: Iterable[float] = question.keyframe_seconds
+        known = sorted(own(t) for t in question.keyframe_seconds)
+        targets: Sequence[Target] = known
     else:
-        times = [k.pts_seconds for k in mined if k.rank < settings.mined_targets]
-    known = tuple(sorted(max(0.0, t - question.start_seconds) for t in times))
-    return known if settings.keyframe_targets == "known" else _anywhere(question, len(known))
+        best = sorted(_best_of_each_event(mined)[: settings.mined_targets], key=lambda k: k.pts_seconds)
+        targets = spans = [(own(k.event_start_seconds or 0.0), own(k.event_end_seconds or 0.0)) for k in best]
+        known = [min(max(own(k.pts_seconds), start), end) for k, (start, end) in zip(best, spans, strict=True)]
+    if settings.keyframe_targets == "random":
+        known = targets = _anywhere(question, len(known))
+    return known, targets
 
 
-def _anywhere(question: Question, count: int) -> tuple[float, ...]:
+def _best_of_each_event(mined: Sequence[Keyframe]) -> list[Keyframe]:
+    """The best candidate of each event, best first; candidates of no event are there to cover the clip and are no
+    targets."""
+    best: dict[int, Keyframe] = {}
+    for keyframe in sorted(mined, key=lambda k: k.rank):
+        if keyframe.event >= 0:
+            best.setdefault(keyframe.event, keyframe)
+    return list(best.values())
+
+
+def _anywhere(question: Question, count: int) -> list[float]:
     """`count` times drawn evenly from the clip by the question's id: targets that looking cannot find."""
     draw = np.random.default_rng(list(f"random key times|{question.question_id}".encode()))
-    return tuple(sorted(draw.uniform(0.0, question.end_seconds - question.start_seconds, count).tolist()))
+    return sorted(draw.uniform(0.0, question.end_seconds - question.start_seconds, count).tolist())
 
 
 def gold_completion(sample: Sample) -> str:

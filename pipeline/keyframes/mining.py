@@ -1,5 +1,6 @@
 """The work of `mine_keyframes` on one clip: look, score, select."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.keyframes.events import Event, find_events, place, state_worth
 from pipeline.keyframes.scorers import load_scorer
 from pipeline.keyframes.selection import Spread, normalise, select
+from pipeline.keyframes.signals import SIGNALS
 from pipeline.keyframes.views import Floats, Views, look
 from pipeline.video.geometry import FrameSize
 from pipeline.video.jpeg import encode_jpeg
 from pipeline.video.shards import COMMON
 
-FORMAT = "egovlm-keyframes/2"  # part of every row's key: change it when the same settings give other candidates
+FORMAT = "egovlm-keyframes/3"  # part of every row's key: change it when the same settings give other candidates
+STATE_SPACING_SECONDS = 0.6  # a peak may lie so near the states beside it
+PEAK_WORTH = 0.3  # of a peak beside its states: after them, before what only covers the clip
 THUMBNAIL_QUALITY = 85
 
 SCHEMA = pa.schema(
@@ -27,6 +32,12 @@ SCHEMA = pa.schema(
         ("end_seconds", pa.float64()),
         ("candidate_seconds", pa.list_(pa.float64())),  # best first
         ("candidate_scores", pa.list_(pa.float64())),
+        ("candidate_events", pa.list_(pa.int32())),  # index into the events; -1: of no event
+        ("candidate_roles", pa.list_(pa.string())),
+        ("event_start_seconds", pa.list_(pa.float64())),  # in order of time
+        ("event_peak_seconds", pa.list_(pa.float64())),
+        ("event_end_seconds", pa.list_(pa.float64())),
+        ("event_strengths", pa.list_(pa.float64())),
         ("signal", pa.string()),
         ("curve_seconds", pa.list_(pa.float32())),  # the signal over time, for people to look at
         ("curve_scores", pa.list_(pa.float32())),
@@ -45,6 +56,7 @@ class MiningSettings:
     candidates_per_clip: int
     spacing_seconds: float
     coverage_windows: int
+    states_up_to_seconds: float
     thumbnail_pixels: int
 
 
@@ -77,14 +89,22 @@ def mine(task: MiningTask) -> dict[str, Any]:
         task.seconds_limit,
     )
     score = normalise(load_scorer(settings.signal)(views, task.questions))
-    chosen = choose(score, views, task)
+    events = find_events(score, views.pts_seconds)
+    chosen, worth = choose(score, views, events, task)
+    places = [place(float(views.pts_seconds[i]), events) for i in chosen]
     size = FrameSize(settings.thumbnail_pixels, 4)
     return {
         "video_id": task.video_id,
         "start_seconds": task.start_seconds,
         "end_seconds": task.end_seconds,
         "candidate_seconds": views.pts_seconds[chosen].tolist(),
-        "candidate_scores": score[chosen].tolist(),
+        "candidate_scores": worth[chosen].tolist(),
+        "candidate_events": [event for event, _ in places],
+        "candidate_roles": [role for _, role in places],
+        "event_start_seconds": [event.start_seconds for event in events],
+        "event_peak_seconds": [event.peak_seconds for event in events],
+        "event_end_seconds": [event.end_seconds for event in events],
+        "event_strengths": [event.strength for event in events],
         "signal": settings.signal,
         "curve_seconds": views.pts_seconds.tolist(),
         "curve_scores": score.tolist(),
@@ -92,13 +112,22 @@ def mine(task: MiningTask) -> dict[str, Any]:
     }
 
 
-def choose(score: Floats, views: Views, task: MiningTask) -> NDArray[np.int64]:
-    """Indices of the candidates among the views, best first."""
-    settings = task.settings
+def choose(score: Floats, views: Views, events: Sequence[Event], task: MiningTask) -> tuple[NDArray[np.int64], Floats]:
+    """Indices of the candidates among the views, best first, and the worth of every view: `float64 [T]` in [0, 1].
+
+    A clip of up to `states_up_to_seconds` is taken for one action or two: the states beside its movements come first.
+    In a longer clip the peaks come first. A clip without an event gets evenly spaced candidates.
+    """
+    settings, span = task.settings, (task.start_seconds, task.end_seconds)
     length = task.end_seconds - task.start_seconds
-    max_gap = length / settings.coverage_windows if settings.coverage_windows else 0.0
-    spread = Spread(settings.spacing_seconds, max_gap, task.start_seconds, task.end_seconds)
-    return select(score, views.pts_seconds, settings.candidates_per_clip, spread)
+    moves = settings.signal in SIGNALS  # a plug-in may score anything: its peaks are what it means
+    if moves and events and length <= settings.states_up_to_seconds:
+        worth = normalise(state_worth(events, views.pts_seconds) + PEAK_WORTH * score)
+        spread = Spread(min(STATE_SPACING_SECONDS, settings.spacing_seconds), 0.0, *span, crowding=0.0)
+    else:
+        max_gap = length / settings.coverage_windows if settings.coverage_windows else 0.0
+        worth, spread = score, Spread(settings.spacing_seconds, max_gap, *span)
+    return select(worth, views.pts_seconds, settings.candidates_per_clip, spread), worth
 
 
 def thumbnail(views: Views, i: int, size: FrameSize) -> bytes:

@@ -9,19 +9,21 @@ from numpy.typing import NDArray
 from pipeline.keyframes.views import Floats
 
 SMOOTH_SECONDS = 0.5
-CROWDING = 0.4  # a candidate makes its surroundings less wanted, up to about this share of clip / k
+CROWDING = 0.4  # of actions that may lie anywhere in a long clip
 UNEVENTFUL = 0.05  # score added everywhere: where nothing happens, spread decides
 
 
 @dataclass(frozen=True)
 class Spread:
     """How candidates keep apart: at least `spacing_seconds` between two, at most `max_gap_seconds` (0: no bound) of the
-    span `start_seconds`-`end_seconds` without one."""
+    span `start_seconds`-`end_seconds` without one. A candidate makes its surroundings less wanted, up to about the
+    share `crowding` of span / k (0: it does not)."""
 
     spacing_seconds: float
     max_gap_seconds: float
     start_seconds: float
     end_seconds: float
+    crowding: float = CROWDING
 
 
 def smooth(values: Floats, step_seconds: float, window_seconds: float = SMOOTH_SECONDS) -> Floats:
@@ -41,8 +43,8 @@ def normalise(values: Floats) -> Floats:
 def select(score: Floats, pts_seconds: Floats, k: int, spread: Spread) -> NDArray[np.int64]:
     """Indices of `min(k, T)` moments, best first: `int64`.
 
-    Greedy: the moment with the best score is taken, its surroundings lose worth (1 - Gaussian of `CROWDING` x span / k)
-    and so on. A moment must lie `spacing_seconds` from those already chosen and leave enough picks to keep every
+    Greedy: the moment with the best score is taken, its surroundings lose worth (1 - Gaussian of `crowding` x span /
+    k) and so on. A moment must lie `spacing_seconds` from those already chosen and leave enough picks to keep every
     stretch without one below `max_gap_seconds`. Where no moment is far enough from the others, the spacing is halved;
     where the bound cannot be had at all, it is dropped.
 
@@ -51,7 +53,7 @@ def select(score: Floats, pts_seconds: Floats, k: int, spread: Spread) -> NDArra
         pts_seconds: `[T]`, increasing.
     """
     picks = min(k, len(score))
-    reach = CROWDING * (spread.end_seconds - spread.start_seconds) / max(k, 1)
+    reach = spread.crowding * (spread.end_seconds - spread.start_seconds) / max(k, 1)
     worth = score + UNEVENTFUL
     chosen: list[int] = []
     spacing, max_gap = spread.spacing_seconds, spread.max_gap_seconds
@@ -59,7 +61,8 @@ def select(score: Floats, pts_seconds: Floats, k: int, spread: Spread) -> NDArra
         best = _best(worth, pts_seconds, chosen, picks - len(chosen) - 1, spacing, max_gap, spread)
         if best is not None:
             chosen.append(best)
-            worth = worth * (1 - np.exp(-(((pts_seconds - pts_seconds[best]) / reach) ** 2) / 2))
+            if reach > 0:
+                worth = worth * (1 - np.exp(-(((pts_seconds - pts_seconds[best]) / reach) ** 2) / 2))
         elif spacing > 0:
             spacing = spacing / 2 if spacing > 1e-3 else 0.0
         else:

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from pipeline.keyframes.events import Event
 from pipeline.video.jpeg import decode_jpeg
 from pipeline.video.shards import Row, read_manifest, read_table
 from pipeline.video.sheets import INK, MARGIN, PAPER, WIDTH, frames_sheet
 
 CURVE_HEIGHT = 150
+EVENT_COLUMNS = ("start_seconds", "peak_seconds", "end_seconds", "strengths")  # as `Event` takes them
 LINE, MARK, TRUTH, GRID = "#2563eb", "#dc2626", "#16a34a", "#e5e7eb"
 
 
@@ -29,6 +31,8 @@ class Mined:
     signal: str
     candidate_seconds: NDArray[np.float64]
     candidate_scores: NDArray[np.float64]
+    candidate_roles: tuple[str, ...]
+    events: tuple[Event, ...]
     thumbnails: tuple[bytes, ...]
     curve_seconds: NDArray[np.float64]
     curve_scores: NDArray[np.float64]
@@ -56,6 +60,8 @@ def _mined(row: Row) -> Mined:
         row["signal"],
         np.array(row["candidate_seconds"], np.float64),
         np.array(row["candidate_scores"], np.float64),
+        tuple(row["candidate_roles"]),
+        tuple(map(Event, *(row[f"event_{name}"] for name in EVENT_COLUMNS))),
         tuple(row["thumbnails"]),
         np.array(row["curve_seconds"], np.float64),
         np.array(row["curve_scores"], np.float64),
@@ -63,10 +69,11 @@ def _mined(row: Row) -> Mined:
 
 
 def mined_sheet(clip: Mined, true_seconds: Sequence[float] = ()) -> Image.Image:
-    """RGB picture: the curve with candidates (red) and true key times (green), the candidates below in time order."""
+    """RGB picture: the curve with candidates (red) and true key times (green), the events as bars below it (darker if
+    stronger), and the candidates with their roles in time order."""
     order = np.argsort(clip.candidate_seconds)
     pictures = [decode_jpeg(clip.thumbnails[i]) for i in order]
-    captions = [f"{clip.candidate_seconds[i]:.1f} s  #{i + 1}  {clip.candidate_scores[i]:.2f}" for i in order]
+    captions = [f"{clip.candidate_seconds[i]:.1f} s  #{i + 1}  {clip.candidate_roles[i]}" for i in order]
     below = frames_sheet(pictures, captions, f"{clip.clip_id}   {clip.signal}")
     sheet = Image.new("RGB", (WIDTH, CURVE_HEIGHT + below.height), PAPER)
     _draw_curve(ImageDraw.Draw(sheet), clip, true_seconds)
@@ -86,10 +93,14 @@ def _draw_curve(draw: ImageDraw.ImageDraw, clip: Mined, true_seconds: Sequence[f
         draw.text((x(tick) - 12, bottom + 6), f"{tick:.1f} s", fill=INK)
     for seconds in true_seconds:
         draw.line([(x(seconds), top), (x(seconds), bottom)], fill=TRUTH, width=3)
+    for event in clip.events:
+        shade = round(215 - 150 * event.strength)
+        span = [x(event.start_seconds), bottom + 1, x(event.end_seconds), bottom + 5]
+        draw.rectangle(span, fill=(shade, shade, 255), outline=LINE)
     points = [(x(t), bottom - s * (bottom - top)) for t, s in zip(clip.curve_seconds, clip.curve_scores, strict=True)]
     if len(points) > 1:
         draw.line(points, fill=LINE, width=2)
-    for rank, (t, s) in enumerate(zip(clip.candidate_seconds, clip.candidate_scores, strict=True)):
-        y = bottom - s * (bottom - top)
+    for rank, t in enumerate(clip.candidate_seconds):
+        y = bottom - float(np.interp(t, clip.curve_seconds, clip.curve_scores)) * (bottom - top)
         draw.ellipse([x(t) - 4, y - 4, x(t) + 4, y + 4], fill=MARK)
         draw.text((x(t) + 5, max(top - 8, y - 14)), str(rank + 1), fill=MARK)

@@ -48,10 +48,15 @@ class KeyframeScore:
 _NONE = KeyframeScore(0.0, 0.0, 0.0, 0.0)
 
 
+Target = float | tuple[float, float]  # an instant, or start and end of an event: any time within it is a hit
+
+
 def match_keyframes(
-    named: Sequence[float] | None, truth: Sequence[float], sigma_seconds: float, max_count: int
+    named: Sequence[float] | None, truth: Sequence[Target], sigma_seconds: float, max_count: int
 ) -> KeyframeScore:
     """Score `named` against `truth` (seconds, same origin) with a one-to-one Gaussian match.
+
+    A time within an event is at distance 0 from it, so precision and recall mean the same for both kinds of target.
 
     `named` None or empty scores 0, and so does naming more than `max_count` times (or than there are true ones, where
     those are more).
@@ -63,20 +68,26 @@ def match_keyframes(
         raise ValueError(f"need at least one true key time and a positive sigma, got {list(truth)}, {sigma_seconds}")
     if not named or len(named) > max(max_count, len(truth)):
         return _NONE
-    matched = _best_match(np.asarray(named, float), np.asarray(truth, float), sigma_seconds)
+    matched = _best_match(np.asarray(named, float), _spans(truth), sigma_seconds)
     total = len(named) + len(truth)
     return KeyframeScore(matched / len(named), matched / len(truth), 2 * matched / total, matched)
 
 
-def _best_match(named: np.ndarray, truth: np.ndarray, sigma_seconds: float) -> float:
+def _spans(truth: Sequence[Target]) -> np.ndarray:
+    """`float64 [targets, 2]`: start and end, equal for an instant."""
+    return np.array([target if isinstance(target, tuple) else (target, target) for target in truth], float)
+
+
+def _best_match(named: np.ndarray, spans: np.ndarray, sigma_seconds: float) -> float:
     from scipy.optimize import linear_sum_assignment
 
-    closeness = np.exp(-0.5 * ((named[:, None] - truth[None, :]) / sigma_seconds) ** 2)
+    before, after = spans[None, :, 0] - named[:, None], named[:, None] - spans[None, :, 1]
+    closeness = np.exp(-0.5 * (np.maximum(np.maximum(before, after), 0.0) / sigma_seconds) ** 2)
     rows, columns = linear_sum_assignment(closeness, maximize=True)
     return float(closeness[rows, columns].sum())
 
 
-def soft_f1(named: Sequence[float] | None, truth: Sequence[float], sigma_seconds: float, max_count: int) -> float:
+def soft_f1(named: Sequence[float] | None, truth: Sequence[Target], sigma_seconds: float, max_count: int) -> float:
     """The F1 of `match_keyframes`: 1 for the true times, 0 for none or too many."""
     return match_keyframes(named, truth, sigma_seconds, max_count).f1
 

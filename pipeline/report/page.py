@@ -84,11 +84,11 @@ def context(inputs: Inputs, rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def recall(inputs: Inputs) -> list[dict[str, Any]]:
+def recall(inputs: Inputs) -> dict[str, dict[str, Any]]:
     """Recall of mining within the tolerance that the stage itself used."""
     values = inputs.reports.get("mine_keyframes", {}).get("values", {})
-    tolerance = values.get("recall", {}).get("tolerance_seconds")
-    return [] if tolerance is None else mining_recall(inputs.questions, inputs.keyframes, tolerance)
+    measured = [found["tolerance_seconds"] for found in values.get("recall", {}).values()]
+    return mining_recall(inputs.questions, inputs.keyframes, measured[0]) if measured else {}
 
 
 def families(controls: dict[str, Any]) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:

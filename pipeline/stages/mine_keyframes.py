@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.keyframes.mining import FORMAT, SCHEMA, MiningSettings, MiningTask, mine
-from pipeline.keyframes.recall import Truth, recall_table
+from pipeline.keyframes.recall import Truth, measure
 from pipeline.keyframes.scorers import load_scorer
 from pipeline.params import MineKeyframes, Params
 from pipeline.records import Clip, Keyframe, Question, Video, read_rows, write_rows
@@ -39,7 +39,9 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     write_rows(out / "keyframes.parquet", keyframes, Keyframe)
     write_manifest(out, layout, settings)
     report.count("keyframe", "ok", len(keyframes))
-    report.values["recall"] = recall_table(truths(rows, questions), section.recall_tolerance_seconds)
+    report.values["recall"] = {
+        source: measure(clips, section.recall_tolerance_seconds) for source, clips in truths(rows, questions).items()
+    }
 
 
 def mining_settings(section: MineKeyframes) -> MiningSettings:
@@ -49,19 +51,32 @@ def mining_settings(section: MineKeyframes) -> MiningSettings:
 
 def keyframes_of(row: Row) -> Iterator[Keyframe]:
     """A mined clip's candidates as records, best first."""
-    for rank, (pts, score) in enumerate(zip(row["candidate_seconds"], row["candidate_scores"], strict=True)):
-        yield Keyframe(clip_id=row["item_id"], pts_seconds=pts, rank=rank, score=score, signal=row["signal"])
+    columns = ("candidate_seconds", "candidate_scores", "candidate_events", "candidate_roles")
+    for rank, (pts, score, event, role) in enumerate(zip(*(row[column] for column in columns), strict=True)):
+        yield Keyframe(
+            clip_id=row["item_id"],
+            pts_seconds=pts,
+            rank=rank,
+            score=score,
+            signal=row["signal"],
+            event=event,
+            role=role,
+            event_start_seconds=row["event_start_seconds"][event] if event >= 0 else None,
+            event_end_seconds=row["event_end_seconds"][event] if event >= 0 else None,
+        )
 
 
-def truths(rows: Sequence[Row], questions: Questions) -> list[Truth]:
-    """Mined clips whose questions carry key times; times that several questions share count once."""
-    found = []
+def truths(rows: Sequence[Row], questions: Questions) -> dict[str, list[Truth]]:
+    """Mined clips whose questions carry key times, by the questions' source; times that several questions share count
+    once."""
+    found: dict[str, list[Truth]] = defaultdict(list)
     for row in rows:
-        times = {t for question in questions[row["item_id"]] for t in question.keyframe_seconds or ()}
+        asked = questions[row["item_id"]]
+        times = {t for question in asked for t in question.keyframe_seconds or ()}
         if times:
             span = (row["start_seconds"], row["end_seconds"])
-            found.append(Truth(*span, tuple(sorted(times)), tuple(row["candidate_seconds"])))
-    return found
+            found[asked[0].source].append(Truth(*span, tuple(sorted(times)), tuple(row["candidate_seconds"])))
+    return dict(sorted(found.items()))
 
 
 def _by_clip(questions: Sequence[Question]) -> Questions:

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -89,6 +90,7 @@ def _samples(
     mined = group_by_clip(read_rows(root / READS[1], Keyframe))
     template, settings = params.prompts.reasoning, params.train_grpo
     samples: list[tuple[str, Sample]] = []
+    targets = Counter({"known": 0, "mined": 0, "none": 0})  # where the key times of the keyframe reward come from
     for question in sorted(questions, key=lambda q: q.question_id):
         if question.split not in ("train", "dev"):
             continue
@@ -104,6 +106,9 @@ def _samples(
             continue
         report.count("question", "ok")
         samples.append((question.split, sample))
+        known = question.keyframe_seconds is not None
+        targets["known" if known else "mined" if sample.key_targets else "none"] += 1
+    report.values["key_times"] = dict(targets)
     return samples
 
 

@@ -81,7 +81,19 @@ def write_project(root: Path, questions: list[Question]) -> None:
     write_rows(root / "data/dataset/questions.parquet", questions, Question)
     clips = sorted({q.clip_id for q in questions})
     mined = [
-        Keyframe(clip_id=c, pts_seconds=2.0 + r, rank=r, score=0.5, signal="lk_affine") for c in clips for r in (0, 1)
+        Keyframe(
+            clip_id=c,
+            pts_seconds=2.0 + r,
+            rank=r,
+            score=0.5,
+            signal="lk_affine",
+            event=r,
+            role="peak",
+            event_start_seconds=1.75 + r,
+            event_end_seconds=2.25 + r,
+        )
+        for c in clips
+        for r in (0, 1)
     ]
     write_rows(root / "data/keyframes/keyframes.parquet", mined, Keyframe)
     write_frames(root / "data/frames", clips)
@@ -142,6 +154,7 @@ def test_mined_times_stand_in_where_a_question_has_none(root: Path) -> None:
         run(root)
     assert samples["q01"].key_seconds == (0.5,)  # its own, from the start of the clip
     assert samples["q02"].key_seconds == (1.0, 2.0)  # mined
+    assert samples["q01"].key_targets == (0.5,) and samples["q02"].key_targets == ((0.75, 1.25), (1.75, 2.25))
     assert samples["q02"].sigma_seconds == pytest.approx(0.5 * 0.75)
 
 

@@ -30,7 +30,7 @@ def key_time_f1(rollout: Rollout) -> float | None:
     if not sample.key_seconds:
         return None
     named = named_times(rollout.text)
-    return soft_f1(named, sample.key_seconds, sample.sigma_seconds, rollout.settings.keyframe_max_count)
+    return soft_f1(named, sample.key_targets, sample.sigma_seconds, rollout.settings.keyframe_max_count)
 
 
 def score(rollout: Rollout) -> float:

@@ -118,7 +118,7 @@ def test_format(text: str, value: float) -> None:
 
 
 def test_key_times_are_optional_where_the_question_has_none() -> None:
-    bare = replace_sample(small_samples(1)[0], key_seconds=())
+    bare = replace_sample(small_samples(1)[0], key_seconds=(), key_targets=())
     assert score_all("format", [rollout(write("A", None), bare)]) == [1.0]
     assert score_all("keyframe", [rollout(write("A", None), bare), rollout(write("B", None), bare)]) == [1.0, 0.0]
     assert key_time_f1(rollout(write("A", [1.0]), bare)) is None

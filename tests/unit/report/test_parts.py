@@ -8,7 +8,7 @@ import pytest
 import yaml
 from dvclive import Live
 
-from pipeline.records import Keyframe, Quarantined
+from pipeline.records import Quarantined
 from pipeline.report import facts, headline
 from pipeline.report.card import model_card
 from pipeline.report.curves import charts
@@ -103,11 +103,14 @@ def test_quarantine_is_counted_by_reason() -> None:
 
 def test_recall_grows_with_candidates(inputs: Inputs) -> None:
     """True times 2.0 and 5.5; candidates at 2.2, 7.0 and 5.4 in this order: half, half, all."""
-    table = mining_recall(inputs.questions, inputs.keyframes, 0.5)
-    assert [(row["candidates"], row["mined"]) for row in table] == [(1, 0.5), (2, 0.5), (3, 1.0)]
-    assert mining_recall(inputs.questions, [], 0.5) == []
-    none_near = [Keyframe(clip_id=k.clip_id, pts_seconds=99, rank=0, score=1, signal="x") for k in inputs.keyframes]
-    assert mining_recall(inputs.questions, none_near, 0.5)[0]["mined"] == 0.0
+    tables = mining_recall(inputs.questions, inputs.keyframes, 0.5)
+    assert sorted(tables) == sorted({q.source for q in inputs.questions})
+    table = next(iter(tables.values()))
+    assert [(row["candidates"], row["mined"]) for row in table["by_count"]] == [(1, 0.5), (2, 0.5), (3, 1.0)]
+    assert mining_recall(inputs.questions, [], 0.5) == {}
+    far = [k.model_copy(update={"pts_seconds": 99.0}) for k in inputs.keyframes]
+    table = next(iter(mining_recall(inputs.questions, far, 0.5).values()))
+    assert table["by_count"][0]["mined"] == 0.0
 
 
 def test_strips_are_thinned_and_shrunk() -> None:
