@@ -1,4 +1,4 @@
-"""What follows the last stage: the run becomes an experiment, and the gate judges its model."""
+"""What follows the last stage: the run becomes an experiment, the gate judges its model, and both are sent if asked."""
 
 import logging
 import shutil
@@ -12,10 +12,12 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from flows.dvc.experiments import push_experiments, save_experiment, unsent
+from flows.dvc.experiments import experiment_name, name_of, save_experiment, send_experiments, unsent
 from flows.dvc.graph import Graph
 from flows.dvc.project import Project
+from flows.dvc.publishing import destination, sent
 from flows.promotion.promote import promote
+from flows.promotion.registry import send_registry
 from pipeline.errors import EgovlmError
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
@@ -30,20 +32,18 @@ class Closing:
 
 
 def close_run(graph: Graph, experiment: str | None, promote_it: bool, logger: Logger) -> Closing:
-    """Save, push and judge. What fails here fails the run, since somebody has to look, but no finished stage is lost:
+    """Save, judge and send. What fails here fails the run, since somebody has to look, but no finished stage is lost:
     the next run does it again."""
-    job = Finished(graph, experiment_name(graph, experiment))
+    job = Finished(graph, experiment_name(graph.project, experiment, str(flow_run.id or "local")))
     states: list[State[Any]] = [save(job, return_state=True)]
     if promote_it:
         states.append(judge_model(job, wait_for=states[:1], return_state=True))
+    if job.to is None:
+        logger.info("nothing leaves this machine: `publish` in params.yaml names no remote")
+    else:
+        states.append(publish(job, wait_for=states[-1:], return_state=True))
     notes = [state.message or str(state.name) for state in states]
     return Closing(notes, [note for note, state in zip(notes, states, strict=True) if not state.is_completed()])
-
-
-def experiment_name(graph: Graph, experiment: str | None) -> str:
-    """`<experiment>-<git sha>-<first of the flow run's id>`: unique, and says where it comes from."""
-    run_id = str(flow_run.id or "local")
-    return f"{experiment or 'run'}-{graph.project.short_sha()}-{run_id[:8]}"
 
 
 class Finished:
@@ -52,41 +52,59 @@ class Finished:
     def __init__(self, graph: Graph, name: str) -> None:
         self.graph, self.name = graph, name
         self.commit: str | None = None
+        self.is_new = False
+        self.judged = False
+        self.to = destination(graph.project)
 
 
 @task(name="save_experiment", task_run_name="save_experiment", cache_policy=NO_CACHE, persist_result=False)
 def save(job: Finished) -> State[None]:
-    """Save the run as a DVC experiment and send it to the remotes that are configured."""
+    """Save the run as a DVC experiment on this machine."""
     logger = get_run_logger()
-    message = f"egovlm {job.name}: flow run {flow_run.id}"
     try:
-        job.commit, is_new = save_experiment(job.graph, job.name, message)
-        late = unsent(job.graph.project)
-        if not is_new and not late:
-            return Completed(name="Cached", message=f"experiment {job.commit[:10]} has these results already")
-        has_remote = bool(job.graph.repo.config["core"].get("remote"))
-        names = [*late, *([job.name] if is_new else [])]
-        pushed = push_experiments(job.graph.project, names, lambda text, _: logger.info("%s", text), has_remote)
+        job.commit, job.is_new = save_experiment(job.graph, job.name, f"egovlm {job.name}: flow run {flow_run.id}")
     except EgovlmError as error:
         logger.error("%s", error)
         return Failed(message=str(error))
-    return Completed(message=f"experiment {' '.join(names)}{' pushed' if pushed else ' saved'}")
+    if not job.is_new:
+        known = name_of(job.graph.project, job.commit)
+        return Completed(name="Cached", message=f"experiment {known} has these results already")
+    return Completed(message=f"experiment {job.name} saved")
 
 
 @task(name="promotion", task_run_name="promotion", cache_policy=NO_CACHE, persist_result=False)
 def judge_model(job: Finished) -> State[None]:
-    """The promotion gate. Promoted, Kept, or Failed where it could not tell."""
+    """The promotion gate. Promoted, Kept, or Failed if it could not tell."""
     logger = get_run_logger()
     try:
         if job.commit is None:
             return Failed(message="not judged: the run is not saved as an experiment")
-        verdict = promote(job.graph.project, job.commit)
+        verdict = promote(job.graph.project, job.commit, logger.info)
+        job.judged = True
         note_judged(job.graph.project)
     except EgovlmError as error:
         logger.error("%s", error)
         return Failed(message=f"not promoted: {error}")
     logger.info("%s", verdict)
     return Completed(name="Promoted" if verdict.promote else "Kept", message=str(verdict))
+
+
+@task(name="publish", task_run_name="publish", cache_policy=NO_CACHE, persist_result=False)
+def publish(job: Finished) -> State[None]:
+    """Send the new experiment, what a remote did not take before, and the registry's tags to where `publish` says."""
+    logger = get_run_logger()
+    project, to = job.graph.project, job.to
+    assert to is not None  # noqa: S101 - the task is not started without
+    try:
+        names = [*unsent(project), *([job.name] if job.is_new else [])]
+        refs = send_experiments(project, names, to, lambda text, _: logger.info("%s", text))
+        refs += send_registry(project, to.git_remote) if job.judged else []
+    except EgovlmError as error:
+        logger.error("%s", error)
+        return Failed(message=f"not sent: {error}")
+    told = sent(refs, to)
+    logger.info("%s", told)
+    return Completed(name="Completed" if refs else "Cached", message=told)
 
 
 def is_judged(project: Project) -> bool:

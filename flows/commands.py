@@ -18,12 +18,16 @@ from pipeline.cli.place import checkout
 def run(
     targets: Annotated[list[str] | None, typer.Argument(help="Stages to bring up to date; default: all.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Run stages even where nothing changed.")] = False,
+    experiment: Annotated[str | None, typer.Option(help="What the run is called in `dvc exp show`.")] = None,
     profile: Annotated[str | None, typer.Option(help="Overlay profiles/PROFILE.yaml for this run.")] = None,
     override: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A value of params.yaml.")
     ] = None,
 ) -> None:
     """Bring the pipeline up to date, as `make run` does.
+
+    A finished run is kept as a DVC experiment on this machine. It is sent on only if `publish` in params.yaml names
+    remotes.
 
     \b
     Examples:
@@ -32,7 +36,9 @@ def run(
     """
     from flows.run import main
 
-    arguments = [*(targets or []), *(["--force"] if force else []), *(["--profile", profile] if profile else [])]
+    arguments = [*(targets or []), *(["--force"] if force else [])]
+    for name, value in (("--experiment", experiment), ("--profile", profile)):
+        arguments += [name, value] if value else []
     code = main([*arguments, *(part for value in override or [] for part in ("--set", value))])
     if code:
         raise typer.Exit(code)
@@ -98,34 +104,48 @@ def promote(
 ) -> None:
     """Let the gate judge the model of this checkout.
 
-    It becomes champion where it is beyond doubt better than the one before. The exit code is 0 where it was promoted
-    and 3 where the champion was kept; the reasons are printed.
+    It becomes champion if it is beyond doubt better than the one before: git tags on this machine, which are sent on
+    only if `publish` in params.yaml names a git remote. The exit code is 0 if it was promoted and 3 if the champion was
+    kept; the reasons are printed.
 
     \b
     Examples:
       egovlm promote
       egovlm promote --json | jq .against
     """
-    from flows.dvc.experiments import find_experiment
+    from flows.dvc.experiments import saved_run
     from flows.dvc.project import find_project
     from flows.promotion.promote import promote as judge_and_register
-    from pipeline.errors import StageError
 
     project = find_project()
-    commit: str | None
-    if revision:
-        commit = project.git("rev-parse", "--verify", f"{revision}^{{commit}}")
-    else:
-        commit = find_experiment(project) if (project.root / "dvc.lock").is_file() else None
-    if commit is None:
-        raise StageError(
-            "the run in this checkout is not saved: `dvc exp save` it (after `dvc repro`), then promote it"
-        )
-    verdict = judge_and_register(project, commit)
+    commit = project.git("rev-parse", "--verify", f"{revision}^{{commit}}") if revision else saved_run(project)
+    verdict = judge_and_register(project, commit, _aside)
     value = {"promoted": verdict.promote, "rival": verdict.rival, "against": list(verdict.against), "commit": commit}
-    emit(value, str(verdict), as_json)
+    emit({**value, "sent": _send_tags(project)}, str(verdict), as_json)
     if not verdict.promote:
         raise typer.Exit(3)
+
+
+def _aside(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _send_tags(project: Any) -> list[str]:
+    """Send the registry's tags if a remote is named; what was sent. A refusal is told, and undoes nothing here."""
+    from flows.dvc.publishing import destination, sent
+    from flows.promotion.registry import send_registry
+    from pipeline.errors import EgovlmError
+
+    try:
+        to = destination(project)
+        if to is None:
+            return []
+        refs = send_registry(project, to.git_remote)
+    except EgovlmError as error:
+        _aside(f"registered on this machine, but not sent: {error}")
+        return []
+    _aside(sent(refs, to))
+    return refs
 
 
 def rollback(
@@ -135,19 +155,22 @@ def rollback(
 ) -> None:
     """Make an earlier champion champion again.
 
+    On this machine; it is sent on only if `publish` in params.yaml names a git remote.
+
     \b
     Examples:
       egovlm rollback
       egovlm rollback --to v2.0.0
     """
     from flows.dvc.project import find_project
+    from flows.dvc.publishing import destination
     from flows.promotion.registry import fetch_registry, roll_back
 
     project = find_project()
-    fetch_registry(project)
+    fetch_registry(project, destination(project))
     version = roll_back(project, to)
-    told = "" if project.git_remote() else "; there is no git remote to tell"
-    typer.echo(f"{version.name} ({version.commit[:10]}) is champion{told}")
+    typer.echo(f"{version.name} ({version.commit[:10]}) is champion")
+    _send_tags(project)
 
 
 def check_dvc() -> Iterator[Finding]:

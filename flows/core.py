@@ -18,7 +18,9 @@ from flows.dvc.graph import Graph, Stage
 from flows.dvc.lock import Holder, held
 from flows.dvc.overlay import overlaid
 from flows.dvc.project import Project
+from flows.dvc.publishing import destination, for_another_machine
 from flows.dvc.reproduce import reproduce
+from flows.promotion.registry import is_registry_unsent
 from flows.remote.travel import reproduce_on_gpu
 from flows.service.reaper import reap
 from flows.stages import Run, StageRun, run_stage
@@ -84,6 +86,9 @@ def _opened(project: Project) -> Iterator[Graph]:
 
 def _run(graph: Graph, request: Request, logger: Logger) -> State[Any]:
     project, chosen = graph.project, graph.select(request.targets)
+    destination(project)  # refuses a remote that is not there before hours of work, not after
+    if request.train_on == "gpu":
+        for_another_machine(project)
     listings, new_sources = read_sources(project), sources_changed(project)
     forced = _forced(graph, request.force, new_sources)
     if request.skip_unchanged and not forced and nothing_to_do(graph, chosen, request.promote):
@@ -104,9 +109,12 @@ def _run(graph: Graph, request: Request, logger: Logger) -> State[Any]:
 def nothing_to_do(graph: Graph, stages: Sequence[Stage], promote: bool) -> bool:
     """Whether every stage is up to date and the run that made it was closed: one that died between its last stage and
     its verdict would otherwise never be saved or judged, and what a remote did not take never be sent."""
-    if any(graph.changes(stage.name) for stage in stages) or unsent(graph.project):
+    project = graph.project
+    if any(graph.changes(stage.name) for stage in stages):
         return False
-    return find_experiment(graph.project) is not None and (not promote or is_judged(graph.project))
+    if destination(project) and (unsent(project) or (promote and is_registry_unsent(project))):
+        return False
+    return find_experiment(project) is not None and (not promote or is_judged(project))
 
 
 def _forced(graph: Graph, force: bool | Sequence[str], new_sources: str | None) -> frozenset[str]:

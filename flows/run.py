@@ -8,10 +8,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flows.dvc.changes import note_sources, read_sources, sources_changed
+from flows.dvc.experiments import (
+    check_name,
+    find_experiment,
+    name_of,
+    save_experiment,
+    send_experiments,
+    unnamed,
+    unsent,
+)
 from flows.dvc.graph import Graph, Stage
 from flows.dvc.lock import Holder, held, say_alive
 from flows.dvc.overlay import overlaid
 from flows.dvc.project import Project, find_project
+from flows.dvc.publishing import Destination, destination, sent
 from flows.dvc.reproduce import Outcome, is_noise, reproduce
 from flows.summary import METRICS, headline, read_report
 from pipeline.errors import EgovlmError, ParamsError
@@ -42,9 +52,11 @@ class Terminal:
         self._bar, self._told = in_place, self.clock()
 
 
-def run(project: Project, targets: Sequence[str], force: bool) -> None:
-    """Bring the stages up to date, one after another, and print the headline."""
+def run(project: Project, targets: Sequence[str], force: bool, experiment: str | None = None) -> None:
+    """Bring the stages up to date, one after another, keep the run as an experiment, and print the headline."""
     started = time.perf_counter()
+    check_name(experiment)
+    to = destination(project)  # refuses a remote that is not there before hours of work, not after
     graph = Graph(project)
     try:
         stages = graph.select(targets)
@@ -54,10 +66,12 @@ def run(project: Project, targets: Sequence[str], force: bool) -> None:
             _one(graph, stage, f"[{number}/{len(stages)}]", forced)
             if stage.name == DOWNLOAD:
                 note_sources(project, listings)
+        kept = [] if targets else _keep(graph, experiment, to)
     finally:
         graph.close()
     _print_metrics(project)
     print(f"\n{headline(project)}\n{len(stages)} stages up to date in {time.perf_counter() - started:.1f} s")
+    print(*kept, sep="\n", end="\n" if kept else "")
     if (project.root / PAGE).is_file():
         print(f"Look at it: {(project.root / PAGE).as_uri()}")
 
@@ -68,6 +82,23 @@ def _one(graph: Graph, stage: Stage, number: str, force: bool) -> None:
     outcome = reproduce(graph, stage.name, Terminal(graph.project), force)
     took = "" if outcome is Outcome.CACHED else f" in {time.perf_counter() - started:.1f} s"
     print(f"{number} {stage.name}: {outcome}{took}", flush=True)
+
+
+def _keep(graph: Graph, experiment: str | None, to: Destination | None) -> list[str]:
+    """Save the finished run as an experiment and send it if `publish` says so; what was done, in sentences."""
+    project = graph.project
+    try:
+        commit = find_experiment(project)
+        is_new = commit is None
+        commit = commit or save_experiment(graph, *unnamed(project, experiment))[0]
+        name = name_of(project, commit)
+        told = f"kept as experiment {name}"
+        if to is None:
+            return [f"{told}, on this machine only: `dvc exp show` lays runs side by side"]
+        refs = send_experiments(project, [*unsent(project), *([name] if is_new else [])], to, Terminal(project))
+    except EgovlmError as error:  # the result is there; only the row is missing, or not sent
+        return [f"egovlm: {error}"]
+    return [told, sent(refs, to)]
 
 
 def _print_metrics(project: Project) -> None:
@@ -82,6 +113,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m flows.run", description=__doc__)
     parser.add_argument("targets", nargs="*", help="stages to bring up to date, with what they need (default: all)")
     parser.add_argument("--force", action="store_true", help="run stages even where nothing changed")
+    parser.add_argument("--experiment", metavar="NAME", help="what the run is called in `dvc exp show`")
     parser.add_argument("--profile", help="overlay profiles/PROFILE.yaml for this run")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="a value of params.yaml, this run"
@@ -111,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with held(project, "make-run", WAIT_SECONDS, _waiting):
             overrides = dict(_override(text) for text in options.set)
             with overlaid(project, options.profile, overrides, parse_params):
-                run(project, options.targets, options.force)
+                run(project, options.targets, options.force, options.experiment)
     except EgovlmError as error:
         print(f"egovlm: {type(error).__name__}: {error}", file=sys.stderr)
         return 1

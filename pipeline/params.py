@@ -287,6 +287,19 @@ class Promotion(Section):
     max_keyframe_f1_drop: Fraction
 
 
+class Publish(Section):
+    """Where finished runs and promotions are sent; read by the flows, not by a stage. Unset: nowhere."""
+
+    git_remote: str | None
+    dvc_remote: str | None
+
+    @model_validator(mode="after")
+    def _data_need_refs(self) -> "Publish":
+        if self.dvc_remote is not None and self.git_remote is None:
+            raise ValueError("dvc_remote without git_remote sends data that nobody can find: name both")
+        return self
+
+
 class Params(Section):
     """All of params.yaml."""
 
@@ -302,6 +315,7 @@ class Params(Section):
     evaluate_egoschema: EvaluateEgoschema
     write_report: WriteReport
     promotion: Promotion
+    publish: Publish
 
 
 def load_params(path: Path) -> Params:

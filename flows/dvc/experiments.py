@@ -5,18 +5,23 @@
 """
 
 import contextlib
+import hashlib
 import re
 import sys
 from collections.abc import Sequence
 
+from dvc.exceptions import DvcException
+from scmrepo.exceptions import SCMError
+
 from flows.dvc.graph import Graph
 from flows.dvc.project import Project
-from flows.processes.process import OnLine, run_streaming
+from flows.dvc.publishing import Destination
+from flows.processes.process import LastLine, OnLine, run_streaming
 from pipeline.errors import ParamsError, StageError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}")
 _UNSENT = "unsent_experiments"
-_KNOWN_BY = ("params.yaml", "dvc.yaml", "dvc.lock")
+_KNOWN_BY = ("dvc.yaml", "dvc.lock")  # the lock holds the params of every stage; others change no result
 
 
 def check_name(name: str | None) -> None:
@@ -45,13 +50,28 @@ def save_experiment(graph: Graph, name: str, message: str) -> tuple[str, bool]:
     if known:
         return known, False
     reports = graph.project.git("ls-files", "--others", "--exclude-standard", "data/reports").splitlines()
-    with contextlib.chdir(graph.project.root):  # DVC's save looks for dvc.yaml in the working directory
-        commit: str = graph.repo.experiments.save(name=name, force=True, include_untracked=reports, message=message)
+    try:
+        with contextlib.chdir(graph.project.root):  # DVC's save looks for dvc.yaml in the working directory
+            commit: str = graph.repo.experiments.save(name=name, force=True, include_untracked=reports, message=message)
+    except (DvcException, SCMError) as error:  # no git, no commit yet, nobody to commit as
+        raise StageError(f"experiment {name} is not saved: {' '.join(str(error).split())}") from error
     return commit, True
 
 
+def experiment_name(project: Project, given: str | None, mark: str) -> str:
+    """`<given>-<git sha>-<mark>`: unique, and says where it comes from."""
+    return f"{given or 'run'}-{project.short_sha()}-{mark[:8]}"
+
+
+def name_of(project: Project, commit: str) -> str:
+    """What an experiment's commit is called in `dvc exp show`."""
+    refs = project.git("for-each-ref", "--format=%(refname)", "--points-at", commit, "refs/exps").split()
+    return next((ref.rsplit("/", 1)[1] for ref in refs if "/exec/" not in ref), commit[:10])
+
+
 def find_experiment(project: Project) -> str | None:
-    """Commit of an experiment with the very params, graph and results of the workspace; None where there is none."""
+    """Commit of an experiment with the very graph, params of stages and results of the workspace; None if there is
+    none."""
     lines = project.git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines()
     refs = [line.split()[0] for line in lines if "refs/exps/exec/" not in line]  # git before 2.42 has no --exclude
     here = project.git("hash-object", *_KNOWN_BY).split()
@@ -61,6 +81,31 @@ def find_experiment(project: Project) -> str | None:
     return None
 
 
+def saved_run(project: Project) -> str:
+    """Commit of the experiment that holds the finished run in the workspace; it is saved if it is not yet.
+
+    Raises:
+        StageError: there is none, or it cannot be saved.
+    """
+    if not (project.root / "dvc.lock").is_file():
+        raise StageError("nothing has run in this checkout: `egovlm run` first")
+    known = find_experiment(project)
+    if known:
+        return known
+    graph = Graph(project)
+    try:
+        return save_experiment(graph, *unnamed(project))[0]
+    finally:
+        graph.close()
+
+
+def unnamed(project: Project, given: str | None = None) -> tuple[str, str]:
+    """(name, message) of a run that no flow started: the mark is a digest of its results."""
+    mark = hashlib.sha256((project.root / "dvc.lock").read_bytes()).hexdigest()
+    name = experiment_name(project, given, mark)
+    return name, f"egovlm {name}"
+
+
 def _blobs(project: Project, commit: str) -> list[str]:
     try:
         return project.git("rev-parse", *(f"{commit}:{path}" for path in _KNOWN_BY)).split()
@@ -68,29 +113,30 @@ def _blobs(project: Project, commit: str) -> list[str]:
         return []
 
 
-def push_experiments(project: Project, names: Sequence[str], on_line: OnLine, has_dvc_remote: bool) -> bool:
-    """Send experiments to the git remote, and their data to the DVC remote where there is one. False without a git
-    remote.
+def send_experiments(project: Project, names: Sequence[str], to: Destination, on_line: OnLine) -> list[str]:
+    """Send experiments, and their data if `to` says so; the refs that were sent.
 
     Raises:
-        StageError: the remote did not take one; it and those after it are sent by the next run.
+        StageError: a remote did not take one; it and those after it are sent by the next run.
     """
-    remote = project.git_remote()
-    if remote is None:
-        return False
+    refs = []
     for number, name in enumerate(names):
         _note_unsent(project, names[number:])  # before the attempt: it may be killed
-        _push(project, remote, name, on_line, has_dvc_remote)
+        refs += _send(project, name, to, on_line)
     _note_unsent(project, [])
-    return True
+    return refs
 
 
 def unsent(project: Project) -> list[str]:
-    """Names of experiments that the git remote should have and has not, without those that somebody removed since."""
+    """Names of experiments that a remote should have and has not, without those that somebody removed since."""
     note = project.private / _UNSENT
-    names = note.read_text(encoding="utf-8").split() if note.is_file() and project.git_remote() else []
-    refs = project.git("for-each-ref", "--format=%(refname)", "refs/exps").split() if names else []
-    return [name for name in names if any(ref.endswith(f"/{name}") for ref in refs)]
+    names = note.read_text(encoding="utf-8").split() if note.is_file() else []
+    return [name for name in names if _refs(project, name)]
+
+
+def _refs(project: Project, name: str) -> list[str]:
+    refs = project.git("for-each-ref", "--format=%(refname)", "refs/exps").split()
+    return [ref for ref in refs if ref.endswith(f"/{name}")]
 
 
 def _note_unsent(project: Project, names: Sequence[str]) -> None:
@@ -98,11 +144,20 @@ def _note_unsent(project: Project, names: Sequence[str]) -> None:
     (project.private / _UNSENT).write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
 
-def _push(project: Project, remote: str, name: str, on_line: OnLine, has_dvc_remote: bool) -> None:
-    command = [sys.executable, "-W", "ignore", "-m", "dvc", "--wait-for-lock", "exp", "push", remote, name]
-    code = run_streaming([*command, *([] if has_dvc_remote else ["--no-cache"])], project.root, on_line)
-    if code:
-        raise StageError(
-            f"experiment {name} is saved here but {remote} or the DVC remote did not take it (see the lines above); "
-            f"the next run tries again"
-        )
+def _send(project: Project, name: str, to: Destination, on_line: OnLine) -> list[str]:
+    """Data first: a ref that is there promises them."""
+    refs = _refs(project, name)
+    try:
+        for ref in refs if to.dvc_remote else []:
+            _send_data(project, project.git("rev-parse", ref), str(to.dvc_remote), on_line)
+        project.git("push", "--quiet", to.git_remote, *(f"{ref}:{ref}" for ref in refs))
+    except StageError as error:
+        raise StageError(f"experiment {name} is saved here but not sent: {error}; the next run sends it") from error
+    return refs
+
+
+def _send_data(project: Project, commit: str, remote: str, on_line: OnLine) -> None:
+    said = LastLine(on_line)
+    command = [sys.executable, "-W", "ignore", "-m", "flows.dvc.send_data", remote, commit]
+    if run_streaming(command, project.root, said):
+        raise StageError(f"DVC remote {remote} did not take its data ({said.line})")

@@ -46,11 +46,6 @@ class Project:
         except StageError:
             return "nogit"
 
-    def git_remote(self) -> str | None:
-        """Name of the git remote (`origin` where there are several), None where none is configured."""
-        remotes = self.git("remote").split()
-        return "origin" if "origin" in remotes else next(iter(remotes), None)
-
 
 def find_project(folder: str | Path | None = None) -> Project:
     """The project in `folder`, else in `$EGOVLM_PROJECT`, else in the working directory.

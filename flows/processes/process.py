@@ -18,6 +18,20 @@ _END_OF_LINE = re.compile(rb"\r\n|\n|\r")
 _ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b.?|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
+class LastLine:
+    """Passes lines on and remembers the last one that says something."""
+
+    def __init__(self, on_line: OnLine) -> None:
+        self.on_line = on_line
+        self.line = "no output"
+
+    def __call__(self, text: str, is_progress: bool) -> None:
+        """Take one line."""
+        self.on_line(text, is_progress)
+        if not is_progress and "%|" not in text:
+            self.line = text
+
+
 def run_streaming(command: Sequence[str], cwd: Path, on_line: OnLine, env: Mapping[str, str] | None = None) -> int:
     """Run `command` and give every line of its output to `on_line` as it comes. Returns the exit code.
 

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import yaml
 from dvc.api import DVCFileSystem
 
 from flows.dvc.project import Project
+from flows.dvc.publishing import destination
 from flows.promotion.registry import (
     ChampionUnresolvable,
     Version,
     champion,
+    describe,
     fetch_registry,
     register_champion,
     withdrawn,
@@ -30,16 +33,21 @@ CARD = "data/reports/model_card.md"
 MODEL_STAGE = "train_grpo"
 
 
-def promote(project: Project, commit: str) -> Verdict:
-    """Judge the finished run in the workspace, saved as experiment `commit`; a winner becomes champion.
+def promote(project: Project, commit: str, say: Callable[[str], object]) -> Verdict:
+    """Judge the finished run in the workspace, saved as experiment `commit`; a winner becomes champion on this machine.
+
+    Args:
+        say: is told which champion the model is measured against, before it is.
 
     Raises:
         ChampionUnresolvable: what the champion is or answered cannot be found out; nothing is promoted then.
         StageError: the registry did not take the winner.
     """
     params = load_params(project.root / "params.yaml")
-    fetch_registry(project)
+    fetch_registry(project, destination(project))
     current = champion(project)
+    if current is not None:
+        say(f"the champion is {describe(project, current)}")
     known = _same_weights(project, commit, current)
     if known:
         return Verdict(False, (known,), None, "the champion")

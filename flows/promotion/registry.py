@@ -17,10 +17,12 @@ import gto.api
 from gto.exceptions import GTOException
 
 from flows.dvc.project import Project
+from flows.dvc.publishing import Destination
 from pipeline.errors import StageError
 
 MODEL = "egovlm-policy"
 STAGE = "champion"
+_UNSENT = "unsent_registry"
 _ASSIGNED = re.compile(rf"{MODEL}#{STAGE}#(\d+)")
 
 
@@ -36,17 +38,16 @@ class Version:
     commit: str
 
 
-def fetch_registry(project: Project) -> None:
-    """Learn what others registered.
+def fetch_registry(project: Project, to: Destination | None) -> None:
+    """Learn what others registered where this project publishes; None: nobody is asked.
 
     Raises:
-        ChampionUnresolvable: the git remote cannot be asked.
+        ChampionUnresolvable: the git remote cannot be asked, or names other models by the same tags.
     """
-    remote = project.git_remote()
-    if remote is None:
+    if to is None:
         return
     try:
-        project.git("fetch", "--quiet", remote, f"refs/tags/{MODEL}*:refs/tags/{MODEL}*")
+        project.git("fetch", "--quiet", to.git_remote, f"refs/tags/{MODEL}*:refs/tags/{MODEL}*")
     except StageError as error:
         raise ChampionUnresolvable(f"the champion is not known: {error}") from error
 
@@ -67,6 +68,16 @@ def champion(project: Project) -> Version | None:
             f"tag {tags[-1]} and `gto show '{MODEL}#{STAGE}'` do not agree on a registered version"
         )
     return version
+
+
+def describe(project: Project, version: Version) -> str:
+    """Which champion this is: who registered it when, and whether it came from elsewhere."""
+    tag = f"refs/tags/{MODEL}@{version.name}"
+    who = project.git("for-each-ref", "--format=%(taggername) on %(creatordate:short)", tag)
+    known = f"{version.name} ({version.commit[:10]}), registered by {who}"
+    if project.git("for-each-ref", "--count=1", "--points-at", version.commit, "refs/exps"):
+        return known
+    return f"{known}; its run is not in this checkout: it came with the clone or from a remote"
 
 
 def _shown_by_gto(project: Project) -> str | None:
@@ -91,11 +102,11 @@ def _number(tag: str) -> int:
 
 
 def register_champion(project: Project, commit: str, card: str) -> Version:
-    """Make `commit` champion, here and on the git remote: as a new version with the model card as its tag's message,
-    where it has none yet.
+    """Make `commit` champion on this machine: as a new version with the model card as its tag's message, if it has none
+    yet. Sending the tags is another step (`send_registry`).
 
     Raises:
-        StageError: the remote did not take it (somebody registered meanwhile): nothing is changed here then.
+        StageError: GTO refused: nothing is changed then.
     """
     with _all_or_nothing(project):
         known = versions(project)
@@ -105,14 +116,12 @@ def register_champion(project: Project, commit: str, card: str) -> Version:
             version = Version(f"v{number}.0.0", commit)
             _gto(gto.api.register, project, ref=commit, version=version.name, message=card)
         _assign(project, version, f"{version.name} is champion")
-        push_registry(project)
     return version
 
 
 @contextmanager
 def _all_or_nothing(project: Project) -> Iterator[None]:
-    """Tags made in the block are taken back where it fails: one that only this machine has would stand in the way of
-    the remote's own tag of that name for ever."""
+    """Tags made in the block are taken back if it fails: a version that no champion tag names is no registration."""
     before = set(_tags(project))
     try:
         yield
@@ -123,8 +132,10 @@ def _all_or_nothing(project: Project) -> Iterator[None]:
         raise
 
 
-def _tags(project: Project) -> list[str]:
-    return project.git("tag", "--list", f"{MODEL}[@#]*").split()
+def _tags(project: Project) -> dict[str, str]:
+    """Object of each of the registry's tags."""
+    lines = project.git("for-each-ref", "--format=%(refname:strip=2) %(objectname)", f"refs/tags/{MODEL}[@#]*")
+    return dict(line.split(" ", 1) for line in lines.splitlines())
 
 
 def versions(project: Project) -> list[Version]:
@@ -135,11 +146,11 @@ def versions(project: Project) -> list[Version]:
 
 
 def roll_back(project: Project, to: str | None = None) -> Version:
-    """Make an earlier champion champion again, here and on the git remote: version `to`, or the one that the present
-    champion replaced. Withdrawn versions are passed over.
+    """Make an earlier champion champion again on this machine: version `to`, or the one that the present champion
+    replaced. Withdrawn versions are passed over.
 
     Raises:
-        StageError: there is no such champion, or the remote did not take it.
+        StageError: there is no such champion.
     """
     present, ever = champion(project), {version.name: version for version in past_champions(project)}
     if to is not None:
@@ -156,7 +167,6 @@ def roll_back(project: Project, to: str | None = None) -> Version:
         raise StageError(f"{chosen.name} is champion already")
     with _all_or_nothing(project):
         _assign(project, chosen, f"rolled back to {chosen.name}")
-        push_registry(project)
     return chosen
 
 
@@ -213,14 +223,39 @@ def _gto(action: object, project: Project, **arguments: object) -> None:
         raise StageError(f"the registry refused: {error}") from error
 
 
-def push_registry(project: Project) -> bool:
-    """Send the registry's tags to the git remote; False where there is none.
+def send_registry(project: Project, remote: str) -> list[str]:
+    """Send the registry's tags that `remote` lacks; their refs.
 
     Raises:
-        StageError: the remote did not take them (somebody registered meanwhile).
+        StageError: the remote cannot be reached or refuses; the tags stay here, and the next promotion sends them. If
+            it has other models under the same names by now, the tags that only this machine has are withdrawn.
     """
-    remote = project.git_remote()
-    if remote is None:
-        return False
-    project.git("push", "--quiet", "--atomic", remote, f"refs/tags/{MODEL}*:refs/tags/{MODEL}*")
-    return True
+    _note_unsent(project, True)  # before the attempt: it may be killed
+    ours = _tags(project)
+    lines = project.git("ls-remote", "--tags", "--refs", remote, f"refs/tags/{MODEL}*").splitlines()
+    theirs = {ref.removeprefix("refs/tags/"): sha for sha, ref in (line.split() for line in lines)}
+    only_here = [tag for tag, sha in ours.items() if theirs.get(tag) != sha]
+    taken = [tag for tag in only_here if tag in theirs]
+    if taken:
+        project.git("tag", "--delete", *only_here)
+        _note_unsent(project, False)
+        raise StageError(
+            f"{remote} got another {taken[0]} meanwhile: {', '.join(only_here)} of this machine are withdrawn; "
+            "`egovlm promote` judges the model against the champion of now"
+        )
+    refs = [f"refs/tags/{tag}" for tag in only_here]
+    if refs:
+        project.git("push", "--quiet", "--atomic", remote, *(f"{ref}:{ref}" for ref in refs))
+    _note_unsent(project, False)
+    return refs
+
+
+def is_registry_unsent(project: Project) -> bool:
+    """Whether the last attempt to send the registry's tags failed."""
+    return (project.private / _UNSENT).exists()
+
+
+def _note_unsent(project: Project, unsent: bool) -> None:
+    project.private.mkdir(parents=True, exist_ok=True)
+    note = project.private / _UNSENT
+    note.touch() if unsent else note.unlink(missing_ok=True)

@@ -20,9 +20,10 @@ from contextlib import contextmanager
 from flows.dvc.errors import RunCacheMiss
 from flows.dvc.graph import Graph
 from flows.dvc.project import RUN_REFS, Project
+from flows.dvc.publishing import for_another_machine
 from flows.dvc.reproduce import Outcome
 from flows.dvc.snapshot import snapshot
-from flows.processes.process import OnLine, run_streaming
+from flows.processes.process import LastLine, OnLine, run_streaming
 from flows.remote.remote_run import run_remotely
 from pipeline.errors import StageError
 
@@ -36,7 +37,8 @@ def reproduce_on_gpu(graph: Graph, stage: str, on_line: OnLine, force: bool = Fa
     """Like `reproduce`, with the work done by the deployment `egovlm-train/gpu`.
 
     Raises:
-        StageError: no DVC remote is configured, or the remote run failed (its own message).
+        ParamsError: `publish` does not name the remotes to travel through.
+        StageError: the remote run failed (its own message).
         RunCacheMiss: the result did not come back.
     """
     reasons = ["forced"] if force else graph.changes(stage)
@@ -44,10 +46,9 @@ def reproduce_on_gpu(graph: Graph, stage: str, on_line: OnLine, force: bool = Fa
         return Outcome.CACHED
     on_line(f"{stage}: {'; '.join(reasons[:5])}", False)
     project = graph.project
-    if not graph.repo.config["core"].get("remote"):
-        raise StageError("train_on=gpu needs a DVC remote that both machines reach: `dvc remote add -d NAME URL`")
-    push_inputs(graph, stage, on_line)
-    with published_snapshot(project) as commit:
+    git_remote, dvc_remote = for_another_machine(project)
+    push_inputs(graph, stage, dvc_remote, on_line)
+    with published_snapshot(project, git_remote) as commit:
         on_line(f"{stage}: sent as {commit[:12]} to {DEPLOYMENT}", False)
         message = run_remotely(
             DEPLOYMENT, {"commit": commit, "stage": stage, "force": force}, f"{stage}-{commit[:8]}", on_line
@@ -57,20 +58,17 @@ def reproduce_on_gpu(graph: Graph, stage: str, on_line: OnLine, force: bool = Fa
 
 
 @contextmanager
-def published_snapshot(project: Project) -> Iterator[str]:
-    """The snapshot's commit, fetchable from the git remote (or from this checkout, where it has none) for the block."""
+def published_snapshot(project: Project, remote: str) -> Iterator[str]:
+    """The snapshot's commit, fetchable from the git remote for the block."""
     commit = snapshot(project)
     ref = f"{RUN_REFS}/{uuid.uuid4().hex[:12]}-{commit[:12]}"
-    remote = project.git_remote()
     project.git("update-ref", ref, commit)
-    if remote:
-        project.git("push", "--quiet", remote, f"{ref}:{ref}")
+    project.git("push", "--quiet", remote, f"{ref}:{ref}")
     try:
         yield commit
     finally:
         project.git("update-ref", "-d", ref)
-        if remote:
-            _forget(project, remote, ref)
+        _forget(project, remote, ref)
 
 
 def _forget(project: Project, remote: str, ref: str) -> None:
@@ -80,10 +78,16 @@ def _forget(project: Project, remote: str, ref: str) -> None:
         logger.warning("%s stays on %s: %s", ref, remote, error)
 
 
-def push_inputs(graph: Graph, stage: str, on_line: OnLine) -> None:
+def push_inputs(graph: Graph, stage: str, remote: str, on_line: OnLine) -> None:
     """Send what `stage` reads, and nothing else, to the DVC remote."""
     inputs = next(s.inputs for s in graph.stages if s.name == stage)
-    _dvc(graph.project, ["push", *inputs], on_line, "its inputs could not be sent to the DVC remote", stage)
+    _dvc(
+        graph.project,
+        ["push", "--remote", remote, *inputs],
+        on_line,
+        "its inputs could not be sent to the DVC remote",
+        stage,
+    )
 
 
 def pull_inputs(graph: Graph, stage: str, on_line: OnLine) -> None:
@@ -110,7 +114,7 @@ def restore_result(project: Project, stage: str, message: str, on_line: OnLine) 
     digest = _DIGEST.search(message)
     if digest is None:
         raise RunCacheMiss(f"{stage}: the GPU run finished without naming its result: {message!r}")
-    said = _Last(on_line)
+    said = LastLine(on_line)
     code = run_streaming([*_PYTHON, "flows.remote.runcache", "restore", stage, digest[1]], project.root, said)
     if code:
         raise RunCacheMiss(f"{stage}: {said.line.removeprefix('egovlm: ')}")
@@ -118,7 +122,7 @@ def restore_result(project: Project, stage: str, message: str, on_line: OnLine) 
 
 def push_result(project: Project, stage: str, on_line: OnLine) -> None:
     """Send the result of `stage` to the DVC remote."""
-    said = _Last(on_line)
+    said = LastLine(on_line)
     if run_streaming([*_PYTHON, "flows.remote.runcache", "push", stage], project.root, said):
         raise StageError(
             f"{stage}: its result could not be sent to the DVC remote: {said.line.removeprefix('egovlm: ')}"
@@ -129,19 +133,6 @@ _PYTHON = (sys.executable, "-W", "ignore", "-m")
 
 
 def _dvc(project: Project, arguments: list[str], on_line: OnLine, failure: str, stage: str) -> None:
-    said = _Last(on_line)
+    said = LastLine(on_line)
     if run_streaming([*_PYTHON, "dvc", "--wait-for-lock", *arguments], project.root, said):
         raise StageError(f"{stage}: {failure}: {said.line}")
-
-
-class _Last:
-    """Passes lines on and remembers the last one that says something."""
-
-    def __init__(self, on_line: OnLine) -> None:
-        self.on_line = on_line
-        self.line = "no output"
-
-    def __call__(self, text: str, is_progress: bool) -> None:
-        self.on_line(text, is_progress)
-        if not is_progress and "%|" not in text:
-            self.line = text

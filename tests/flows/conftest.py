@@ -15,6 +15,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from flows.dvc.project import Project
 from flows.remote.clone import make_clone, use_dvc_remote
 from flows.service.ui import Machine
+from pipeline.profiles import write_merged
 from tests.flows.service import Service
 from tests.flows.toy import git, make_project
 
@@ -90,6 +91,7 @@ def pair(service: Service, tmp_path: Path) -> Service:
     git(cpu, "remote", "add", "origin", str(tmp_path / "origin.git"))
     shutil.rmtree(gpu, ignore_errors=True)
     use_dvc_remote(service.project, str(tmp_path / "dvc-remote"))
+    write_merged(cpu, {"publish": {"git_remote": "origin", "dvc_remote": "egovlm"}})
     make_clone(str(tmp_path / "origin.git"), gpu, str(tmp_path / "dvc-remote"))
     return service
 

@@ -24,7 +24,7 @@ def test_collecting_garbage_keeps_champion_kept_experiments_and_workspace(projec
     assert REMOVE in guide and COLLECT in guide
     root = project.root
     best = finish_run(project, "best", learning_rate=8e-4)
-    assert promote(project, best).promote
+    assert promote(project, best, print).promote
     before = _cached(root)
     finish_run(project, "poor", learning_rate=3e-4)
     of_poor = _cached(root) - before

@@ -17,8 +17,9 @@ from flows.dvc.lock import read_holder
 from flows.service.automations import NAME
 from flows.service.missed import cancel_missed
 from flows.service.ui import POOLS
+from pipeline.profiles import write_merged
 from tests.flows.service import Service, kill_tree, stage_processes, until
-from tests.flows.toy import behave, git
+from tests.flows.toy import RecordingRemote, behave, git
 
 pytestmark = pytest.mark.faults
 
@@ -126,16 +127,27 @@ def test_a_worker_that_is_told_to_end_takes_its_trainer_with_it(service: Service
 
 
 def test_what_a_remote_did_not_take_is_sent_by_the_next_night(service: Service, tmp_path: Path) -> None:
-    root, origin = service.project.root, tmp_path / "origin.git"
-    git(root, "remote", "add", "origin", str(origin))  # it is not there yet
-    failed = service.run(RETRAIN, promote=False)
+    """Runs and promotions are complete before anything is sent; with the setting unset nothing ever is."""
+    root = service.project.root
+    origin = RecordingRemote(root, tmp_path / "origin.git")
+    assert service.run().state_name == "Completed"
+    promoted = service.run(RETRAIN)
+    until(lambda: service.tasks(promoted.id).get("promotion") == "Promoted", 60, "promoted")
+    assert "publish" not in service.tasks(promoted.id) and origin.pushed() == []
+
+    write_merged(root, {"publish": {"git_remote": "origin"}})
+    origin.refuses.touch()
+    changed = {"train_grpo.learning_rate": 8e-4}
+    failed = service.run(RETRAIN, overrides=changed)
+    until(lambda: service.tasks(failed.id).get("promotion") == "Promoted", 60, "promoted without push rights")
     assert failed.state is not None and failed.state.is_failed()
-    assert "is saved here but origin or the DVC remote did not take it" in (failed.state.message or "")
-    git(tmp_path, "clone", "--quiet", "--bare", str(root), str(origin))
-    sent = service.run(RETRAIN, promote=False)
-    assert sent.state_name == "Cached" and " pushed" in (sent.state.message or ""), sent.state
-    assert "refs/exps/" in git(root, "ls-remote", "origin")
-    assert service.run(RETRAIN, promote=False).state_name == "Skipped"
+    assert "not sent: experiment retrain-" in (failed.state.message or "") and origin.pushed() == []
+    origin.refuses.unlink()
+    sent = service.run(RETRAIN, overrides=changed)
+    assert sent.state_name == "Cached" and "sent to origin: refs/exps/" in (sent.state.message or ""), sent.state
+    announced = (sent.state.message or "").partition("sent to origin: ")[2].partition(", no data")[0].split()
+    assert sorted(origin.pushed()) == sorted(announced) and len(announced) == 5  # the new run; both champions
+    assert service.run(RETRAIN, overrides=changed).state_name == "Skipped"
 
 
 def test_of_the_nights_that_were_missed_one_is_made_up_for(service: Service) -> None:

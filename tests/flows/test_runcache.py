@@ -32,8 +32,8 @@ def clones(project: Project, tmp_path: Path) -> tuple[Graph, Project]:
 
 def _train_over_there(graph: Graph, worker: Project) -> str:
     """What egovlm-train does; the digest it reports."""
-    push_inputs(graph, "train_grpo", _silent)
-    with published_snapshot(graph.project) as commit:
+    push_inputs(graph, "train_grpo", "egovlm", _silent)
+    with published_snapshot(graph.project, ".") as commit:
         check_out(worker, commit)
     there = Graph(worker)
     pull_inputs(there, "train_grpo", _silent)

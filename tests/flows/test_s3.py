@@ -77,8 +77,8 @@ def test_a_stage_travels_through_s3(project: Project, tmp_path: Path, s3: str) -
     finish(graph, "extract_frames", "validate_dataset")
     worker = make_clone(str(project.root), tmp_path / "worker")
     _use_s3(worker, s3)
-    push_inputs(graph, "train_grpo", silent)
-    with published_snapshot(project) as commit:
+    push_inputs(graph, "train_grpo", "egovlm", silent)
+    with published_snapshot(project, ".") as commit:
         check_out(worker, commit)
     there = Graph(worker)
     pull_inputs(there, "train_grpo", silent)

@@ -77,6 +77,27 @@ def make_project(root: Path) -> Path:
     return root
 
 
+class RecordingRemote:
+    """A bare git remote that writes down every ref it is sent; it refuses them all while `refuses` is there.
+
+    Args:
+        project: whose remote `name` it becomes.
+    """
+
+    def __init__(self, project: Path, place: Path, name: str = "origin") -> None:
+        git(place.parent, "clone", "--quiet", "--bare", str(project), str(place))
+        git(project, "remote", "add", name, str(place))
+        self.place, self.log, self.refuses = place, place / "pushed", place / "refuses"
+        hook = place / "hooks/pre-receive"
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text('#!/bin/sh\nif [ -e refuses ]; then echo "no push rights"; exit 1; fi\ncat >> pushed\n')
+        hook.chmod(0o755)
+
+    def pushed(self) -> list[str]:
+        """Refs in the order they came."""
+        return [line.split()[2] for line in self.log.read_text().splitlines()] if self.log.exists() else []
+
+
 def finish(graph: Graph, *targets: str) -> None:
     """Bring `targets` (all where none) up to date in this process, as `dvc repro` does: for tests whose subject comes
     after the stages, without a process per stage."""

@@ -1,0 +1,66 @@
+"""What leaves this machine: nothing, unless section `publish` of params.yaml names where to.
+
+A remote called `origin` is no permission: everybody who cloned this project has one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dvc.config import Config
+
+from flows.dvc.project import Project
+from pipeline.errors import ParamsError
+from pipeline.params import load_params
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where runs and promotions are sent: refs to `git_remote`, data to `dvc_remote` (None: data stay here)."""
+
+    git_remote: str
+    dvc_remote: str | None
+
+
+def destination(project: Project) -> Destination | None:
+    """Where things are sent; None: nowhere.
+
+    Raises:
+        ParamsError: `publish` names a remote that this checkout does not have.
+    """
+    settings = load_params(project.root / "params.yaml").publish
+    if settings.git_remote is None:
+        return None
+    _check("git_remote", settings.git_remote, project.git("remote").split(), "git remote add NAME URL")
+    if settings.dvc_remote is not None:
+        known = list(Config(dvc_dir=str(project.root / ".dvc")).get("remote", {}))
+        _check("dvc_remote", settings.dvc_remote, known, "dvc remote add NAME URL")
+    return Destination(settings.git_remote, settings.dvc_remote)
+
+
+def sent(refs: Sequence[str], to: Destination) -> str:
+    """What was sent where, as a sentence."""
+    if not refs:
+        return f"nothing new for {to.git_remote}"
+    data = f", data of experiments to {to.dvc_remote}" if to.dvc_remote else ", no data (publish.dvc_remote is null)"
+    return f"sent to {to.git_remote}: {' '.join(refs)}{data}"
+
+
+def for_another_machine(project: Project) -> tuple[str, str]:
+    """The git and the DVC remote through which a stage travels to a GPU worker.
+
+    Raises:
+        ParamsError: `publish` does not name both.
+    """
+    to = destination(project)
+    if to is None or to.dvc_remote is None:
+        raise ParamsError(
+            "train_on=gpu sends code and data to another machine: name the remotes that both reach, "
+            "publish.git_remote and publish.dvc_remote in params.yaml"
+        )
+    return to.git_remote, to.dvc_remote
+
+
+def _check(key: str, name: str, known: list[str], remedy: str) -> None:
+    if name not in known:
+        here = ", ".join(known) or "none"
+        raise ParamsError(f"publish.{key} names {name!r}, which is no remote here (found: {here}): `{remedy}`")
