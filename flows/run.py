@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flows.dvc.changes import note_sources, read_sources, sources_changed
+from flows.dvc.errors import is_told_later
 from flows.dvc.experiments import (
     check_name,
     find_experiment,
@@ -45,7 +46,11 @@ class Terminal:
         """Take one line."""
         say_alive(self.project)
         in_place = is_progress and sys.stdout.isatty()
-        if is_noise(text) or (is_progress and not in_place and self.clock() < self._told + FILE_BAR_SECONDS):
+        if (
+            is_noise(text)
+            or is_told_later(text)
+            or (is_progress and not in_place and self.clock() < self._told + FILE_BAR_SECONDS)
+        ):
             return
         start = "\r\x1b[K" if self._bar else ""
         print(f"{start}    {text}", end="" if in_place else "\n", flush=True)
@@ -145,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with overlaid(project, options.profile, overrides, parse_params):
                 run(project, options.targets, options.force, options.experiment)
     except EgovlmError as error:
-        print(f"egovlm: {type(error).__name__}: {error}", file=sys.stderr)
+        print(f"egovlm: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\negovlm: interrupted; run it again to go on: finished stages are kept", file=sys.stderr)

@@ -12,6 +12,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from flows.dvc.errors import is_told_later
 from flows.dvc.graph import Graph
 from flows.dvc.lock import say_alive
 from flows.dvc.project import Project
@@ -71,7 +72,7 @@ class StageLines:
         say_alive(self.project)
         progress = read_progress(text)
         if progress is None:
-            if not is_noise(text):
+            if not (is_noise(text) or is_told_later(text)):
                 self.logger.info("%s", text)
             return
         self._percent = progress.percent

@@ -11,7 +11,8 @@ _DVC_NOISE = re.compile(
     r"To enable auto staging|\s*git add |\s*dvc config )"
 )
 _EXIT_CODE = re.compile(r"exited with (-?\d+)")
-_SAID_BY_STAGE = re.compile(r"^egovlm [a-z_]+: |^[A-Za-z_.]+(Error|Exception|Interrupt)\b")
+_EXPECTED = re.compile(r"^egovlm [a-z_]+: [A-Za-z]+: ")  # pipeline/stages/__main__.py: stage, kind of error, message
+_CRASH = re.compile(r"^[A-Za-z_.]+(Error|Exception|Interrupt)\b")
 TAIL_LINES = 12
 
 
@@ -28,7 +29,7 @@ class StageFailed(StageError):
         self.stage = stage
         self.exit_code = real_exit_code(output, exit_code)
         self.lines = last_words(output)
-        super().__init__(f"{stage}: {_cause(self.lines, self.exit_code)}. {_next_step(stage, self.exit_code)}")
+        super().__init__(f"{stage}: {_explained(stage, self.lines, self.exit_code)}")
 
     def __reduce__(self) -> tuple[type["StageFailed"], tuple[str, list[str], int]]:
         return (type(self), (self.stage, self.lines, self.exit_code))
@@ -53,11 +54,21 @@ def last_words(output: Sequence[str]) -> list[str]:
     return [line for line in output if not _DVC_NOISE.match(line)][-TAIL_LINES:]
 
 
-def _cause(lines: Sequence[str], exit_code: int) -> str:
-    said = [line for line in lines if _SAID_BY_STAGE.match(line)] or list(lines) or ["no output"]
+def is_told_later(line: str) -> bool:
+    """Whether a line of a stage's output is what `StageFailed` says in the end: it need not be shown twice."""
+    return _EXPECTED.match(line) is not None or line.startswith("ERROR: failed to reproduce")
+
+
+def _explained(stage: str, lines: Sequence[str], exit_code: int) -> str:
+    """Cause and next step."""
     if exit_code < 0 or exit_code > 128:
-        return f"ended by {_signal_name(exit_code)}; its last line: {lines[-1] if lines else 'none'}"
-    return f"{said[-1].rstrip('.')} (exit code {exit_code})"
+        cause = f"ended by {_signal_name(exit_code)}; its last line: {lines[-1] if lines else 'none'}."
+        return f"{cause} {_next_step(stage, exit_code)}"
+    expected = [_EXPECTED.sub("", line) for line in lines if _EXPECTED.match(line)]
+    if expected:
+        return f"{expected[-1].rstrip('.')}. Then run again: finished stages are kept"
+    said = [line for line in lines if _CRASH.match(line)] or list(lines) or ["no output"]
+    return f"{said[-1].rstrip('.')} (exit code {exit_code}). {_next_step(stage, exit_code)}"
 
 
 def _signal_name(exit_code: int) -> str:
@@ -69,7 +80,7 @@ def _signal_name(exit_code: int) -> str:
 
 
 def _next_step(stage: str, exit_code: int) -> str:
-    again = f"Then start the run again: finished stages are kept and `{stage}` goes on"
+    again = f"Then run again: finished stages are kept and `{stage}` goes on"
     if _signal_name(exit_code) == "SIGKILL":
         return f"SIGKILL mostly means out of memory: lower workers or batch size of {stage} in params.yaml. {again}"
-    return f"Mend the cause (all lines: task `{stage}` in the run, or `dvc repro -s {stage}`). {again}"
+    return f"All its lines: task `{stage}` in the run, or `dvc repro -s {stage}`. {again}"

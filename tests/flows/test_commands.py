@@ -86,7 +86,7 @@ def test_base_against_policy_of_one_run(two_revisions: Project, capsys: pytest.C
             ["compare", "first", "workspace", "--run", "direct/video"],
             "holds no scored prediction of policy direct/video",
         ),
-        (["promote"], "is not saved: `dvc exp save` it"),
+        (["promote"], "nothing has run in this checkout: `egovlm run` first"),
         (["promote", "no-such-commit"], "no-such-commit"),
         (["rollback"], "no champion came before"),
     ],

@@ -23,7 +23,7 @@ from pipeline.errors import ParamsError, StageError
 from pipeline.params import parse_params
 from pipeline.profiles import write_merged
 from tests.flows.service import until
-from tests.flows.toy import finish, git
+from tests.flows.toy import behave, finish, git
 
 HOLD = """
 import sys, time; from flows.dvc.lock import held; from flows.dvc.project import find_project
@@ -212,7 +212,7 @@ def test_make_run_prints_the_headline_and_a_no_op_is_fast(
     out = capsys.readouterr().out
     assert "accuracy 0.700" in out and "[4/5] train_grpo: ran" in out and "[2/5] extract_frames: cached" in out
     assert main(["nonsense"]) == 1
-    assert "ParamsError: unknown stage nonsense; stages: download_videos, " in capsys.readouterr().err
+    assert "egovlm: unknown stage nonsense; stages: download_videos, " in capsys.readouterr().err
 
 
 def test_a_folder_without_a_graph_is_refused(tmp_path: Path) -> None:
@@ -238,3 +238,15 @@ def test_without_a_terminal_a_progress_bar_is_told_every_half_minute(
     for line in ("render: 1 %", "render: 50 %", "render: 60 %"):  # after 1, 31 and 40 s
         show(line, True)
     assert capsys.readouterr().out == "    render: 50 %\n"
+
+
+def test_a_failed_stage_is_told_once(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    behave(project.root, "extract_frames", "fail")
+    monkeypatch.chdir(project.root)
+    assert main([]) == 1
+    out, err = capfd.readouterr()
+    assert (out + err).count("clip a@1 has no frames") == 1
+    told = "extract_frames: clip a@1 has no frames; run extract_frames. Then run again: finished stages are kept"
+    assert err.splitlines()[-1] == f"egovlm: {told}"

@@ -59,7 +59,7 @@ def test_a_failure_and_a_cancel_over_there_are_a_failure_and_a_cancel_here(pair:
     behave(pair.gpu_root, "train_grpo", "fail")
     failed = pair.run(train_on="gpu")
     assert failed.state is not None and failed.state.is_failed()
-    assert (failed.state.message or "").startswith("train_grpo: egovlm train_grpo: StageError: clip a@1")
+    assert (failed.state.message or "").startswith("train_grpo: clip a@1 has no frames")
     behave(pair.gpu_root, "train_grpo", "sleep=60")
     run_id = pair.start(train_on="gpu")
     until(lambda: stage_processes("train_grpo", pair.gpu_root), 180, "the stage runs in the GPU clone")
