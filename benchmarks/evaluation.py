@@ -25,12 +25,12 @@ from transformers import AutoTokenizer
 from pipeline.environment import apply_defaults
 from pipeline.evaluation.backends import Request, ShownFrames, TransformersBackend
 from pipeline.evaluation.journal import batches_by_length
-from pipeline.mcq.prompts import build_messages, fill
+from pipeline.answers.prompts import build_messages, fill
 from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy, make_policy
 from pipeline.models.sampling import Sampling
-from pipeline.models.tiny_model import build_model
-from pipeline.models.tiny_tokenizer import build_tokenizer
+from pipeline.tiny_base.model import build_model
+from pipeline.tiny_base.tokenizer import build_tokenizer
 from pipeline.models.vision import FeatureCache
 from pipeline.params import load_params
 

@@ -191,7 +191,7 @@ def _messages(clip: Clip) -> list[dict[str, Any]]:
     """The reasoning prompt of profiles/full.yaml."""
     import yaml
 
-    from pipeline.mcq.prompts import build_messages, fill
+    from pipeline.answers.prompts import build_messages, fill
 
     template = yaml.safe_load((ROOT / "profiles/full.yaml").read_text(encoding="utf-8"))["prompts"]["reasoning"]
     return build_messages(fill(template, QUESTION, OPTIONS, clip.pts_seconds, 0.0, 180.0), "clip")

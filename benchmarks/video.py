@@ -34,8 +34,8 @@ from pipeline.keyframes.signals import SIGNALS
 from pipeline.keyframes.views import Views, look
 from pipeline.video.backends import decode_frames
 from pipeline.video.container import open_video
-from pipeline.video.geometry import FrameSize
-from pipeline.video.sampling import uniform_times
+from pipeline.frames.geometry import FrameSize
+from pipeline.frames.sampling import uniform_times
 
 REAL = Path(__file__).resolve().parents[2] / "shared/real_clips"
 SIZE = FrameSize(504 * 280, 28)

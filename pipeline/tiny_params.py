@@ -18,7 +18,7 @@ class TinyShape(Section):
 
 
 class TinyLessons(Section):
-    """Lessons in one step of a phase, by kind; see pipeline/sources/synthetic/school.py."""
+    """Lessons in one step of a phase, by kind; see pipeline/tiny_base/school.py."""
 
     see: int = Field(ge=0)
     write: int = Field(ge=0)

@@ -11,7 +11,7 @@ from pipeline.errors import ArtifactError
 from pipeline.evaluation.compare import Flip, read_predictions
 from pipeline.records import Prediction, Question, read_rows
 from pipeline.report.sheets import contact_sheet, save_jpeg
-from pipeline.video.store import FrameStore
+from pipeline.frames.store import FrameStore
 
 PREDICTIONS = "data/predictions/predictions.parquet"
 QUESTIONS = "data/dataset/questions.parquet"

@@ -13,8 +13,8 @@ from tqdm import tqdm
 from pipeline.errors import ItemError, StageError
 from pipeline.params import ClipLimits
 from pipeline.records import Clip
-from pipeline.video.parallel import Workers, run_parallel
-from pipeline.video.store import Frames, FrameStore
+from pipeline.work.parallel import Workers, run_parallel
+from pipeline.frames.store import Frames, FrameStore
 
 _TOLERANCE_SECONDS = 0.5  # a frame may start before the span that it is shown in
 _CHUNK = 64  # clips a worker takes at once

@@ -13,7 +13,7 @@ from pipeline.errors import ArtifactError, ParamsError
 from pipeline.params import ValidateDataset
 from pipeline.records import Annotation, Clip, Keyframe, Question, Video, read_rows
 from pipeline.reports import StageReport
-from pipeline.video.store import FrameStore
+from pipeline.frames.store import FrameStore
 
 UNWANTED = "none"
 MADE_HERE = "synthetic"

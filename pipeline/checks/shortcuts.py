@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.checks.logit import cross_validated_accuracy
 from pipeline.checks.text_features import surface_features, word_features
-from pipeline.mcq.questions import share_of
+from pipeline.text.options import share_of
 from pipeline.records import Question
 
 RANKS = 5

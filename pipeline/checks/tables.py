@@ -9,7 +9,7 @@ from scipy.special import chdtrc
 
 from pipeline.checks.clips import ClipLook
 from pipeline.checks.shortcuts import ProbeScore
-from pipeline.mcq.questions import equal_options
+from pipeline.text.options import equal_options
 from pipeline.params import ClipLimits
 from pipeline.records import LETTERS, Keyframe, Question, Video
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from pipeline.checks.logit import OptionFeatures
-from pipeline.mcq.questions import normalise
+from pipeline.text.options import normalise
 from pipeline.records import Question
 
 BUCKETS = 1 << 15

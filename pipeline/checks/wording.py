@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from itertools import chain
 
-from pipeline.mcq.duplicates import shingles
+from pipeline.text.duplicates import shingles
 
 RARE = 25  # of EgoSchema's 5,031; in smaller sets one in twenty, and two at least
 RARE_SHARE = 0.005  # of the training texts, and three at least

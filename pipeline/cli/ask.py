@@ -127,8 +127,8 @@ def answer(query: Query, model: str, params: Any, picture: Path, stream: bool) -
         ItemError: the video is unusable, or the prompt is longer than the model's context.
         ModelError: the model cannot be loaded.
     """
-    from pipeline.mcq.answers import parse_answer
-    from pipeline.mcq.keyframes import parse_keyframes
+    from pipeline.answers.parser import parse_answer
+    from pipeline.answers.keyframes import parse_keyframes
 
     with waiting("loading torch, transformers and the model ..."):
         frames = sample_frames(query.span, params)
@@ -176,7 +176,7 @@ def _load(model: str, params: Any) -> Any:
 
 
 def _messages(query: Query, frames: Any, template: str) -> list[dict[str, Any]]:
-    from pipeline.mcq.prompts import build_messages, fill
+    from pipeline.answers.prompts import build_messages, fill
 
     span = query.span
     text = fill(

@@ -65,7 +65,7 @@ def _save_sheet(video: Path, seconds: list[float], captions: list[str], where: P
 
     from pipeline.report.sheets import contact_sheet, save_jpeg
     from pipeline.video.backends import decode_frames
-    from pipeline.video.geometry import FrameSize
+    from pipeline.frames.geometry import FrameSize
 
     order = np.argsort(seconds)
     images = decode_frames(video, np.sort(seconds), FrameSize(PICTURE_PIXELS, 2)).images

@@ -55,8 +55,8 @@ def open_span(path: Path, start: float, end: float | None) -> Span:
 def sample_frames(span: Span, params: Any, count: int | None = None) -> Any:
     """Frames as `extract_frames` makes them: `Decoded` with `images` uint8 [T, H, W, 3] and `pts_seconds` [T]."""
     from pipeline.video.backends import decode_frames
-    from pipeline.video.geometry import FrameSize
-    from pipeline.video.sampling import uniform_times
+    from pipeline.frames.geometry import FrameSize
+    from pipeline.frames.sampling import uniform_times
 
     settings = params.extract_frames
     times = uniform_times(span.start_seconds, span.end_seconds, count or settings.frames_per_clip)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.mcq.keyframes import KeyframeScore, frame_spacing, match_keyframes
+from pipeline.answers.keyframes import KeyframeScore, frame_spacing, match_keyframes
 from pipeline.records import Prediction, Question
 
 BASELINE_DRAWS = 20

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.evaluation.statistics import Estimate, clustered_mean, mcnemar_exact
-from pipeline.mcq.answers import Outcome
+from pipeline.answers.parser import Outcome
 from pipeline.records import Prediction
 
 ANSWERED = frozenset({Outcome.TAGGED, Outcome.BARE, Outcome.ANCHORED, Outcome.TRUNCATED, "scored"})

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pipeline.grpo.samples import Sample
-from pipeline.mcq.answers import parse_answer
+from pipeline.answers.parser import parse_answer
 from pipeline.models.generate import Completion
 
 Roll = Callable[[Sequence[Sample]], list[list[Completion]]]

@@ -15,9 +15,9 @@ from pipeline.keyframes.scorers import load_scorer
 from pipeline.keyframes.selection import Spread, normalise, select
 from pipeline.keyframes.signals import SIGNALS
 from pipeline.keyframes.views import Floats, Views, look
-from pipeline.video.geometry import FrameSize
-from pipeline.video.jpeg import encode_jpeg
-from pipeline.video.shards import COMMON
+from pipeline.frames.geometry import FrameSize
+from pipeline.frames.jpeg import encode_jpeg
+from pipeline.frames.shards import COMMON
 
 FORMAT = "egovlm-keyframes/3"  # part of every row's key: change it when the same settings give other candidates
 STATE_SPACING_SECONDS = 0.6  # a peak may lie so near the states beside it

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.video.backends import decode_frames
-from pipeline.video.geometry import FrameSize
-from pipeline.video.sampling import rate_times
+from pipeline.frames.geometry import FrameSize
+from pipeline.frames.sampling import rate_times
 
 cv2.setNumThreads(1)  # clips run in parallel, not threads
 

@@ -14,7 +14,7 @@ from pipeline.keyframes.sheets import Mined, mined_clips, mined_sheet
 from pipeline.records import Quarantined, Question
 from pipeline.report.strips import strip
 from pipeline.video.salvage import sheet_name
-from pipeline.video.store import FrameStore
+from pipeline.frames.store import FrameStore
 
 QUALITY = 80
 

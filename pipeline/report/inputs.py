@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pipeline.errors import ArtifactError
 from pipeline.records import Keyframe, Prediction, Quarantined, Question, Row, read_rows
 from pipeline.report.clip_sheets import ClipFolders
-from pipeline.video.store import FrameStore
+from pipeline.frames.store import FrameStore
 
 STAGES = (
     "download_videos",

@@ -23,7 +23,7 @@ from pipeline.report.gallery import gallery_rows
 from pipeline.report.inputs import Inputs
 from pipeline.report.mining import mining_recall
 from pipeline.report.strips import strip
-from pipeline.video.store import FrameStore
+from pipeline.frames.store import FrameStore
 
 SCRIPTS = ("dom.js", "theme.js", "charts.js", "question.js", "gallery.js", "main.js")
 COUNTED = ("gained", "lost", "right", "wrong")

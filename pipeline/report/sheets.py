@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.video.jpeg import encode_jpeg
+from pipeline.frames.jpeg import encode_jpeg
 
 Image = NDArray[np.uint8]
 

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.video.jpeg import encode_jpeg
-from pipeline.video.store import Frames
+from pipeline.frames.jpeg import encode_jpeg
+from pipeline.frames.store import Frames
 
 QUALITY = 80
 MAX_FRAMES = 16  # more are thinned evenly: nobody looks at 64 thumbnails

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from pipeline.errors import ItemError
 from pipeline.sources.base import Source, VideoItem
 from pipeline.sources.paths import digest_of, sha256_of
-from pipeline.video.parallel import Workers, run_parallel
+from pipeline.work.parallel import Workers, run_parallel
 
 
 @dataclass(frozen=True)

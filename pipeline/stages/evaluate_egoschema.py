@@ -20,7 +20,7 @@ from pipeline.evaluation.submission import answers_of, q_uid, write_submission
 from pipeline.params import Params
 from pipeline.records import Prediction, Question, Video, read_rows, write_rows
 from pipeline.reports import StageReport, write_json
-from pipeline.video.store import FrameStore
+from pipeline.frames.store import FrameStore
 
 
 def run(params: Params, root: Path, report: StageReport) -> None:

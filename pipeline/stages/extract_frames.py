@@ -9,15 +9,15 @@ from pipeline.errors import ItemError
 from pipeline.params import ExtractFrames, Params
 from pipeline.records import Clip, Video
 from pipeline.reports import StageReport
-from pipeline.video.clips import ClipInputs, count_clips
+from pipeline.work.clips import ClipInputs, count_clips
 from pipeline.video.decoding import decoder_version
 from pipeline.video.extraction import FORMAT, FrameSettings, FrameTask, extract
-from pipeline.video.geometry import FrameSize
-from pipeline.video.incremental import Item, update_shards
-from pipeline.video.parallel import Workers
+from pipeline.frames.geometry import FrameSize
+from pipeline.work.incremental import Item, update_shards
+from pipeline.work.parallel import Workers
 from pipeline.video.salvage import Lost, write_sheets
-from pipeline.video.shards import Layout, digest, write_manifest
-from pipeline.video.store import SCHEMA, FrameStore
+from pipeline.frames.shards import Layout, digest, write_manifest
+from pipeline.frames.store import SCHEMA, FrameStore
 
 QUARANTINE_SHEETS = 40  # enough to see what is wrong with a source
 

@@ -12,11 +12,11 @@ from pipeline.keyframes.scorers import load_scorer
 from pipeline.params import MineKeyframes, Params
 from pipeline.records import Clip, Keyframe, Question, Video, read_rows, write_rows
 from pipeline.reports import StageReport
-from pipeline.video.clips import ClipInputs, count_clips
+from pipeline.work.clips import ClipInputs, count_clips
 from pipeline.video.decoding import decoder_version
-from pipeline.video.incremental import Item, update_shards
-from pipeline.video.parallel import Workers
-from pipeline.video.shards import Layout, Row, digest, read_bucket, write_manifest
+from pipeline.work.incremental import Item, update_shards
+from pipeline.work.parallel import Workers
+from pipeline.frames.shards import Layout, Row, digest, read_bucket, write_manifest
 
 Questions = Mapping[str, Sequence[Question]]  # by clip id
 

@@ -41,9 +41,9 @@ def run(params: Params, root: Path, report: StageReport) -> None:
 def _make_tiny(params: Params, folder: Path) -> dict[str, Any]:
     import torch
 
-    from pipeline.models.tiny import new_policy, take_course
-    from pipeline.models.tiny_model import parameter_count, save_tiny
-    from pipeline.sources.synthetic.school import open_school, texts_of_the_world
+    from pipeline.tiny_base.phases import new_policy, take_course
+    from pipeline.tiny_base.model import parameter_count, save_tiny
+    from pipeline.tiny_base.school import open_school, texts_of_the_world
 
     torch.set_num_threads(1)  # sums in another order would give other weights
     recipe = params.prepare_model.tiny
@@ -77,7 +77,7 @@ def _fetch(hub: HubRecipe, folder: Path) -> dict[str, Any]:
     import torch
 
     from pipeline.models.policy import load_policy
-    from pipeline.models.tiny_model import parameter_count
+    from pipeline.tiny_base.model import parameter_count
 
     policy = load_policy(hub.model, hub.revision, dtype=torch.bfloat16)
     policy.model.save_pretrained(folder)

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import ItemError
-from pipeline.mcq.building import Plan, build_question
-from pipeline.mcq.distractors import AnswerPool
-from pipeline.mcq.duplicates import near_duplicates
-from pipeline.mcq.questions import share_of
+from pipeline.questions.building import Plan, build_question
+from pipeline.questions.distractors import AnswerPool
+from pipeline.text.duplicates import near_duplicates
+from pipeline.text.options import share_of
 from pipeline.params import Params, PrepareQuestions
 from pipeline.records import Annotation, Clip, Quarantined, Question, Split, Video, read_rows, write_rows
 from pipeline.reports import StageReport

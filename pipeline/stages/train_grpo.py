@@ -22,7 +22,7 @@ from pipeline.models.policy import Policy, load_policy
 from pipeline.params import Params, load_params
 from pipeline.records import Keyframe, Question, read_rows
 from pipeline.reports import StageReport
-from pipeline.video.store import FrameStore
+from pipeline.frames.store import FrameStore
 
 READS = ("data/dataset/questions.parquet", "data/keyframes/keyframes.parquet", "data/frames", "data/models/base")
 

@@ -1,1 +1,1 @@
-"""Sampling (pure), decoding and the frame store."""
+"""Video files: containers, packet plans and decoders."""

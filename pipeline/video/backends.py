@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from pipeline.video.decoding import Deadline, Decoded, Decoder
-from pipeline.video.geometry import FrameSize
-from pipeline.video.sampling import Times
+from pipeline.frames.geometry import FrameSize
+from pipeline.frames.sampling import Times
 
 
 def _pyav(path: Path, times: Times, size: FrameSize, deadline: Deadline) -> Decoded:

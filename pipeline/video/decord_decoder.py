@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from pipeline.errors import ItemError, StageError
 from pipeline.video.container import open_video
 from pipeline.video.decoding import Deadline, Decoded, Shrinker, choose_pts
-from pipeline.video.geometry import FrameSize, Image, Orientation
+from pipeline.frames.geometry import FrameSize, Image, Orientation
 from pipeline.video.index import PacketIndex, index_video, orientation
 from pipeline.video.pyav_decoder import check_whole
-from pipeline.video.sampling import Times
+from pipeline.frames.sampling import Times
 
 TRUSTED_CODECS = {"h264", "hevc", "vp8", "vp9", "mjpeg"}
 IDR = {"h264": {5}, "hevc": {16, 17, 18, 19, 20}}

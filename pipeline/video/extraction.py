@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.video.backends import decode_frames
-from pipeline.video.geometry import FrameSize
-from pipeline.video.jpeg import encode_jpeg
-from pipeline.video.sampling import uniform_times
+from pipeline.frames.geometry import FrameSize
+from pipeline.frames.jpeg import encode_jpeg
+from pipeline.frames.sampling import uniform_times
 
 FORMAT = "egovlm-frames/1"  # part of every row's key: change it when the same settings give other frames
 

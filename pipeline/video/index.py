@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ItemError
 from pipeline.video.container import open_video
-from pipeline.video.geometry import Orientation, orientation_of
+from pipeline.frames.geometry import Orientation, orientation_of
 
 NO_PTS = np.iinfo(np.int64).min
 KEPT_BYTES = 48 * 2**20  # a worker may hold 300 MB; reference frames of 1080p take most of it

@@ -12,10 +12,10 @@ from pipeline.errors import ItemError
 from pipeline.video.complaints import check_undamaged, decode_packet
 from pipeline.video.container import open_video
 from pipeline.video.decoding import Deadline, Decoded, Shrinker, Way, choose_pts
-from pipeline.video.geometry import FrameSize, Image
+from pipeline.frames.geometry import FrameSize, Image
 from pipeline.video.index import PacketIndex, PacketsKept, orientation, packets_of, read_index
 from pipeline.video.plan import packet_ranges
-from pipeline.video.sampling import Times
+from pipeline.frames.sampling import Times
 
 # Codecs whose packets say themselves that no other frame leans on them.
 SKIPPABLE = {"h264", "hevc", "mpeg4", "mpeg2video"}

@@ -8,11 +8,11 @@ import numpy as np
 
 from pipeline.errors import ItemError
 from pipeline.video.container import open_video
-from pipeline.video.geometry import FrameSize, Image
-from pipeline.video.jpeg import decode_jpeg, encode_jpeg
-from pipeline.video.parallel import Workers, run_parallel
-from pipeline.video.shards import digest
-from pipeline.video.sheets import frames_sheet
+from pipeline.frames.geometry import FrameSize, Image
+from pipeline.frames.jpeg import decode_jpeg, encode_jpeg
+from pipeline.work.parallel import Workers, run_parallel
+from pipeline.frames.shards import digest
+from pipeline.frames.sheets import frames_sheet
 
 PICTURES = 8
 PACKETS = 400  # looked at; the rest of a long video adds nothing

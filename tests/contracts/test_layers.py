@@ -56,7 +56,7 @@ def _imports(path: Path) -> set[str]:
 
 
 def _room(module: str) -> str | None:
-    """Room of a dotted name: `pipeline.video.store.FrameStore` -> `pipeline.video`; None for foreign modules."""
+    """Room of a dotted name: `pipeline.frames.store.FrameStore` -> `pipeline.video`; None for foreign modules."""
     parts = module.split(".")
     if parts[0] == "flows":
         return "flows"
@@ -95,7 +95,7 @@ def test_a_library_stays_in_its_room(repository: Path, library: str, home: str) 
 
 
 def test_mcq_needs_no_torch() -> None:
-    modules = "pipeline.mcq.answers, pipeline.mcq.keyframes, pipeline.mcq.prompts"
+    modules = "pipeline.answers.parser, pipeline.answers.keyframes, pipeline.answers.prompts"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

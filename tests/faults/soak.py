@@ -33,7 +33,7 @@ from flows.dvc.project import Project as FlowProject
 from flows.service.ui import Machine
 from pipeline.records import Annotation
 from pipeline.source_params import SyntheticSource as World
-from pipeline.sources.synthetic.source import SyntheticSource
+from pipeline.sources.synthetic import SyntheticSource
 from tests.faults.campaign import make_tiny, undisturbed
 from tests.faults.harness import leftovers, products, stages_of
 from tests.flows.conftest import free_port

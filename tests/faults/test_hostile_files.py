@@ -25,10 +25,10 @@ from pipeline.sources import zips
 from pipeline.sources.paths import inside
 from pipeline.sources.zips import ZipFolder
 from pipeline.video.backends import decode_frames
-from pipeline.video.geometry import FrameSize
-from pipeline.video.parallel import Workers, run_parallel
+from pipeline.frames.geometry import FrameSize
+from pipeline.work.parallel import Workers, run_parallel
 from pipeline.video.probe import probe
-from pipeline.video.shards import read_manifest
+from pipeline.frames.shards import read_manifest
 from tests.faults.budget import EXAMPLES
 from tests.faults.hungry import swallow
 from tests.faults.mutate import mutated

@@ -12,8 +12,8 @@ from flows.processes.process import _line
 from flows.summary import _table
 from pipeline.checks.card import _table as card_table
 from pipeline.errors import csv_cell, markdown_cell, printable
-from pipeline.mcq.answers import parse_answer
-from pipeline.mcq.prompts import fill, neutralise
+from pipeline.answers.parser import parse_answer
+from pipeline.answers.prompts import fill, neutralise
 from pipeline.reports import StageReport
 from tests.faults.budget import EXAMPLES
 

@@ -15,9 +15,9 @@ from pipeline.params import Params, load_params
 from pipeline.records import Prediction, Question, Video, read_rows, write_rows
 from pipeline.reports import StageReport, write_json
 from pipeline.stages import evaluate_egoschema
-from pipeline.video.jpeg import encode_jpeg
-from pipeline.video.shards import Layout, write_bucket, write_manifest
-from pipeline.video.store import SCHEMA
+from pipeline.frames.jpeg import encode_jpeg
+from pipeline.frames.shards import Layout, write_bucket, write_manifest
+from pipeline.frames.store import SCHEMA
 from tests.random_policy import make_random_policy
 
 RUNS = ("reasoning/video", "sampled/video", "likelihood/video", "reasoning/blind", "likelihood/permuted")

@@ -12,7 +12,7 @@ from pipeline.params import Params, load_params
 from pipeline.records import Clip, Quarantined, Video, read_rows, write_rows
 from pipeline.reports import StageReport
 from pipeline.stages import extract_frames
-from pipeline.video.store import FrameStore
+from pipeline.frames.store import FrameStore
 from tests.unit.video.odd_files import damaged, flip_bits, write
 from tests.unit.video.reference import full_decode, on_screen, upright
 

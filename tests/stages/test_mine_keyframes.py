@@ -22,7 +22,7 @@ from pipeline.report.clip_sheets import ClipFolders, mined_sheets, quarantine_sh
 from pipeline.reports import StageReport
 from pipeline.stages import mine_keyframes
 from pipeline.video.salvage import Lost, write_sheets
-from pipeline.video.sampling import uniform_times
+from pipeline.frames.sampling import uniform_times
 from tests.unit.keyframes.test_signals import shaky
 
 

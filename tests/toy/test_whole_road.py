@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.records import Question, read_rows
-from pipeline.video.store import FrameStore
+from pipeline.frames.store import FrameStore
 from tests.toy.project import Project
 
 HEADLINE = {

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pipeline.grpo.samples import Sample
-from pipeline.mcq.answers import parse_answer
+from pipeline.answers.parser import parse_answer
 from pipeline.params import RewardSettings
 
 

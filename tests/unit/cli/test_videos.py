@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.cli.videos import open_span, sample_frames
-from pipeline.mcq.prompts import build_messages, fill
+from pipeline.answers.prompts import build_messages, fill
 from pipeline.models.generate import generate
 from pipeline.models.policy import load_policy
 from pipeline.models.sampling import Sampling

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.errors import ModelError
 from pipeline.evaluation.backends import Request, VllmBackend
-from pipeline.mcq.prompts import build_messages
+from pipeline.answers.prompts import build_messages
 from pipeline.models.sampling import Sampling
 from tests.random_policy import make_clip, make_tokenizer
 

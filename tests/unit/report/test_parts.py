@@ -16,7 +16,7 @@ from pipeline.report.inputs import Inputs, read_inputs
 from pipeline.report.mining import mining_recall
 from pipeline.report.sheets import contact_sheet, save_jpeg
 from pipeline.report.strips import MAX_FRAMES, strip
-from pipeline.video.store import Frames
+from pipeline.frames.store import Frames
 
 
 def test_charts_group_reward_parts_and_drop_what_is_not_a_number(inputs: Inputs) -> None:

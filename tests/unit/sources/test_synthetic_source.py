@@ -12,7 +12,7 @@ from pipeline.records import Annotation
 from pipeline.source_params import SyntheticSource as Section
 from pipeline.sources.base import VideoItem
 from pipeline.sources.synthetic import SyntheticSource
-from pipeline.sources.synthetic.render import Renderer
+from pipeline.synthetic.render import Renderer
 
 FAMILIES = ("taken", "moved", "count", "order", "purpose")
 

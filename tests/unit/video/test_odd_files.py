@@ -13,9 +13,9 @@ import pytest
 from pipeline.errors import ItemError
 from pipeline.video.backends import decode_frames
 from pipeline.video.decoding import Decoded
-from pipeline.video.geometry import FrameSize
+from pipeline.frames.geometry import FrameSize
 from pipeline.video.probe import probe
-from pipeline.video.sampling import uniform_times
+from pipeline.frames.sampling import uniform_times
 from tests.unit.video.odd_files import BAD, GOOD, followed_by_zeros, write
 from tests.unit.video.reference import full_decode, on_screen, upright
 

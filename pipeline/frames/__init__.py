@@ -1,0 +1,1 @@
+"""Frames of clips: sizes, sampling, JPEG, sharded stores. What every stage that sees pictures reads."""

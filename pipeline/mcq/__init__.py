@@ -1,1 +1,0 @@
-"""Multiple-choice questions: prompts and the one answer parser. Imports no torch."""

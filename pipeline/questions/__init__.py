@@ -1,0 +1,1 @@
+"""Building five-option questions from annotations: distractors, blocks, balance."""

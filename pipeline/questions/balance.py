@@ -1,0 +1,55 @@
+"""Which open-ended training rows must go so that no answer is a good guess.
+
+A common answer may be true of too many clips to stand there as a wrong option four times as often as it is right.
+Whoever names it where it stands is then right too often, so that rows have to go, as in the balanced sets of Goyal et
+al. 2017 ("Making the V in VQA Matter", arXiv 1612.00837).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from pipeline.questions.blocks import OpenRow
+from pipeline.text.options import share_of
+
+YES_NO = ("yes", "no")
+_WRONG_PER_RIGHT = 3  # an answer may be right once more than a third as often as it is wrong; four is chance
+_ROUNDS = 4  # rows that go take their wrong options with them
+
+
+def guessable(rows: Iterable[tuple[OpenRow, Sequence[str]]], seed: int) -> Iterator[tuple[OpenRow, str]]:
+    """Rows whose answer is right too often where it stands, and what to say of it.
+
+    Args:
+        rows: rows with the wrong answers (normalised) that were drawn for them.
+        seed: decides which rows of an answer go.
+    """
+    left = sorted(rows, key=lambda pair: _lot(pair[0], seed))
+    for _ in range(_ROUNDS):
+        wrong = Counter(answer for _, answers in left for answer in answers)
+        right: Counter[str] = Counter()
+        kept = []
+        for row, answers in left:
+            if right[row.normal] < 1 + wrong[row.normal] / _WRONG_PER_RIGHT:
+                right[row.normal] += 1
+                kept.append((row, answers))
+            else:
+                yield (
+                    row,
+                    f"{row.text!r} is right too often among its like to be a wrong option as often as chance asks",
+                )
+        left = kept
+
+
+def guessable_yes_no(rows: Sequence[OpenRow], seed: int) -> Iterator[tuple[OpenRow, str]]:
+    """The rows of the commoner of the two answers beyond the number of the rarer, and one more."""
+    counts = Counter(row.normal for row in rows)
+    room = min(counts[word] for word in YES_NO) + 1
+    seen: Counter[str] = Counter()
+    for row in sorted(rows, key=lambda row: _lot(row, seed)):
+        seen[row.normal] += 1
+        if seen[row.normal] > room:
+            yield row, f"{row.text!r} answers {counts[row.normal]} of {len(rows)} such questions; {room} are kept"
+
+
+def _lot(row: OpenRow, seed: int) -> tuple[float, str]:
+    return share_of(f"common|{row.question_id}", seed), row.question_id

@@ -1,0 +1,163 @@
+"""From an open-ended row to five options: wrong answers that look like the right one.
+
+They are true answers of other rows of the same source and question type, never true of the same recording (of the same
+clip, where a recording knows nearly all answers of its type). Five rows lend each other their answers
+(`pipeline.questions.blocks`), so that nothing about an option is a hint; a few rows that find no block draw from the answers
+near in length.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+
+from pipeline.errors import ItemError
+from pipeline.questions.balance import YES_NO, guessable, guessable_yes_no
+from pipeline.questions.blocks import OpenRow, make_blocks
+from pipeline.text.options import MAX_OPTIONS, normalise, seeded
+from pipeline.questions.truths import Truths
+from pipeline.records import Annotation, Split
+
+_NEEDED = MAX_OPTIONS - 1
+_REACH = 24  # different answers looked at on either side in order of length
+Group = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class _Answer:
+    length: int
+    text: str
+    normal: str
+    count: int
+
+
+class AnswerPool:
+    """Options for all open-ended rows.
+
+    Args:
+        rows: all annotations; those with options of their own are passed over.
+        recordings: recording of each video; a video that is not named stands for itself.
+        splits: by question id. Rows of one split lend each other their answers, and only training rows can be too many.
+        seed: of every choice by lot.
+
+    Attributes:
+        guessable: question id of each training row whose answer could be guessed -> what to say of it.
+    """
+
+    def __init__(
+        self, rows: Iterable[Annotation], recordings: Mapping[str, str], splits: Mapping[str, Split], seed: int
+    ) -> None:
+        self._seed = seed
+        self._lent: dict[str, tuple[str, ...]] = {}
+        self.guessable: dict[str, str] = {}
+        answered = [row for row in rows if row.options is None and normalise(row.answer_text or "")]
+        groups: dict[Group, list[Annotation]] = defaultdict(list)
+        for row in answered:
+            groups[_group(row)].append(row)
+        truths = Truths(answered, recordings)
+        self._answers = {group: _distinct(own) for group, own in groups.items()}
+        self._open = {row.question_id: row for group, own in groups.items() for row in self._opened(group, own, truths)}
+        for own in groups.values():
+            self._lend(own, splits)
+
+    def _opened(self, group: Group, rows: Sequence[Annotation], truths: Truths) -> Iterable[OpenRow]:
+        known = frozenset(answer.normal for answer in self._answers[group])
+        for row in rows:
+            text = str(row.answer_text).strip()
+            banned = truths.beside(row, known, _NEEDED)
+            yield OpenRow(row.question_id, row.question, text, normalise(text), banned)
+
+    def _lend(self, rows: Sequence[Annotation], splits: Mapping[str, Split]) -> None:
+        """Blocks within each split, and wrong answers for the rows that found none; of a training split's, those that
+        could be guessed are named."""
+        by_split: dict[Split, list[Annotation]] = defaultdict(list)
+        for row in rows:
+            by_split[splits[row.question_id]].append(row)
+        for split, own in by_split.items():
+            opened = [self._open[row.question_id] for row in own]
+            for block in make_blocks((row for row in opened if row.normal not in YES_NO), self._seed):
+                for one in block:
+                    self._lent[one.question_id] = (one.text, *(other.text for other in block if other is not one))
+            alone = self._draw_alone(own)
+            if split == "train":
+                yes_no = [row for row in opened if row.normal in YES_NO]
+                for gone, detail in [*guessable(alone, self._seed), *guessable_yes_no(yes_no, self._seed)]:
+                    self.guessable[gone.question_id] = detail
+
+    def _draw_alone(self, rows: Sequence[Annotation]) -> list[tuple[OpenRow, list[str]]]:
+        """The rows without a block that have wrong answers, and those; the others fail when they are asked for."""
+        drawn = []
+        for row in rows:
+            opened = self._open[row.question_id]
+            if opened.normal not in YES_NO and row.question_id not in self._lent:
+                with suppress(ItemError):
+                    drawn.append((opened, [normalise(text) for text in self._draw(row, opened.text)]))
+        return drawn
+
+    def options(self, row: Annotation) -> tuple[tuple[str, ...], str]:
+        """The row's answer first, then the wrong ones, and in words where they are from.
+
+        Raises:
+            ItemError: `no_answer`, or `no_distractors` where the group has not enough other answers.
+        """
+        truth = (row.answer_text or "").strip()
+        if not normalise(truth):
+            raise ItemError("no_answer", "an open-ended row needs its answer")
+        if normalise(truth) in YES_NO:
+            return (truth, _opposite(truth)), "yes against no"
+        if row.question_id in self._lent:
+            return self._lent[row.question_id], "wrong answers shared by five questions"
+        return (truth, *self._draw(row, truth)), "wrong answers of near length"
+
+    def _draw(self, row: Annotation, truth: str) -> list[str]:
+        """Four other answers, as many shorter ones as a lot decides, common ones more often than rare ones."""
+        chance = seeded(self._seed, "distractors", row.question_id)
+        answers = self._answers.get(_group(row), [])
+        opened = self._open.get(row.question_id)
+        taken = {normalise(truth)} | (opened.banned if opened else frozenset())
+        ends = (find(answers, len(truth), key=lambda answer: answer.length) for find in (bisect_left, bisect_right))
+        middle = chance.randint(*ends)  # anywhere among answers of equal length, or the truth would be the longest
+        below, above = (
+            list(islice((answers[i] for i in places if answers[i].normal not in taken), _REACH))
+            for places in (range(middle - 1, -1, -1), range(middle, len(answers)))
+        )
+        if len(below) + len(above) < _NEEDED:
+            raise ItemError(
+                "no_distractors",
+                f"{_group(row)} has {len(below) + len(above)} answers that are not true of the same clip, {_NEEDED} "
+                "are needed",
+            )
+        shorter = min(max(chance.randint(0, _NEEDED), _NEEDED - len(above)), len(below))
+        picked: list[str] = []
+        for side, number in ((below, shorter), (above, _NEEDED - shorter)):
+            order = sorted(side, key=lambda answer: chance.random() ** (1 / answer.count), reverse=True)
+            picked += [answer.text for answer in order[:number]]  # weighted without return: Efraimidis, Spirakis 2006
+        return picked
+
+
+def _distinct(rows: Iterable[Annotation]) -> list[_Answer]:
+    """Every answer once, in its first form by alphabet, with its count; by length."""
+    texts: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        text = str(row.answer_text).strip()
+        texts[normalise(text)].append(text)
+    answers = [_Answer(len(min(own)), min(own), normal, len(own)) for normal, own in texts.items()]
+    return sorted(
+        (answer for answer in answers if answer.normal not in YES_NO), key=lambda answer: (answer.length, answer.text)
+    )
+
+
+def _opposite(truth: str) -> str:
+    """`No.` for `Yes.`: the other word in the same letters and with the same signs, or its form would be a hint."""
+    own = "yes" if "yes" in truth.casefold() else "no"
+    start = truth.casefold().index(own)
+    word, other = truth[start : start + len(own)], YES_NO[1 - YES_NO.index(own)]
+    formed = other.upper() if word.isupper() else other.capitalize() if word[0].isupper() else other
+    return truth[:start] + formed + truth[start + len(own) :]
+
+
+def _group(row: Annotation) -> Group:
+    """Source and question type: the stated family, else the question's first two words."""
+    return row.source, row.family or " ".join(normalise(row.question).split()[:2])

@@ -1,0 +1,115 @@
+"""The synthetic world as a source of videos and questions, like any other."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+from pipeline import source_params as types
+from pipeline.errors import ItemError, ParamsError
+from pipeline.records import Annotation, Split
+from pipeline.sources.base import BadRow, Source, VideoItem
+from pipeline.synthetic.encode import write_mp4
+from pipeline.synthetic.families import FAMILIES, actions_needed, ask
+from pipeline.synthetic.render import Renderer
+from pipeline.synthetic.seeds import stream
+from pipeline.synthetic.world import Script, WorldSettings, make_script
+
+LICENCE = "MIT"
+GOP_SECONDS = (0.5, 1.0, 2.5, 25.0)  # distances of I-frames that occur in the wild: intra-heavy to one per file
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
+
+
+class SyntheticSource(Source):
+    """Clips rendered and encoded on demand; every clip follows from the seed and its id alone."""
+
+    def __init__(self, name: str, seed: int, section: types.SyntheticSource) -> None:
+        super().__init__(name, seed)
+        unknown = sorted(set(section.families) - set(FAMILIES))
+        if unknown or not section.families:
+            raise ParamsError(f"sources.{name}.families: {unknown or 'empty'}; choose from {', '.join(FAMILIES)}")
+        if section.seconds_max < section.seconds_min:
+            raise ParamsError(f"sources.{name}: seconds_max is below seconds_min")
+        self.section = section
+
+    def list_videos(self) -> Sequence[VideoItem]:
+        return [
+            VideoItem(video_id, f"{video_id}.mp4", parent_video_id=video_id, licence=LICENCE)
+            for video_id, _, _ in self._ids()
+        ]
+
+    def _ids(self) -> list[tuple[str, Split, int]]:
+        sizes = (self.section.videos_train, self.section.videos_dev, self.section.videos_test)
+        pairs = [(split, i) for split, size in zip(SPLITS, sizes, strict=True) for i in range(size)]
+        return [(f"{self.name}_{split}_{i:05d}", split, i) for split, i in pairs]
+
+    def script(self, video_id: str) -> Script:
+        """What happens in a video.
+
+        Raises:
+            ItemError: the id is none of this source's.
+        """
+        for known, split, index in self._ids():
+            if known == video_id:
+                return self._script(known, split, index)
+        raise ItemError("missing_file", f"{self.name} has no video {video_id}")
+
+    def _script(self, video_id: str, split: Split, index: int) -> Script:
+        actions = actions_needed(self.section.families)
+        settings = WorldSettings(self.section.seconds_min, self.section.seconds_max, actions)
+        return make_script(self.seed, video_id, split, index, settings)
+
+    def fetch(self, item: VideoItem, folder: Path) -> Path:
+        script, size = self.script(item.video_id), (self.section.width, self.section.height)
+        rate = self.section.frames_per_second
+        renderer = Renderer(script, *size, self.seed)
+        gop_seconds = stream(self.seed, script.video_id, "gop").choice(GOP_SECONDS)
+        frames = (renderer.draw(i / rate) for i in range(round(script.duration_seconds * rate)))
+        path = folder / item.filename
+        write_mp4(path, frames, size, rate, max(1, round(float(gop_seconds) * rate)))
+        return path
+
+    def annotations(self) -> Iterator[Annotation | BadRow]:
+        for video_id, split, index in self._ids():
+            script = self._script(video_id, split, index)
+            for family in self._families(index):
+                yield self._annotation(script, family)
+
+    def _families(self, index: int) -> list[str]:
+        """The families asked about video `index`: in turn, where there are more families than questions a video."""
+        names = self.section.families
+        return [names[(index + i) % len(names)] for i in range(min(self.section.questions_per_video, len(names)))]
+
+    def _annotation(self, script: Script, family: str) -> Annotation:
+        asked = ask(script, family, self.seed)
+        return Annotation(
+            question_id=f"{script.video_id}_{family}",
+            video_id=script.video_id,
+            source=self.name,
+            licence=LICENCE,
+            family=family,
+            question=asked.question,
+            options=asked.options,
+            answer=asked.answer,
+            start_seconds=0.0,
+            end_seconds=script.duration_seconds,
+            keyframe_seconds=asked.key_seconds,
+            split=script.split if script.split != "pretrain" else None,
+        )
+
+    def fingerprint(self, item: VideoItem) -> str:
+        """Seed, settings that decide pixels, this package's code and the codec's version."""
+        deciding = ("width", "height", "frames_per_second", "seconds_min", "seconds_max")
+        settings = {name: getattr(self.section, name) for name in deciding}
+        settings |= {"actions": actions_needed(self.section.families), "seed": self.seed, "id": item.video_id}
+        text = json.dumps(settings, sort_keys=True) + _code_digest() + version("av") + version("opencv-python-headless")
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _code_digest() -> str:
+    """Of the modules that decide a video's bytes."""
+    files = [Path(__file__).with_name(f"{name}.py") for name in ("seeds", "world", "render", "encode", "source")]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -1,0 +1,1 @@
+"""Texts of questions and options: cleaned, compared, duplicates found."""

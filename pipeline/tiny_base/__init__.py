@@ -1,0 +1,1 @@
+"""The tiny base of the embedded default: made, pretrained and degraded here."""

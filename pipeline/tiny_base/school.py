@@ -1,0 +1,121 @@
+"""Lessons for the tiny base: a pool of clips of its own, prompts as in training and evaluation, and examinations."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from pipeline.answers.parser import parse_answer
+from pipeline.answers.prompts import build_messages, fill
+from pipeline.models.generate import generate
+from pipeline.models.policy import Policy
+from pipeline.models.sampling import Sampling
+from pipeline.tiny_base.pretrain import Lesson
+from pipeline.params import Prompts
+from pipeline.synthetic.families import FAMILIES, Asked, actions_needed
+from pipeline.tiny_base.lessons import (
+    LessonClip,
+    confuse,
+    draw_question,
+    observe,
+    render_clip,
+    write_conclusion,
+    write_direct,
+    write_facts,
+)
+from pipeline.synthetic.seeds import stream
+from pipeline.synthetic.world import COLOURS, PLACES, WINDOWS, WorldSettings
+from pipeline.tiny_params import TinyPhase, TinyRecipe
+
+_DIRECT_SHARE = 0.1  # of the lessons that ask for the letter alone
+_EXAM_BATCH = 64
+_MAX_NEW_TOKENS = 40
+
+
+def texts_of_the_world(prompts: Prompts) -> list[str]:
+    """Every text that occurs in lessons and in the world's questions: what the tokenizer must know."""
+    families = FAMILIES.values()
+    wordings = [wording for family in families for wording in family.wordings]
+    values = [value for family in families for value in family.vocabulary]
+    phrases = [family.phrase(value) for family in families for value in family.vocabulary]
+    frames = " ".join(str(i) for i in range(WINDOWS))
+    return [prompts.reasoning, prompts.direct, "frame so", frames, *COLOURS, *PLACES, *values, *wordings, *phrases]
+
+
+@dataclass(frozen=True)
+class School:
+    """Draws lessons from `clips`; `held_out` are for examinations only."""
+
+    seed: int
+    prompts: Prompts
+    recipe: TinyRecipe
+    clips: Sequence[LessonClip]
+    held_out: Sequence[LessonClip]
+
+    def draw(self, name: str, phase: TinyPhase, step: int) -> list[Lesson]:
+        """The lessons of one step of a phase, on clips in turn."""
+        rng = stream(self.seed, "school", name, step)
+        lessons = phase.lessons
+        kinds = ["see"] * lessons.see + ["write"] * lessons.write + ["whole"] * lessons.whole
+        first = step * len(kinds)
+        clips = [self.clips[(first + i) % len(self.clips)] for i in range(len(kinds))]
+        return [self._lesson(kind, clip, phase, rng) for kind, clip in zip(kinds, clips, strict=True)]
+
+    def _lesson(self, kind: str, clip: LessonClip, phase: TinyPhase, rng: np.random.Generator) -> Lesson:
+        """One question on a clip; each fact in the text is wrong with the phase's `wrong_fraction` (`confuse`).
+
+        `see`: say what there is to see. `write`: these facts given and no clip shown, find the option and answer.
+        `whole`: both, or now and then the letter alone.
+        """
+        asked = draw_question(clip, self.recipe.families, rng)
+        seen = confuse(observe(clip.script), phase.wrong_fraction, rng)
+        times = clip.pts_seconds.tolist()
+        messages = self._messages(self.prompts.reasoning, clip, asked, kind != "write")
+        facts, conclusion = write_facts(seen), write_conclusion(seen, asked, times)
+        if kind == "see":
+            return Lesson(clip, messages, facts, open_end=True)
+        if kind == "write":
+            return Lesson(None, messages, conclusion, given=facts)
+        if rng.random() < _DIRECT_SHARE:
+            return Lesson(clip, self._messages(self.prompts.direct, clip, asked, True), write_direct(seen, asked))
+        return Lesson(clip, messages, facts + conclusion)
+
+    def _messages(self, template: str, clip: LessonClip, asked: Asked, with_video: bool) -> list[dict[str, Any]]:
+        end = clip.script.duration_seconds
+        text = fill(template, asked.question, asked.options, clip.pts_seconds.tolist(), 0.0, end)
+        return build_messages(text, clip.script.video_id if with_video else None)
+
+    def examine(self, policy: Policy, temperature: float) -> dict[str, float]:
+        """Accuracy (a fraction) on one question a held-out clip, in all and by family; what cannot be read is wrong."""
+        sampling = Sampling(_MAX_NEW_TOKENS, temperature)
+        right: dict[str, list[bool]] = {family: [] for family in self.recipe.families}
+        for asked, text in self._sit(policy, sampling):
+            right[asked.family].append(parse_answer(text, asked.options).option == asked.answer)
+        everything = [ok for family in right.values() for ok in family]
+        scores = {"all": everything, **right}
+        return {name: round(sum(oks) / len(oks), 4) for name, oks in scores.items() if oks}
+
+    def _sit(self, policy: Policy, sampling: Sampling) -> Iterator[tuple[Asked, str]]:
+        """Each held-out clip's question with the policy's completion."""
+        rng = stream(self.seed, "school", "exam")
+        paired = [(clip, draw_question(clip, self.recipe.families, rng)) for clip in self.held_out]
+        for first in tqdm(range(0, len(paired), _EXAM_BATCH), desc="examine", unit="batch"):
+            batch = paired[first : first + _EXAM_BATCH]
+            prompts = [self._messages(self.prompts.reasoning, clip, asked, True) for clip, asked in batch]
+            clips = {clip.script.video_id: clip for clip, _ in batch}
+            seeds = [f"{self.seed}|exam|{clip.script.video_id}" for clip, _ in batch]
+            for (_, asked), row in zip(batch, generate(policy, prompts, clips, sampling, 1, seeds), strict=True):
+                yield asked, row[0].text
+
+
+def open_school(seed: int, prompts: Prompts, recipe: TinyRecipe) -> School:
+    """Render the clips, with a progress bar."""
+    settings = WorldSettings(recipe.seconds_min, recipe.seconds_max, actions_needed(recipe.families))
+    total = recipe.clips + recipe.held_out_clips
+    clips = [
+        render_clip(seed, i, settings, recipe.frames_per_clip, recipe.frame_pixels)
+        for i in tqdm(range(total), desc="render", unit="clip")
+    ]
+    return School(seed, prompts, recipe, clips[: recipe.clips], clips[recipe.clips :])

@@ -1,0 +1,143 @@
+"""The tiny base: its tokenizer, its folder, and that teaching it works and repeats."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.models.inputs import encode_prompts
+from pipeline.tiny_base.muon import Muon
+from pipeline.models.policy import Policy, load_policy
+from pipeline.tiny_base.phases import new_policy, take_course
+from pipeline.tiny_base.model import parameter_count, save_tiny
+from pipeline.tiny_base.pretrain import COOLDOWN, LOOK, Lesson, lesson_loss
+from pipeline.tiny_base.tokenizer import TAGS, build_tokenizer, split_words
+from pipeline.tiny_params import TinyLessons, TinyPhase, TinyShape
+
+SHAPE = TinyShape(
+    layers=1, hidden_size=48, heads=4, vision_layers=1, vision_hidden_size=48, patch_size=8, initializer_range=0.08
+)
+TEXTS = ["What is it? A. red object", "dark bright"]
+MESSAGES = [{"role": "user", "content": [{"type": "video", "video": "x"}, {"type": "text", "text": "What is it?"}]}]
+
+
+def clip(value: int) -> Any:
+    return SimpleNamespace(images=np.full((2, 16, 16, 3), value, np.uint8), pts_seconds=np.array([0.5, 1.5]))
+
+
+def test_words_times_and_letters_are_one_token_each() -> None:
+    assert split_words("0.5, 12.5\nB. red C?") == ["0.5", ",", "12.5", "B.", "red", "C", "?"]
+
+
+def test_the_tokenizer_keeps_tags_drops_special_tokens_and_survives_foreign_text() -> None:
+    tokenizer = build_tokenizer(TEXTS)
+    ids = tokenizer("<think>red 2.5</think><answer>B</answer><|im_end|>").input_ids
+    assert tokenizer.decode(ids, skip_special_tokens=True) == "<think> red 2.5 </think> <answer> B </answer>"
+    assert not set(tokenizer.convert_tokens_to_ids(list(TAGS))) & set(tokenizer.all_special_ids)
+    assert tokenizer.unk_token_id in tokenizer("Ünbekannt 日本 \x00").input_ids
+
+
+def test_the_chat_template_is_qwens() -> None:
+    text = build_tokenizer(TEXTS).apply_chat_template(MESSAGES, tokenize=False, add_generation_prompt=True)
+    assert text == (
+        "<|im_start|>user\n<|vision_start|><|video_pad|><|vision_end|>What is it?<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
+def test_the_saved_folder_is_plain_and_gives_the_same_logits(tmp_path: Path) -> None:
+    policy = new_policy(SHAPE, TEXTS, 0)
+    save_tiny(policy.model, policy.tokenizer, tmp_path, "card")
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"model.safetensors", "tokenizer.json", "config.json", "preprocessor_config.json", "README.md"} <= names
+    loaded = load_policy(tmp_path)
+    inputs = encode_prompts(policy, [MESSAGES], {"x": clip(90)}).forward_kwargs()
+    with torch.no_grad():
+        assert torch.equal(loaded.model(**inputs).logits, policy.model.eval()(**inputs).logits)
+    assert parameter_count(loaded.model) == parameter_count(policy.model) < 200_000
+
+
+def _draw(name: str, phase: TinyPhase, step: int) -> Sequence[Lesson]:
+    """Is the clip dark or bright?"""
+    return [Lesson(clip(20 + 200 * i), MESSAGES, ("dark", "bright")[i]) for i in (0, 1)]
+
+
+def _taught(steps: int, **changes: float) -> tuple[Policy, dict[str, float]]:
+    torch.set_num_threads(1)
+    policy = new_policy(SHAPE, TEXTS, 0)
+    return policy, take_course(
+        policy, "light", _PHASE.model_copy(update={"steps": steps, **changes}), _draw, lambda: 0.5
+    )
+
+
+def test_teaching_repeats_to_the_bit() -> None:
+    (first, loss), (second, again) = _taught(5), _taught(5)
+    assert loss == again
+    assert all(torch.equal(a, b) for a, b in zip(first.model.parameters(), second.model.parameters(), strict=True))
+
+
+def test_teaching_makes_it_see() -> None:
+    policy, result = _taught(70)
+    assert result["steps"] == 70
+    assert result["loss"] < 0.2
+    assert result["right"] == 1.0
+    true = _draw("", _PHASE, 0)
+    swapped = [Lesson(true[i].clip, MESSAGES, true[1 - i].completion) for i in (0, 1)]
+    with torch.no_grad():
+        loss, right = lesson_loss(policy, swapped, 0.0)
+    assert loss.item() > 1.0
+    assert right == 0.0
+
+
+def test_a_course_ends_when_enough_is_right() -> None:
+    _, result = _taught(300, enough_right=0.9, focus=1.0)
+    assert COOLDOWN < result["steps"] < 200
+    assert result["right"] == 1.0
+
+
+def test_a_course_ends_when_accuracy_has_fallen_far_enough() -> None:
+    assert _taught(3 * LOOK, accuracy_at_most=0.5)[1]["steps"] == LOOK
+    assert _taught(3 * LOOK, accuracy_at_most=0.4)[1]["steps"] == 3 * LOOK
+
+
+def test_only_what_is_not_given_is_taught_and_an_open_end_is_no_end() -> None:
+    policy = new_policy(SHAPE, TEXTS, 0)
+    whole, given = Lesson(clip(9), MESSAGES, "red object"), Lesson(clip(9), MESSAGES, " object", given="red")
+    start = Lesson(clip(9), MESSAGES, "red", open_end=True)
+    with torch.no_grad():
+        three, two, one = (lesson_loss(policy, [lesson], 0.0)[0].item() for lesson in (whole, given, start))
+        focused = lesson_loss(policy, [start], 2.0)[0].item()
+    assert 3 * three == pytest.approx(2 * two + one, rel=1e-5)
+    assert focused == pytest.approx((1 - np.exp(-one)) ** 2 * one, rel=1e-5)
+
+
+def test_muon_is_torchs_in_float32() -> None:
+    start = torch.randn(12, 30, generator=torch.Generator().manual_seed(0))
+    ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    optimisers = (
+        Muon([ours], lr=0.1, weight_decay=0.01),
+        torch.optim.Muon([theirs], lr=0.1, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+    )
+    for seed in range(4):
+        gradient = torch.randn(12, 30, generator=torch.Generator().manual_seed(seed))
+        for matrix, optimiser in zip((ours, theirs), optimisers, strict=True):
+            matrix.grad = gradient.clone()
+            optimiser.step()
+    moved = (theirs - start).norm()
+    assert (ours - theirs).norm() < 0.03 * moved  # bfloat16 is that coarse
+
+
+_PHASE = TinyPhase(
+    lessons=TinyLessons(see=0, write=0, whole=2),
+    steps=1, learning_rate=2e-2, focus=0.0, enough_right=None, accuracy_at_most=None, wrong_fraction=0.0,
+)  # fmt: skip
+
+
+def test_a_lesson_without_a_clip_is_text_alone() -> None:
+    policy = new_policy(SHAPE, TEXTS, 0)
+    blind = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}]}]
+    loss, _ = lesson_loss(policy, [Lesson(None, blind, "red"), Lesson(None, blind, "red object")], 0.0)
+    assert loss.item() == pytest.approx(np.log(len(policy.tokenizer)), rel=0.5)
