@@ -10,8 +10,8 @@ Each file is the data/predictions/predictions.parquet of one training seed; seed
 import argparse
 from pathlib import Path
 
+from pipeline.comparison.compare import read_predictions
 from pipeline.evaluation.ablation import compare_arms, render_arms
-from pipeline.evaluation.compare import read_predictions
 from pipeline.evaluation.scores import Judge
 
 

@@ -22,17 +22,17 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer
 
+from pipeline.answers.prompts import build_messages, fill
 from pipeline.environment import apply_defaults
 from pipeline.evaluation.backends import Request, ShownFrames, TransformersBackend
 from pipeline.evaluation.journal import batches_by_length
-from pipeline.answers.prompts import build_messages, fill
 from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy, make_policy
 from pipeline.models.sampling import Sampling
-from pipeline.tiny_base.model import build_model
-from pipeline.tiny_base.tokenizer import build_tokenizer
 from pipeline.models.vision import FeatureCache
 from pipeline.params import load_params
+from pipeline.tiny_base.model import build_model
+from pipeline.tiny_base.tokenizer import build_tokenizer
 
 TEMPLATE = "{times}\n{question}\n{options}\nthink"
 WORDS = (

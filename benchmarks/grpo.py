@@ -146,9 +146,9 @@ def step(policy: Any, work: Work, frames: Any, variant: str, checkpointing: bool
     from trl.trainer.utils import add_fused_lm_head
 
     from pipeline.grpo.logprobs import Groups, separate_log_probs, shared_log_probs
+    from pipeline.grpo.shared_prompt import enable_shared_prompt
     from pipeline.models import generate
     from pipeline.models.sampling import Sampling
-    from pipeline.models.shared_prompt import enable_shared_prompt
     from pipeline.models.vision import encode_clip
 
     share = variant == "shared"

@@ -18,13 +18,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from pipeline.answers.keyframes import soft_f1  # noqa: E402
+from pipeline.frames.store import FrameStore  # noqa: E402
 from pipeline.grpo.rewards import REWARDS, rewards_in_use, score_all  # noqa: E402
 from pipeline.grpo.rewards.rollout import Rollout  # noqa: E402
 from pipeline.grpo.samples import Sample, build_sample, gold_completion, group_by_clip  # noqa: E402
-from pipeline.answers.keyframes import soft_f1  # noqa: E402
 from pipeline.params import RewardSettings, load_params  # noqa: E402
 from pipeline.records import LETTERS, Keyframe, Question, read_rows  # noqa: E402
-from pipeline.frames.store import FrameStore  # noqa: E402
 
 
 @dataclass(frozen=True)

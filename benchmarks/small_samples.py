@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import bootstrap
 
-from pipeline.evaluation.compare import read_predictions
+from pipeline.comparison.compare import read_predictions
 from pipeline.evaluation.runs import HEADLINE
 from pipeline.evaluation.scores import Judge, by_run, gain
 from pipeline.evaluation.statistics import clustered_mean, minimal_detectable_difference

@@ -28,14 +28,14 @@ import numpy as np
 
 from benchmarks.memory import peak_mb
 from benchmarks.shaky import LEVELS, render
+from pipeline.decode.backends import decode_frames
+from pipeline.frames.geometry import FrameSize
+from pipeline.frames.sampling import uniform_times
 from pipeline.keyframes.recall import Truth, recall_table
 from pipeline.keyframes.selection import Spread, normalise, select
 from pipeline.keyframes.signals import SIGNALS
 from pipeline.keyframes.views import Views, look
-from pipeline.video.backends import decode_frames
 from pipeline.video.container import open_video
-from pipeline.frames.geometry import FrameSize
-from pipeline.frames.sampling import uniform_times
 
 REAL = Path(__file__).resolve().parents[2] / "shared/real_clips"
 SIZE = FrameSize(504 * 280, 28)

@@ -65,8 +65,8 @@ def compare(
     """
     from flows.dvc.comparison import predictions_of, questions_here, save_pictures
     from flows.dvc.project import find_project
-    from pipeline.evaluation.compare import compare as compare_predictions
-    from pipeline.evaluation.compare import render
+    from pipeline.comparison.compare import compare as compare_predictions
+    from pipeline.comparison.compare import render
     from pipeline.evaluation.scores import Judge
     from pipeline.params import load_params
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from dvc.api import DVCFileSystem
 
 from flows.dvc.project import Project
+from pipeline.comparison.compare import Flip, read_predictions
 from pipeline.errors import ArtifactError
-from pipeline.evaluation.compare import Flip, read_predictions
-from pipeline.records import Prediction, Question, read_rows
-from pipeline.report.sheets import contact_sheet, save_jpeg
 from pipeline.frames.store import FrameStore
+from pipeline.pictures.contact import contact_sheet, save_jpeg
+from pipeline.records import Prediction, Question, read_rows
 
 PREDICTIONS = "data/predictions/predictions.parquet"
 QUESTIONS = "data/dataset/questions.parquet"

@@ -20,8 +20,8 @@ from flows.promotion.registry import (
     register_champion,
     withdrawn,
 )
+from pipeline.comparison.gate import Evidence, Verdict, judge
 from pipeline.errors import EgovlmError, StageError
-from pipeline.evaluation.gate import Evidence, Verdict, judge
 from pipeline.params import load_params
 from pipeline.records import Prediction, Question, read_rows
 

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from pipeline.errors import ItemError, StageError
+from pipeline.frames.store import Frames, FrameStore
 from pipeline.params import ClipLimits
 from pipeline.records import Clip
-from pipeline.work.parallel import Workers, run_parallel
-from pipeline.frames.store import Frames, FrameStore
+from pipeline.work.items import Workers
+from pipeline.work.parallel import run_parallel
 
 _TOLERANCE_SECONDS = 0.5  # a frame may start before the span that it is shown in
 _CHUNK = 64  # clips a worker takes at once

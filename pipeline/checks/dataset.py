@@ -10,10 +10,10 @@ from pipeline.checks.leakage import Leak, Reference, find_leaks
 from pipeline.checks.lookalikes import find_lookalikes
 from pipeline.checks.shortcuts import ProbeScore, probe_questions
 from pipeline.errors import ArtifactError, ParamsError
+from pipeline.frames.store import FrameStore
 from pipeline.params import ValidateDataset
 from pipeline.records import Annotation, Clip, Keyframe, Question, Video, read_rows
 from pipeline.reports import StageReport
-from pipeline.frames.store import FrameStore
 
 UNWANTED = "none"
 MADE_HERE = "synthetic"

@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from pipeline.checks.wording import Wordings
 from pipeline.errors import ItemError, ParamsError
+from pipeline.records import Question, Video
 from pipeline.text.duplicates import near_matches
 from pipeline.text.options import clean_options, normalise
-from pipeline.records import Question, Video
 
 KINDS = ("id", "window", "parent", "text", "frames")
 Window = tuple[float, float]

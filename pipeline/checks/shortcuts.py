@@ -14,8 +14,8 @@ import numpy as np
 
 from pipeline.checks.logit import cross_validated_accuracy
 from pipeline.checks.text_features import surface_features, word_features
-from pipeline.text.options import share_of
 from pipeline.records import Question
+from pipeline.text.options import share_of
 
 RANKS = 5
 

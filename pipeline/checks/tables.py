@@ -9,9 +9,9 @@ from scipy.special import chdtrc
 
 from pipeline.checks.clips import ClipLook
 from pipeline.checks.shortcuts import ProbeScore
-from pipeline.text.options import equal_options
 from pipeline.params import ClipLimits
 from pipeline.records import LETTERS, Keyframe, Question, Video
+from pipeline.text.options import equal_options
 
 Videos = Mapping[str, Video]
 _TAIL_SECONDS = 0.5

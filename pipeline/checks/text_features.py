@@ -9,8 +9,8 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from pipeline.checks.logit import OptionFeatures
-from pipeline.text.options import normalise
 from pipeline.records import Question
+from pipeline.text.options import normalise
 
 BUCKETS = 1 << 15
 _PUNCTUATION = ",.;:'\"-()!?/"

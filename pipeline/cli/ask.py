@@ -127,8 +127,8 @@ def answer(query: Query, model: str, params: Any, picture: Path, stream: bool) -
         ItemError: the video is unusable, or the prompt is longer than the model's context.
         ModelError: the model cannot be loaded.
     """
-    from pipeline.answers.parser import parse_answer
     from pipeline.answers.keyframes import parse_keyframes
+    from pipeline.answers.parser import parse_answer
 
     with waiting("loading torch, transformers and the model ..."):
         frames = sample_frames(query.span, params)
@@ -155,7 +155,7 @@ def _import_models() -> None:
     """Import torch and transformers without collecting garbage in between: a seventh of the time of a cold start."""
     gc.disable()
     try:
-        import pipeline.models.likelihood
+        import pipeline.evaluation.likelihood
         import pipeline.models.policy  # noqa: F401
     finally:
         gc.enable()
@@ -209,7 +209,7 @@ def _complete(policy: Any, messages: list[dict[str, Any]], frames: Any, params: 
 
 def _likelihoods(policy: Any, query: Query, frames: Any, params: Any) -> list[float]:
     """Probability of each option under the direct prompt, as evaluate_egoschema scores it."""
-    from pipeline.models.likelihood import continuation_log_probabilities
+    from pipeline.evaluation.likelihood import continuation_log_probabilities
     from pipeline.records import LETTERS
 
     template = params.evaluate_egoschema.likelihood_continuation
@@ -227,7 +227,7 @@ def _said(completion: str) -> str | None:
 
 
 def _save_picture(frames: Any, seconds: Sequence[float], path: Path) -> None:
-    from pipeline.report.sheets import contact_sheet, save_jpeg
+    from pipeline.pictures.contact import contact_sheet, save_jpeg
 
     times = frames.pts_seconds.tolist()
     marked = {min(range(len(times)), key=lambda i: abs(times[i] - t)) for t in seconds}

@@ -63,9 +63,9 @@ def mine_span(span: Span, settings: Any) -> list[dict[str, Any]]:
 def _save_sheet(video: Path, seconds: list[float], captions: list[str], where: Path) -> None:
     import numpy as np
 
-    from pipeline.report.sheets import contact_sheet, save_jpeg
-    from pipeline.video.backends import decode_frames
+    from pipeline.decode.backends import decode_frames
     from pipeline.frames.geometry import FrameSize
+    from pipeline.pictures.contact import contact_sheet, save_jpeg
 
     order = np.argsort(seconds)
     images = decode_frames(video, np.sort(seconds), FrameSize(PICTURE_PIXELS, 2)).images

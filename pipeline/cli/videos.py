@@ -54,7 +54,7 @@ def open_span(path: Path, start: float, end: float | None) -> Span:
 
 def sample_frames(span: Span, params: Any, count: int | None = None) -> Any:
     """Frames as `extract_frames` makes them: `Decoded` with `images` uint8 [T, H, W, 3] and `pts_seconds` [T]."""
-    from pipeline.video.backends import decode_frames
+    from pipeline.decode.backends import decode_frames
     from pipeline.frames.geometry import FrameSize
     from pipeline.frames.sampling import uniform_times
 
@@ -85,7 +85,7 @@ def frames(
       egovlm frames kitchen.mp4 --count 16 --start 30 --end 60 --out strip.jpg
     """
     from pipeline.cli.place import find_params
-    from pipeline.report.sheets import contact_sheet, save_jpeg
+    from pipeline.pictures.contact import contact_sheet, save_jpeg
 
     span = open_span(video, start, end)
     decoded = sample_frames(span, find_params(params), count)

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline.errors import ModelError
+from pipeline.evaluation.likelihood import continuation_log_probabilities
 from pipeline.models.generate import Completion, generate
-from pipeline.models.likelihood import continuation_log_probabilities
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling
 from pipeline.models.vision import FeatureCache

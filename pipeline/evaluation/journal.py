@@ -27,11 +27,10 @@ def folder_digest(folder: Path) -> str:
 
 
 def code_digest() -> str:
-    """SHA-256 of the code and library versions that turn a prompt into an answer (how the tiny base is made is not)."""
+    """SHA-256 of the code and library versions that turn a prompt into an answer."""
     digest = hashlib.sha256(f"torch {version('torch')} transformers {version('transformers')}".encode())
-    for path in sorted(Path(pipeline.models.__file__).parent.glob("*.py")):
-        if path.name.startswith("tiny"):
-            continue
+    models = sorted(Path(pipeline.models.__file__).parent.glob("*.py"))
+    for path in [*models, Path(__file__).with_name("likelihood.py")]:
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -7,14 +7,14 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from pipeline.answers.keyframes import parse_keyframes
+from pipeline.answers.parser import Outcome, parse_answer
+from pipeline.answers.prompts import build_messages, fill
 from pipeline.errors import ItemError
 from pipeline.evaluation.backends import Backend, Request, ShownFrames
 from pipeline.evaluation.journal import Journal, batches_by_length
 from pipeline.evaluation.runs import Mode, Run
 from pipeline.evaluation.views import VIEWS, Context, Shown
-from pipeline.answers.parser import Outcome, parse_answer
-from pipeline.answers.keyframes import parse_keyframes
-from pipeline.answers.prompts import build_messages, fill
 from pipeline.models.sampling import Sampling
 from pipeline.models.vision import clip_digest
 from pipeline.records import LETTERS, Prediction

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pipeline.evaluation.statistics import Estimate, clustered_mean, mcnemar_exact
 from pipeline.answers.parser import Outcome
+from pipeline.evaluation.statistics import Estimate, clustered_mean, mcnemar_exact
 from pipeline.records import Prediction
 
 ANSWERED = frozenset({Outcome.TAGGED, Outcome.BARE, Outcome.ANCHORED, Outcome.TRUNCATED, "scored"})

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from pipeline.answers.parser import parse_answer
 from pipeline.grpo.clips import ClipLoader, encode_samples
 from pipeline.grpo.samples import Sample
-from pipeline.answers.parser import parse_answer
 from pipeline.models.generate import make_completion, rollout
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling

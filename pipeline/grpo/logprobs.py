@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from pipeline.grpo.shared_prompt import IGNORE, pack, shared_forward_kwargs
 from pipeline.models.batch import ModelInputs, repeat_prompts
 from pipeline.models.generate import rope_positions, video_kwargs
 from pipeline.models.policy import Policy
-from pipeline.models.shared_prompt import IGNORE, pack, shared_forward_kwargs
 
 Forward = Callable[..., Any]
 

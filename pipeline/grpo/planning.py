@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from pipeline.grpo.samples import Sample
 from pipeline.answers.parser import parse_answer
+from pipeline.grpo.samples import Sample
 from pipeline.models.generate import Completion
 
 Roll = Callable[[Sequence[Sample]], list[list[Completion]]]

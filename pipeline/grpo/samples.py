@@ -6,9 +6,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pipeline.errors import ItemError
 from pipeline.answers.keyframes import Target, frame_spacing
 from pipeline.answers.prompts import build_messages, fill
+from pipeline.errors import ItemError
 from pipeline.params import RewardSettings
 from pipeline.records import LETTERS, Keyframe, Question
 

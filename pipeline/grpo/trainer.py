@@ -31,11 +31,11 @@ from pipeline.grpo.rewards.rollout import Rollout
 from pipeline.grpo.sampler import GroupSampler
 from pipeline.grpo.samples import Frames, Sample
 from pipeline.grpo.sharding import whole_weights
+from pipeline.grpo.shared_prompt import enable_shared_prompt
 from pipeline.models.generate import Completion, make_completion, rollout
 from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling
-from pipeline.models.shared_prompt import enable_shared_prompt
 from pipeline.models.vision import FeatureCache
 from pipeline.params import TrainGrpo
 

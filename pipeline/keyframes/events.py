@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import find_peaks
 
-from pipeline.keyframes.views import Floats
+Floats = NDArray[np.float64]
 
 PROMINENCE = 0.05  # of the normalised curve: how far a peak must rise above the valleys beside it
 STATE_SECONDS = 0.8  # the states before and after an action are looked for so far from its peak

@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.frames.geometry import FrameSize
+from pipeline.frames.jpeg import encode_jpeg
+from pipeline.frames.shards import COMMON
 from pipeline.keyframes.events import Event, find_events, place, state_worth
 from pipeline.keyframes.scorers import load_scorer
 from pipeline.keyframes.selection import Spread, normalise, select
 from pipeline.keyframes.signals import SIGNALS
 from pipeline.keyframes.views import Floats, Views, look
-from pipeline.frames.geometry import FrameSize
-from pipeline.frames.jpeg import encode_jpeg
-from pipeline.frames.shards import COMMON
 
 FORMAT = "egovlm-keyframes/3"  # part of every row's key: change it when the same settings give other candidates
 STATE_SPACING_SECONDS = 0.6  # a peak may lie so near the states beside it

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.video.backends import decode_frames
+from pipeline.decode.backends import decode_frames
 from pipeline.frames.geometry import FrameSize
 from pipeline.frames.sampling import rate_times
 

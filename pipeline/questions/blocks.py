@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import log
 
-from pipeline.text.options import MAX_OPTIONS, normalise, share_of
 from pipeline.questions.queue import Queue
+from pipeline.text.options import MAX_OPTIONS, normalise, share_of
 
 _REACH = (64, 256)  # rows looked at for one block, in the first pass and in the second
 _BUCKET = log(1.3)  # answers whose lengths differ by less than this factor count as equally long

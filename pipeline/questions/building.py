@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from pipeline.errors import ItemError
 from pipeline.questions.distractors import AnswerPool
-from pipeline.text.options import check_answer, clean_options, equal_options, shuffle_options
 from pipeline.records import Annotation, Question, Split, Video
+from pipeline.text.options import check_answer, clean_options, equal_options, shuffle_options
 
 _TAIL_SECONDS = 0.5  # annotations round up; this far past the end of the file is still the end
 

@@ -2,8 +2,8 @@
 
 They are true answers of other rows of the same source and question type, never true of the same recording (of the same
 clip, where a recording knows nearly all answers of its type). Five rows lend each other their answers
-(`pipeline.questions.blocks`), so that nothing about an option is a hint; a few rows that find no block draw from the answers
-near in length.
+(`pipeline.questions.blocks`), so that nothing about an option is a hint; a few rows that find no block draw from the
+answers near in length.
 """
 
 from bisect import bisect_left, bisect_right
@@ -16,9 +16,9 @@ from itertools import islice
 from pipeline.errors import ItemError
 from pipeline.questions.balance import YES_NO, guessable, guessable_yes_no
 from pipeline.questions.blocks import OpenRow, make_blocks
-from pipeline.text.options import MAX_OPTIONS, normalise, seeded
 from pipeline.questions.truths import Truths
 from pipeline.records import Annotation, Split
+from pipeline.text.options import MAX_OPTIONS, normalise, seeded
 
 _NEEDED = MAX_OPTIONS - 1
 _REACH = 24  # different answers looked at on either side in order of length

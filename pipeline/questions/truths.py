@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from math import inf
 
-from pipeline.text.options import normalise
 from pipeline.records import Annotation
+from pipeline.text.options import normalise
 
 
 class Truths:

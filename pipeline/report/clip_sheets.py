@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ArtifactError
-from pipeline.keyframes.sheets import Mined, mined_clips, mined_sheet
-from pipeline.records import Quarantined, Question
-from pipeline.report.strips import strip
-from pipeline.video.salvage import sheet_name
 from pipeline.frames.store import FrameStore
+from pipeline.pictures.sheets import sheet_name
+from pipeline.records import Quarantined, Question
+from pipeline.report.mined_sheets import Mined, mined_clips, mined_sheet
+from pipeline.report.strips import strip
 
 QUALITY = 80
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.errors import ArtifactError
+from pipeline.frames.store import FrameStore
 from pipeline.records import Keyframe, Prediction, Quarantined, Question, Row, read_rows
 from pipeline.report.clip_sheets import ClipFolders
-from pipeline.frames.store import FrameStore
 
 STAGES = (
     "download_videos",

@@ -15,6 +15,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from pipeline.frames.store import FrameStore
 from pipeline.params import WriteReport
 from pipeline.report import facts, headline
 from pipeline.report.clip_sheets import mined_sheets, quarantine_sheets
@@ -23,7 +24,6 @@ from pipeline.report.gallery import gallery_rows
 from pipeline.report.inputs import Inputs
 from pipeline.report.mining import mining_recall
 from pipeline.report.strips import strip
-from pipeline.frames.store import FrameStore
 
 SCRIPTS = ("dom.js", "theme.js", "charts.js", "question.js", "gallery.js", "main.js")
 COUNTED = ("gained", "lost", "right", "wrong")

@@ -16,7 +16,8 @@ from tqdm import tqdm
 from pipeline.errors import ItemError
 from pipeline.sources.base import Source, VideoItem
 from pipeline.sources.paths import digest_of, sha256_of
-from pipeline.work.parallel import Workers, run_parallel
+from pipeline.work.items import Workers
+from pipeline.work.parallel import run_parallel
 
 
 @dataclass(frozen=True)

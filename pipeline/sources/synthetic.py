@@ -10,8 +10,10 @@ from pathlib import Path
 from pipeline import source_params as types
 from pipeline.errors import ItemError, ParamsError
 from pipeline.records import Annotation, Split
+from pipeline.sources import encode
 from pipeline.sources.base import BadRow, Source, VideoItem
-from pipeline.synthetic.encode import write_mp4
+from pipeline.sources.encode import write_mp4
+from pipeline.synthetic import render, seeds, world
 from pipeline.synthetic.families import FAMILIES, actions_needed, ask
 from pipeline.synthetic.render import Renderer
 from pipeline.synthetic.seeds import stream
@@ -100,7 +102,7 @@ class SyntheticSource(Source):
         )
 
     def fingerprint(self, item: VideoItem) -> str:
-        """Seed, settings that decide pixels, this package's code and the codec's version."""
+        """Seed, settings that decide pixels, the code of the world and the codec's version."""
         deciding = ("width", "height", "frames_per_second", "seconds_min", "seconds_max")
         settings = {name: getattr(self.section, name) for name in deciding}
         settings |= {"actions": actions_needed(self.section.families), "seed": self.seed, "id": item.video_id}
@@ -111,5 +113,5 @@ class SyntheticSource(Source):
 @lru_cache(maxsize=1)
 def _code_digest() -> str:
     """Of the modules that decide a video's bytes."""
-    files = [Path(__file__).with_name(f"{name}.py") for name in ("seeds", "world", "render", "encode", "source")]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    files = [str(module.__file__) for module in (seeds, world, render, encode)]
+    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in [*files, __file__])).hexdigest()

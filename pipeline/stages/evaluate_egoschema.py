@@ -17,10 +17,10 @@ from pipeline.evaluation.predict import LoadClip
 from pipeline.evaluation.runs import HEADLINE, modes_of
 from pipeline.evaluation.scores import Judge, by_run
 from pipeline.evaluation.submission import answers_of, q_uid, write_submission
+from pipeline.frames.store import FrameStore
 from pipeline.params import Params
 from pipeline.records import Prediction, Question, Video, read_rows, write_rows
 from pipeline.reports import StageReport, write_json
-from pipeline.frames.store import FrameStore
 
 
 def run(params: Params, root: Path, report: StageReport) -> None:

@@ -5,19 +5,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pipeline.clips.incremental import Item, update_shards
+from pipeline.clips.inputs import ClipInputs, count_clips
+from pipeline.decode.decoding import decoder_version
 from pipeline.errors import ItemError
+from pipeline.extraction.rows import FORMAT, FrameSettings, FrameTask, extract
+from pipeline.extraction.salvage import Lost, write_sheets
+from pipeline.frames.geometry import FrameSize
+from pipeline.frames.shards import Layout, digest, write_manifest
+from pipeline.frames.store import SCHEMA, FrameStore
 from pipeline.params import ExtractFrames, Params
 from pipeline.records import Clip, Video
 from pipeline.reports import StageReport
-from pipeline.work.clips import ClipInputs, count_clips
-from pipeline.video.decoding import decoder_version
-from pipeline.video.extraction import FORMAT, FrameSettings, FrameTask, extract
-from pipeline.frames.geometry import FrameSize
-from pipeline.work.incremental import Item, update_shards
-from pipeline.work.parallel import Workers
-from pipeline.video.salvage import Lost, write_sheets
-from pipeline.frames.shards import Layout, digest, write_manifest
-from pipeline.frames.store import SCHEMA, FrameStore
+from pipeline.work.items import Workers
 
 QUARANTINE_SHEETS = 40  # enough to see what is wrong with a source
 

@@ -6,17 +6,17 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from pipeline.clips.incremental import Item, update_shards
+from pipeline.clips.inputs import ClipInputs, count_clips
+from pipeline.decode.decoding import decoder_version
+from pipeline.frames.shards import Layout, Row, digest, read_bucket, write_manifest
 from pipeline.keyframes.mining import FORMAT, SCHEMA, MiningSettings, MiningTask, mine
 from pipeline.keyframes.recall import Truth, measure
 from pipeline.keyframes.scorers import load_scorer
 from pipeline.params import MineKeyframes, Params
 from pipeline.records import Clip, Keyframe, Question, Video, read_rows, write_rows
 from pipeline.reports import StageReport
-from pipeline.work.clips import ClipInputs, count_clips
-from pipeline.video.decoding import decoder_version
-from pipeline.work.incremental import Item, update_shards
-from pipeline.work.parallel import Workers
-from pipeline.frames.shards import Layout, Row, digest, read_bucket, write_manifest
+from pipeline.work.items import Workers
 
 Questions = Mapping[str, Sequence[Question]]  # by clip id
 

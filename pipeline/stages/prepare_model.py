@@ -41,8 +41,8 @@ def run(params: Params, root: Path, report: StageReport) -> None:
 def _make_tiny(params: Params, folder: Path) -> dict[str, Any]:
     import torch
 
-    from pipeline.tiny_base.phases import new_policy, take_course
     from pipeline.tiny_base.model import parameter_count, save_tiny
+    from pipeline.tiny_base.phases import new_policy, take_course
     from pipeline.tiny_base.school import open_school, texts_of_the_world
 
     torch.set_num_threads(1)  # sums in another order would give other weights

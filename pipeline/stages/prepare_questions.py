@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import ItemError
+from pipeline.params import Params, PrepareQuestions
 from pipeline.questions.building import Plan, build_question
 from pipeline.questions.distractors import AnswerPool
-from pipeline.text.duplicates import near_duplicates
-from pipeline.text.options import share_of
-from pipeline.params import Params, PrepareQuestions
 from pipeline.records import Annotation, Clip, Quarantined, Question, Split, Video, read_rows, write_rows
 from pipeline.reports import StageReport
+from pipeline.text.duplicates import near_duplicates
+from pipeline.text.options import share_of
 
 Videos = Mapping[str, Video]
 

@@ -10,6 +10,7 @@ import torch
 
 from pipeline.environment import apply_defaults
 from pipeline.errors import EgovlmError, ItemError
+from pipeline.frames.store import FrameStore
 from pipeline.grpo.checkpoints import digest_path
 from pipeline.grpo.clips import ClipLoader
 from pipeline.grpo.config import resolve_device
@@ -22,7 +23,6 @@ from pipeline.models.policy import Policy, load_policy
 from pipeline.params import Params, load_params
 from pipeline.records import Keyframe, Question, read_rows
 from pipeline.reports import StageReport
-from pipeline.frames.store import FrameStore
 
 READS = ("data/dataset/questions.parquet", "data/keyframes/keyframes.parquet", "data/frames", "data/models/base")
 

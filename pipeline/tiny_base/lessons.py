@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.frames.sampling import uniform_times
 from pipeline.records import LETTERS
 from pipeline.synthetic.families import FAMILIES, NUMBERS, OPTIONS, Asked, ask_at
 from pipeline.synthetic.render import Renderer
 from pipeline.synthetic.world import COLOURS, PLACES, Script, WorldSettings, count_values, make_script
-from pipeline.frames.sampling import uniform_times
 
 T = TypeVar("T")
 

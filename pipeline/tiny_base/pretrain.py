@@ -10,8 +10,8 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from pipeline.models.inputs import ClipFrames, encode_prompts, render_prompt
-from pipeline.tiny_base.muon import Muon
 from pipeline.models.policy import Policy
+from pipeline.tiny_base.muon import Muon
 from pipeline.tiny_base.tokenizer import END
 
 _ADAM_RATE = 3e-3  # of everything Muon is not made for: embeddings, norms, biases, the patch convolution

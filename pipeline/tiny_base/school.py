@@ -12,9 +12,10 @@ from pipeline.answers.prompts import build_messages, fill
 from pipeline.models.generate import generate
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling
-from pipeline.tiny_base.pretrain import Lesson
 from pipeline.params import Prompts
 from pipeline.synthetic.families import FAMILIES, Asked, actions_needed
+from pipeline.synthetic.seeds import stream
+from pipeline.synthetic.world import COLOURS, PLACES, WINDOWS, WorldSettings
 from pipeline.tiny_base.lessons import (
     LessonClip,
     confuse,
@@ -25,8 +26,7 @@ from pipeline.tiny_base.lessons import (
     write_direct,
     write_facts,
 )
-from pipeline.synthetic.seeds import stream
-from pipeline.synthetic.world import COLOURS, PLACES, WINDOWS, WorldSettings
+from pipeline.tiny_base.pretrain import Lesson
 from pipeline.tiny_params import TinyPhase, TinyRecipe
 
 _DIRECT_SHARE = 0.1  # of the lessons that ask for the letter alone

@@ -13,8 +13,8 @@ from av.sidedata.sidedata import Type as SideData
 from numpy.typing import NDArray
 
 from pipeline.errors import ItemError
-from pipeline.video.container import open_video
 from pipeline.frames.geometry import Orientation, orientation_of
+from pipeline.video.container import open_video
 
 NO_PTS = np.iinfo(np.int64).min
 KEPT_BYTES = 48 * 2**20  # a worker may hold 300 MB; reference frames of 1080p take most of it

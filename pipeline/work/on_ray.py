@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pipeline.errors import StageError
-from pipeline.work.parallel import ATTEMPTS, GRACE, Function, Result, Workers, call, lost_worker
+from pipeline.work.items import ATTEMPTS, GRACE, Function, Result, Workers, call, lost_worker
 
 
 def run_on_ray(function: Function, tasks: Sequence[Any], workers: Workers) -> Iterator[Result]:

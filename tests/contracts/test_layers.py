@@ -12,8 +12,12 @@ LEVELS = [
     {"pipeline.cli", "pipeline.__main__"},
     {"pipeline.stages"},
     {"pipeline.report"},
-    {"pipeline.grpo", "pipeline.evaluation", "pipeline.keyframes", "pipeline.checks", "pipeline.sources"},
-    {"pipeline.models", "pipeline.mcq", "pipeline.video"},
+    {"pipeline.comparison"},
+    {"pipeline.grpo", "pipeline.evaluation", "pipeline.keyframes", "pipeline.checks", "pipeline.sources"}
+    | {"pipeline.tiny_base", "pipeline.extraction"},
+    {"pipeline.models", "pipeline.questions", "pipeline.clips", "pipeline.decode"},
+    {"pipeline.video", "pipeline.work", "pipeline.answers", "pipeline.text", "pipeline.synthetic", "pipeline.pictures"},
+    {"pipeline.frames"},
     {
         "pipeline.records",
         "pipeline.reports",

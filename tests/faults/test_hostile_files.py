@@ -16,7 +16,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pipeline.decode.backends import decode_frames
 from pipeline.errors import ArtifactError, ItemError, ModelError, ParamsError
+from pipeline.frames.geometry import FrameSize
+from pipeline.frames.shards import read_manifest
 from pipeline.models.foreign import refuse_code
 from pipeline.params import load_params
 from pipeline.profiles import merge_overlay, nested
@@ -24,11 +27,9 @@ from pipeline.records import Question, read_rows, write_rows
 from pipeline.sources import zips
 from pipeline.sources.paths import inside
 from pipeline.sources.zips import ZipFolder
-from pipeline.video.backends import decode_frames
-from pipeline.frames.geometry import FrameSize
-from pipeline.work.parallel import Workers, run_parallel
 from pipeline.video.probe import probe
-from pipeline.frames.shards import read_manifest
+from pipeline.work.items import Workers
+from pipeline.work.parallel import run_parallel
 from tests.faults.budget import EXAMPLES
 from tests.faults.hungry import swallow
 from tests.faults.mutate import mutated

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from flows.processes.process import _line
 from flows.summary import _table
-from pipeline.checks.card import _table as card_table
-from pipeline.errors import csv_cell, markdown_cell, printable
 from pipeline.answers.parser import parse_answer
 from pipeline.answers.prompts import fill, neutralise
+from pipeline.checks.card import _table as card_table
+from pipeline.errors import csv_cell, markdown_cell, printable
 from pipeline.reports import StageReport
 from tests.faults.budget import EXAMPLES
 

@@ -11,13 +11,13 @@ import pytest
 
 from pipeline.errors import ArtifactError, EmptyInput
 from pipeline.evaluation.submission import read_submission
+from pipeline.frames.jpeg import encode_jpeg
+from pipeline.frames.shards import Layout, write_bucket, write_manifest
+from pipeline.frames.store import SCHEMA
 from pipeline.params import Params, load_params
 from pipeline.records import Prediction, Question, Video, read_rows, write_rows
 from pipeline.reports import StageReport, write_json
 from pipeline.stages import evaluate_egoschema
-from pipeline.frames.jpeg import encode_jpeg
-from pipeline.frames.shards import Layout, write_bucket, write_manifest
-from pipeline.frames.store import SCHEMA
 from tests.random_policy import make_random_policy
 
 RUNS = ("reasoning/video", "sampled/video", "likelihood/video", "reasoning/blind", "likelihood/permuted")

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from pipeline.errors import TooManyBadItems
+from pipeline.frames.store import FrameStore
 from pipeline.params import Params, load_params
 from pipeline.records import Clip, Quarantined, Video, read_rows, write_rows
 from pipeline.reports import StageReport
 from pipeline.stages import extract_frames
-from pipeline.frames.store import FrameStore
-from tests.unit.video.odd_files import damaged, flip_bits, write
-from tests.unit.video.reference import full_decode, on_screen, upright
+from tests.unit.decode.odd_files import damaged, flip_bits, write
+from tests.unit.decode.reference import full_decode, on_screen, upright
 
 
 def add_video(root: Path, name: str, bad: bool = False) -> tuple[Video, Clip]:

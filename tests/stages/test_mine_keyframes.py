@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ParamsError
+from pipeline.extraction.salvage import Lost, write_sheets
+from pipeline.frames.sampling import uniform_times
 from pipeline.keyframes.recall import found
-from pipeline.keyframes.sheets import mined_clips, mined_sheet
 from pipeline.params import Params, load_params
 from pipeline.records import Clip, Keyframe, Quarantined, Question, Video, read_rows, write_rows
 from pipeline.report.clip_sheets import ClipFolders, mined_sheets, quarantine_sheets
+from pipeline.report.mined_sheets import mined_clips, mined_sheet
 from pipeline.reports import StageReport
 from pipeline.stages import mine_keyframes
-from pipeline.video.salvage import Lost, write_sheets
-from pipeline.frames.sampling import uniform_times
 from tests.unit.keyframes.test_signals import shaky
 
 

@@ -11,14 +11,14 @@ import torch
 import yaml
 
 from pipeline.errors import ArtifactError, EmptyInput, ModelError
+from pipeline.frames.jpeg import encode_jpeg
+from pipeline.frames.shards import Layout, write_bucket, write_manifest
+from pipeline.frames.store import SCHEMA
 from pipeline.models.policy import load_policy
 from pipeline.params import Params
 from pipeline.records import Keyframe, Question, clip_id, write_rows
 from pipeline.reports import StageReport
 from pipeline.stages import train_grpo
-from pipeline.frames.jpeg import encode_jpeg
-from pipeline.frames.shards import Layout, write_bucket, write_manifest
-from pipeline.frames.store import SCHEMA
 from tests.random_policy import make_random_policy
 from tests.small_run import small_params
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.records import Question, read_rows
 from pipeline.frames.store import FrameStore
+from pipeline.records import Question, read_rows
 from tests.toy.project import Project
 
 HEADLINE = {

@@ -1,14 +1,15 @@
 """Naming the key times: a soft F1 that counts only beside a right answer.
 
-One-to-one Gaussian matches, width tied to the spacing of the frames, capped count (`pipeline.answers.keyframes`): a single
-safe time, all frames and random times score low. The gate keeps a policy from collecting it on questions it gets wrong.
+One-to-one Gaussian matches, width tied to the spacing of the frames, capped count (`pipeline.answers.keyframes`): a
+single safe time, all frames and random times score low. The gate keeps a policy from collecting it on questions it
+gets wrong.
 The times have to lead to the answer: one list, in front of it. A second list, or one inside or behind the answer, is a
 second try at the same reward and makes it 0.
 """
 
-from pipeline.grpo.rewards.rollout import Rollout
 from pipeline.answers.completions import element_tags, visible_text
 from pipeline.answers.keyframes import parse_keyframes, soft_f1
+from pipeline.grpo.rewards.rollout import Rollout
 
 _KEYFRAMES, _ANSWER = element_tags("keyframes"), element_tags("answer")
 

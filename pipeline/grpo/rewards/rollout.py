@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from pipeline.grpo.samples import Sample
 from pipeline.answers.parser import parse_answer
+from pipeline.grpo.samples import Sample
 from pipeline.params import RewardSettings
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.answers.parser import Outcome, parse_answer
 from pipeline.answers.completions import visible_text
+from pipeline.answers.parser import Outcome, parse_answer
 
 OPTIONS = (
     "C uses a spatula.",

@@ -8,9 +8,9 @@ import pytest
 
 from pipeline.checks.clips import ClipLook, look, perceptual_hash
 from pipeline.checks.lookalikes import MOST_BITS
+from pipeline.frames.store import Frames
 from pipeline.params import ClipLimits
 from pipeline.records import Clip
-from pipeline.frames.store import Frames
 
 LIMITS = ClipLimits(black_below=8, frozen_below=0.2, blurred_below=10, covers_at_least=0.5)
 CLIP = Clip(clip_id="c", video_id="v", start_seconds=0.0, end_seconds=4.0)

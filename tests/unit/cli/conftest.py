@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.synthetic.encode import write_mp4
+from pipeline.sources.encode import write_mp4
 from tests.random_policy import make_random_policy
 
 SECONDS = 4

@@ -7,9 +7,9 @@ from typing import Any
 import cv2
 import pytest
 
+from pipeline.answers.prompts import build_messages, fill
 from pipeline.cli import main
 from pipeline.cli.videos import open_span, sample_frames
-from pipeline.answers.prompts import build_messages, fill
 from pipeline.models.generate import generate
 from pipeline.models.policy import load_policy
 from pipeline.models.sampling import Sampling

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.answers.prompts import build_messages
 from pipeline.errors import ModelError
 from pipeline.evaluation.backends import Request, VllmBackend
-from pipeline.answers.prompts import build_messages
 from pipeline.models.sampling import Sampling
 from tests.random_policy import make_clip, make_tokenizer
 

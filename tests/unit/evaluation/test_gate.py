@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.evaluation.gate import Evidence, judge
+from pipeline.comparison.gate import Evidence, judge
 from pipeline.params import Promotion
 from pipeline.records import Prediction, Question
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from pipeline.evaluation.likelihood import continuation_log_probabilities
 from pipeline.models.inputs import encode_prompts
-from pipeline.models.likelihood import continuation_log_probabilities
 from pipeline.models.policy import Policy
 from pipeline.models.vision import FeatureCache
 from tests.random_policy import ask, make_clip

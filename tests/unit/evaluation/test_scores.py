@@ -2,8 +2,8 @@
 
 import pytest
 
+from pipeline.comparison.compare import compare, render, verdict
 from pipeline.errors import EmptyInput
-from pipeline.evaluation.compare import compare, render, verdict
 from pipeline.evaluation.keyframe_quality import MatchSettings, keyframe_quality, named_frames
 from pipeline.evaluation.metrics import Exam, details, headline
 from pipeline.evaluation.runs import modes_of

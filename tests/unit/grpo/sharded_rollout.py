@@ -18,11 +18,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from pipeline.grpo.logprobs import Groups, shared_log_probs
 from pipeline.grpo.sharding import whole_weights
+from pipeline.grpo.shared_prompt import enable_shared_prompt
 from pipeline.models.generate import rollout
 from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling
-from pipeline.models.shared_prompt import enable_shared_prompt
 from pipeline.models.vision import encode_clip
 from tests.random_policy import ask, make_clip, make_random_policy
 

@@ -8,9 +8,9 @@ import torch
 from trl.trainer.utils import add_fused_lm_head
 
 from pipeline.grpo.logprobs import Groups, separate_log_probs, shared_log_probs
+from pipeline.grpo.shared_prompt import enable_shared_prompt, pack
 from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy
-from pipeline.models.shared_prompt import enable_shared_prompt, pack
 from pipeline.models.vision import encode_clip
 from tests.random_policy import ask, make_clip, make_random_policy
 

@@ -24,7 +24,7 @@ def trainer(repository: Path) -> SimpleNamespace:
     """What the callback reads of a trainer: settings, frames by clip, and a batch of two groups of two."""
     settings = load_params(repository / "params.yaml").train_grpo
     frames = SimpleNamespace(images=np.zeros((3, 8, 8, 3), np.uint8), pts_seconds=np.array([1.0, 2.0, 3.0]))
-    samples = [Sample(f"q{i}", "clip", "taken", [], ("cup", "plate"), i, (1.5,), 0.5) for i in range(2)]
+    samples = [Sample(f"q{i}", "clip", "taken", [], ("cup", "plate"), i, (1.5,), (1.5,), 0.5) for i in range(2)]
     texts = ["<think>a cup</think><keyframes>1.5</keyframes><answer>A</answer>", "nothing <b>"]
     rollouts = [Rollout(t, 9, True, s, settings.reward_settings, 0.5, None) for s in samples for t in texts]
     return SimpleNamespace(settings=settings, rollouts=rollouts, clips=SimpleNamespace(load=lambda clip: frames))

@@ -12,7 +12,7 @@ from pipeline.keyframes.motion import STILL, displacement, phase_shift, refine_e
 from pipeline.keyframes.scorers import load_scorer
 from pipeline.keyframes.signals import SIGNALS
 from pipeline.keyframes.views import Views, look
-from tests.unit.video.odd_files import write
+from tests.unit.decode.odd_files import write
 
 SIZE = (160, 96)
 

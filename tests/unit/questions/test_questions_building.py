@@ -12,8 +12,8 @@ from pipeline.checks.shortcuts import probe_questions
 from pipeline.errors import ItemError
 from pipeline.questions.building import Plan, build_question, span_of
 from pipeline.questions.distractors import AnswerPool
-from pipeline.text.options import clean_options, equal_options, normalise, share_of, shuffle_options
 from pipeline.records import Annotation, Question, Split, Video
+from pipeline.text.options import clean_options, equal_options, normalise, share_of, shuffle_options
 
 VIDEO = Video(video_id="v", path="v.mp4", sha256="0", bytes=1, codec="h264", width=64, height=64, frames_per_second=10,
               duration_seconds=10.0, parent_video_id="v", source="s", licence="CC0")  # fmt: skip

@@ -8,15 +8,15 @@ import pytest
 import yaml
 from dvclive import Live
 
+from pipeline.frames.store import Frames
+from pipeline.pictures.contact import contact_sheet, save_jpeg
 from pipeline.records import Quarantined
 from pipeline.report import facts, headline
 from pipeline.report.card import model_card
 from pipeline.report.curves import charts
 from pipeline.report.inputs import Inputs, read_inputs
 from pipeline.report.mining import mining_recall
-from pipeline.report.sheets import contact_sheet, save_jpeg
 from pipeline.report.strips import MAX_FRAMES, strip
-from pipeline.frames.store import Frames
 
 
 def test_charts_group_reward_parts_and_drop_what_is_not_a_number(inputs: Inputs) -> None:

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.answers.parser import Outcome, parse_answer
 from pipeline.answers.keyframes import parse_keyframes, soft_f1
-from pipeline.tiny_base.phases import new_policy
+from pipeline.answers.parser import Outcome, parse_answer
 from pipeline.params import Prompts
 from pipeline.synthetic.families import FAMILIES, ask_at
-from pipeline.tiny_base.lessons import confuse, observe, render_clip, write_conclusion, write_facts
-from pipeline.tiny_base.school import School, texts_of_the_world
 from pipeline.synthetic.world import COLOURS, PLACES, WorldSettings, count_values
+from pipeline.tiny_base.lessons import confuse, observe, render_clip, write_conclusion, write_facts
+from pipeline.tiny_base.phases import new_policy
+from pipeline.tiny_base.school import School, texts_of_the_world
 from pipeline.tiny_params import TinyLessons, TinyPhase, TinyRecipe, TinyShape
 
 PROMPTS = Prompts(reasoning="{times}\n{question}\n{options}\nthink", direct="{times}\n{question}\n{options}\nanswer")

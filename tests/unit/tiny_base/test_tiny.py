@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from pipeline.models.inputs import encode_prompts
-from pipeline.tiny_base.muon import Muon
 from pipeline.models.policy import Policy, load_policy
-from pipeline.tiny_base.phases import new_policy, take_course
 from pipeline.tiny_base.model import parameter_count, save_tiny
+from pipeline.tiny_base.muon import Muon
+from pipeline.tiny_base.phases import new_policy, take_course
 from pipeline.tiny_base.pretrain import COOLDOWN, LOOK, Lesson, lesson_loss
 from pipeline.tiny_base.tokenizer import TAGS, build_tokenizer, split_words
 from pipeline.tiny_params import TinyLessons, TinyPhase, TinyShape

@@ -18,7 +18,8 @@ import sys, threading, time
 import ray
 from ray.cluster_utils import Cluster
 from pipeline.errors import ItemError
-from pipeline.work.parallel import Workers, run_parallel
+from pipeline.work.items import Workers
+from pipeline.work.parallel import run_parallel
 from tests.unit.work.ray_work import slow
 
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})

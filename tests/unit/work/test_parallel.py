@@ -4,10 +4,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from pipeline.clips.incremental import Item, update_shards
 from pipeline.errors import ItemError
-from pipeline.work.incremental import Item, update_shards
-from pipeline.work.parallel import Workers, run_parallel
 from pipeline.frames.shards import COMMON, Layout, read_bucket, write_manifest
+from pipeline.work.items import Workers
+from pipeline.work.parallel import run_parallel
 from tests.unit.work.workers import work
 
 LAYOUT = Layout(pa.schema([*COMMON, ("value", pa.int64())]), 4, 10**6)

@@ -12,13 +12,13 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.decode.decoding import Deadline, Decoded, Shrinker, choose_pts
+from pipeline.decode.pyav_decoder import check_whole
 from pipeline.errors import ItemError, StageError
-from pipeline.video.container import open_video
-from pipeline.video.decoding import Deadline, Decoded, Shrinker, choose_pts
 from pipeline.frames.geometry import FrameSize, Image, Orientation
-from pipeline.video.index import PacketIndex, index_video, orientation
-from pipeline.video.pyav_decoder import check_whole
 from pipeline.frames.sampling import Times
+from pipeline.video.container import open_video
+from pipeline.video.index import PacketIndex, index_video, orientation
 
 TRUSTED_CODECS = {"h264", "hevc", "vp8", "vp9", "mjpeg"}
 IDR = {"h264": {5}, "hevc": {16, 17, 18, 19, 20}}

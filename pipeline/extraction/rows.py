@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.video.backends import decode_frames
+from pipeline.decode.backends import decode_frames
 from pipeline.frames.geometry import FrameSize
 from pipeline.frames.jpeg import encode_jpeg
 from pipeline.frames.sampling import uniform_times

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ItemError
 from pipeline.frames.geometry import FrameSize, Image, Orientation
-from pipeline.video.index import PacketIndex
 from pipeline.frames.sampling import Times, frames_on_screen
+from pipeline.video.index import PacketIndex
 
 OUTSIDE_SECONDS = 0.5  # how far after the last frame a time may lie: annotations round to half seconds
 RESIZE = "swscale area"

@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.decode.backends import decode_frames
+from pipeline.decode.decoding import Decoded
 from pipeline.errors import ItemError
-from pipeline.video.backends import decode_frames
-from pipeline.video.decoding import Decoded
 from pipeline.frames.geometry import FrameSize
-from pipeline.video.probe import probe
 from pipeline.frames.sampling import uniform_times
-from tests.unit.video.odd_files import BAD, GOOD, followed_by_zeros, write
-from tests.unit.video.reference import full_decode, on_screen, upright
+from pipeline.video.probe import probe
+from tests.unit.decode.odd_files import BAD, GOOD, followed_by_zeros, write
+from tests.unit.decode.reference import full_decode, on_screen, upright
 
 SIZE = FrameSize(max_pixels=64 * 64, size_multiple=4)
 FULL_DECODE = {"h264 intra refresh", "h264 intra refresh in TS", "h264 MPEG-TS cut inside a GOP"}

@@ -8,14 +8,14 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.decode.complaints import check_undamaged, decode_packet
+from pipeline.decode.decoding import Deadline, Decoded, Shrinker, Way, choose_pts
+from pipeline.decode.plan import packet_ranges
 from pipeline.errors import ItemError
-from pipeline.video.complaints import check_undamaged, decode_packet
-from pipeline.video.container import open_video
-from pipeline.video.decoding import Deadline, Decoded, Shrinker, Way, choose_pts
 from pipeline.frames.geometry import FrameSize, Image
-from pipeline.video.index import PacketIndex, PacketsKept, orientation, packets_of, read_index
-from pipeline.video.plan import packet_ranges
 from pipeline.frames.sampling import Times
+from pipeline.video.container import open_video
+from pipeline.video.index import PacketIndex, PacketsKept, orientation, packets_of, read_index
 
 # Codecs whose packets say themselves that no other frame leans on them.
 SKIPPABLE = {"h264", "hevc", "mpeg4", "mpeg2video"}

@@ -2,8 +2,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from pipeline.decode.plan import packet_ranges
 from pipeline.video.index import PacketIndex
-from pipeline.video.plan import packet_ranges
 
 
 def index(pts: list[int], iframes: list[int], discard: tuple[int, ...] = ()) -> PacketIndex:

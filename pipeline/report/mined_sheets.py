@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from pipeline.keyframes.events import Event
 from pipeline.frames.jpeg import decode_jpeg
 from pipeline.frames.shards import Row, read_manifest, read_table
-from pipeline.frames.sheets import INK, MARGIN, PAPER, WIDTH, frames_sheet
+from pipeline.keyframes.events import Event
+from pipeline.pictures.sheets import INK, MARGIN, PAPER, WIDTH, frames_sheet
 
 CURVE_HEIGHT = 150
 EVENT_COLUMNS = ("start_seconds", "peak_seconds", "end_seconds", "strengths")  # as `Event` takes them

@@ -2,17 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 
 from pipeline.errors import ItemError
-from pipeline.video.container import open_video
 from pipeline.frames.geometry import FrameSize, Image
 from pipeline.frames.jpeg import decode_jpeg, encode_jpeg
-from pipeline.work.parallel import Workers, run_parallel
-from pipeline.frames.shards import digest
-from pipeline.frames.sheets import frames_sheet
+from pipeline.pictures.sheets import frames_sheet, sheet_name
+from pipeline.video.container import open_video
+from pipeline.work.items import Workers
+from pipeline.work.parallel import run_parallel
 
 PICTURES = 8
 PACKETS = 400  # looked at; the rest of a long video adds nothing
@@ -54,12 +53,6 @@ def _frames(path: Path) -> list[Image]:
                 width, height = SIZE.fit(frame.width, frame.height)
                 images.append(frame.reformat(width, height, "rgb24").to_ndarray().astype(np.uint8, copy=False))
     return images[:: max(1, -(-len(images) // PICTURES))]
-
-
-def sheet_name(clip_id: str) -> str:
-    """File name of a clip's sheet: ids may hold slashes or be longer than a name can be."""
-    name = quote(clip_id, safe=" @")
-    return f"{name}.jpg" if len(name) < 200 else f"{name[:160]}-{digest(clip_id)}.jpg"
 
 
 def write_sheets(folder: Path, lost: list[Lost], limit: int) -> None:

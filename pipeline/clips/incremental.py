@@ -9,8 +9,9 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from pipeline.errors import ArtifactError, ItemError
-from pipeline.work.parallel import Function, Workers, run_parallel
 from pipeline.frames.shards import Digests, Layout, Row, bucket_files, read_bucket, read_table, write_bucket
+from pipeline.work.items import Function, Workers
+from pipeline.work.parallel import run_parallel
 
 
 @dataclass(frozen=True)

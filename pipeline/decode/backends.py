@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from pipeline.video.decoding import Deadline, Decoded, Decoder
+from pipeline.decode.decoding import Deadline, Decoded, Decoder
 from pipeline.frames.geometry import FrameSize
 from pipeline.frames.sampling import Times
 
 
 def _pyav(path: Path, times: Times, size: FrameSize, deadline: Deadline) -> Decoded:
-    from pipeline.video.pyav_decoder import decode
+    from pipeline.decode.pyav_decoder import decode
 
     return decode(path, times, size, deadline)
 
 
 def _decord(path: Path, times: Times, size: FrameSize, deadline: Deadline) -> Decoded:
-    from pipeline.video.decord_decoder import decode  # x86-64 wheels only: imported where used
+    from pipeline.decode.decord_decoder import decode  # x86-64 wheels only: imported where used
 
     return decode(path, times, size, deadline)
 

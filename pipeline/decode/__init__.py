@@ -1,0 +1,1 @@
+"""Decoding chosen frames of a video exactly: packet plans, PyAV, decord."""

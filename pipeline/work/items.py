@@ -1,0 +1,41 @@
+"""One item in a worker: its limits, and its outcome as a value."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pipeline.errors import ItemError
+
+ATTEMPTS = 2
+GRACE = 1.5  # the worker itself gives up at the limit; one that cannot (stuck inside a codec) is killed at 1.5 times
+
+Function = Callable[[Any], Any]
+Result = tuple[int, Any]
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Where and how wide to run: `executor` `processes` or `ray`, `number` of workers, wall-clock limit per item, and
+    how much memory a worker may take (on Ray the cluster sees to that)."""
+
+    executor: Literal["processes", "ray"]
+    number: int
+    seconds_limit: float
+    megabytes_limit: int
+
+
+def call(function: Function, task: Any) -> Any:
+    """`function(task)`, a bad item's error as a value."""
+    try:
+        return function(task)
+    except ItemError as error:
+        return error
+    except MemoryError as error:
+        return ItemError("memory_limit", f"the worker may take no more memory for it {error}".strip())
+
+
+def lost_worker(detail: str) -> ItemError:
+    """The outcome of an item whose workers died."""
+    return ItemError(
+        "worker_lost", f"{ATTEMPTS} workers died on it ({detail}): a crash in a codec or too little memory"
+    )
