@@ -35,6 +35,8 @@ class StageReport:
         self.outcomes: dict[str, Counter[str]] = {}
         self.quarantined: list[Quarantined] = []
         self.values: dict[str, Any] = {}
+        self.ran_from: dict[str, Any] = {}  # code digests and params, see pipeline/picture.py
+        self.state: list[Path] = []  # folders for resuming, deleted once the result counts
         self._by_source: dict[str, dict[str, Counter[str]]] = {}
         self._bad: dict[tuple[str, str], list[Quarantined]] = defaultdict(list)
 
@@ -90,6 +92,7 @@ class StageReport:
             "by_source": by_source,
             "quarantined": len(self.quarantined),
             "values": self.values,
+            **({"ran_from": self.ran_from} if self.ran_from else {}),
             "versions": {name: version(name) for name in VERSIONED},
         }
 

@@ -40,7 +40,7 @@ class Checkpoints:
         """Clear what a killed run left half-written; the newest whole checkpoint, or None to start anew.
 
         Raises:
-            ModelError: the newest whole checkpoint was made under other params or data; the differing keys are named.
+            ModelError: the newest whole checkpoint was made under other params, code or data; what differs is named.
         """
         shutil.rmtree(self.writing, ignore_errors=True)
         for path in reversed(self.all()):
@@ -95,8 +95,8 @@ class Checkpoints:
         if differing:
             changes = ", ".join(f"{k} ({made_under.get(k)!r} -> {now.get(k)!r})" for k in differing[:5])
             raise ModelError(
-                f"{path} was made under other params or data: {changes}; set them back to go on with that run, or "
-                f"delete {self.folder} to start anew"
+                f"{path} was made under other params, code or data: {changes}; set them back to go on with that "
+                f"run, or delete {self.folder} to start anew"
             )
 
 

@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,8 @@ WANDB = Path("data/checkpoints/wandb")  # as it stands in the checkout: what a r
 
 @dataclass(frozen=True)
 class Run:
-    """Everything a run is made of. `hashes` are of the data it reads, by path; `resolved` are all of its params."""
+    """Everything a run is made of. `hashes` are of the data it reads, `code` of the code that DVC watches, by path;
+    `resolved` are all of its params."""
 
     params: Params
     policy: Policy
@@ -49,6 +50,7 @@ class Run:
     checkpoints: Path
     live: Path
     output: Path
+    code: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def wandb(self) -> Path:
@@ -57,11 +59,11 @@ class Run:
 
     @property
     def origin(self) -> dict[str, Any]:
-        """What determines the result, flat: params and data hashes."""
+        """What determines the result, flat: params, and digests of data and code."""
         sections = {"seed": self.params.seed, "prompts": self.params.prompts.model_dump(mode="json")}
         settings = self.params.train_grpo.model_dump(mode="json")
         sections["train_grpo"] = {k: v for k, v in settings.items() if k not in WITHOUT_EFFECT}
-        return {**flatten(sections), **self.hashes}
+        return {**flatten(sections), **self.hashes, **self.code}
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

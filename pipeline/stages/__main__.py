@@ -7,15 +7,18 @@ error is one line and exit code 1.
 import importlib
 import os
 import resource
+import shutil
 import signal
 import sys
 import time
 from pathlib import Path
 
 from pipeline.environment import apply_defaults
-from pipeline.errors import EgovlmError, printable
+from pipeline.errors import EgovlmError, StageError, printable
 from pipeline.params import load_params
+from pipeline.picture import changes, drop_picture, home_of, refusal, start_from_picture, watching
 from pipeline.processes import Stopped, die_with_parent, stop_on_signals
+from pipeline.provenance import ran_from
 from pipeline.reports import StageReport, write_json
 from pipeline.workspace import disk_refusal, sole_run
 
@@ -23,14 +26,25 @@ MESSAGE_CHARACTERS = 4000
 
 
 def run_stage(name: str, root: Path) -> None:
-    """Run one stage in `root`, the folder of params.yaml."""
-    params = load_params(root / "params.yaml")
+    """Run one stage in `root`, the folder of params.yaml.
+
+    Raises:
+        StageError: its params, code or data changed meanwhile; there is no report then and its state is kept.
+    """
+    params = load_params(home_of(root) / "params.yaml")
     stage = importlib.import_module(f"pipeline.stages.{name}")
     report = StageReport(name)
+    report.ran_from = ran_from(home_of(root), name)
     started = time.perf_counter()
-    stage.run(params, root, report)
+    with watching(root, name):
+        stage.run(params, root, report)
+    found = changes(root, name)
+    if found:
+        raise StageError(refusal(found, name))
     report.write(root)
     write_json(root / "data/reports/costs" / f"{name}.json", _cost(time.perf_counter() - started))
+    for folder in report.state:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _cost(wall_seconds: float) -> dict[str, float]:
@@ -50,6 +64,8 @@ def main() -> int:
     stop_on_signals()
     name = sys.argv[1]
     try:
+        if "DVC_STAGE" in os.environ:
+            start_from_picture(Path(), name)
         with sole_run(Path(), name):
             run_stage(name, Path())
     except EgovlmError as error:
@@ -64,6 +80,8 @@ def main() -> int:
             raise
         print(f"egovlm {name}: StageError: {_one_line(refused)}", file=sys.stderr)
         return 1
+    finally:
+        drop_picture()
     return 0
 
 

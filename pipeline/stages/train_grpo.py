@@ -1,6 +1,5 @@
 """Train the base model with GRPO on the validated questions; see pipeline/grpo."""
 
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -21,21 +20,25 @@ from pipeline.grpo.samples import Sample, build_sample, group_by_clip
 from pipeline.models.inputs import tokenize_prompt
 from pipeline.models.policy import Policy, load_policy
 from pipeline.params import Params, load_params
+from pipeline.picture import home_of
+from pipeline.provenance import ran_from
 from pipeline.records import Keyframe, Question, read_rows
 from pipeline.reports import StageReport
 
 READS = ("data/dataset/questions.parquet", "data/keyframes/keyframes.parquet", "data/frames", "data/models/base")
 
+CHECKPOINTS = "data/checkpoints/train_grpo"
 HANDOFF = Path("data/checkpoints/train_grpo-report.json")
 
 
 def run(params: Params, root: Path, report: StageReport) -> None:
     """Read data/dataset, data/keyframes, data/frames and data/models/base; write data/models/policy.
 
-    State for resuming lies in data/checkpoints/train_grpo and is deleted when the policy is written; what the base
+    State for resuming lies in data/checkpoints/train_grpo and is deleted once the result counts; what the base
     answered (difficulty) and vision features are kept beside it for other runs. Live metrics are in
     data/reports/live/train_grpo. With `train_grpo.launch` the work is done by the processes that it starts.
     """
+    report.state.append(root / CHECKPOINTS)
     launch = params.train_grpo.launch
     if launch is None or is_worker():
         _train(params, root, report)
@@ -48,8 +51,6 @@ def run(params: Params, root: Path, report: StageReport) -> None:
 def _train(params: Params, root: Path, report: StageReport) -> None:
     work = read_run(params, root, report)
     report.values.update(train(work))
-    if is_main_worker():
-        shutil.rmtree(work.checkpoints, ignore_errors=True)
 
 
 def read_run(params: Params, root: Path, report: StageReport) -> Run:
@@ -61,7 +62,7 @@ def read_run(params: Params, root: Path, report: StageReport) -> Run:
         policy = load_policy(root / "data/models/base", device=resolve_device(settings), attention=settings.attention)
     questions = read_rows(root / READS[0], Question)
     samples = _samples(params, root, questions, store, policy, report)
-    state = root / "data/checkpoints/train_grpo"
+    state = root / CHECKPOINTS
     hashes = {path: digest_path(root / path) for path in READS}
     clips = ClipLoader(store, settings.cache_megabytes)
     training = [sample for split, sample in samples if split == "train"]
@@ -75,6 +76,7 @@ def read_run(params: Params, root: Path, report: StageReport) -> Run:
         checkpoints=state,
         live=root / "data/reports/live/train_grpo",
         output=root / "data/models/policy",
+        code=ran_from(home_of(root), "train_grpo").get("code", {}),
     )
 
 
@@ -127,7 +129,7 @@ def _work() -> int:
     apply_defaults()
     report = StageReport("train_grpo")
     try:
-        run(load_params(Path("params.yaml")), Path(), report)
+        run(load_params(home_of(Path()) / "params.yaml"), Path(), report)
     except EgovlmError as error:
         if is_main_worker():
             print(f"egovlm train_grpo: {type(error).__name__}: {error}", file=sys.stderr)

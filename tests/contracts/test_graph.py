@@ -23,6 +23,8 @@ FOUNDATION = {
     "environment",
     "processes",
     "workspace",
+    "picture",
+    "provenance",
 }
 
 

@@ -29,6 +29,8 @@ LEVELS = [
         "pipeline.errors",
         "pipeline.processes",
         "pipeline.workspace",
+        "pipeline.picture",
+        "pipeline.provenance",
     },
     {"pipeline.environment"},
 ]

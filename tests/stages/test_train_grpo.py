@@ -104,6 +104,8 @@ def run(root: Path, params: Params | None = None, **overrides: Any) -> StageRepo
     report = StageReport("train_grpo")
     params = params or small_params(**{"max_steps": 2, "dev_every": 2, "prompts_per_step": 2, **overrides})
     train_grpo.run(params, root, report)
+    for folder in report.state:  # as pipeline/stages/__main__.py does
+        shutil.rmtree(folder, ignore_errors=True)
     return report
 
 
@@ -211,7 +213,7 @@ def test_a_checkpoint_of_other_data_is_refused(root: Path) -> None:
     assert (root / "data/checkpoints/train_grpo/checkpoint-000002").is_dir()
     write_frames(root / "data/frames", [clip_id("v0", 1.0, 4.0)], frames=6)
     write_frames(root / "data/frames", sorted({question(i, "train").clip_id for i in range(10)}), frames=6)
-    with pytest.raises(ModelError, match=r"made under other params or data: data/frames"):
+    with pytest.raises(ModelError, match=r"made under other params, code or data: data/frames"):
         run(root)
 
 

@@ -1,0 +1,181 @@
+"""What a stage runs from, written down twice: by the stage in its report, by DVC in dvc.lock. The two must agree.
+
+A stage cannot tell DVC what it ran from: DVC reads the files when the stage has ended. Between the stage's own last
+look (pipeline/picture.py) and DVC's lies a moment, so the two records are compared wherever a result counts:
+when the next stage starts from it, before it is saved as an experiment, before a card is written or a model promoted.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.errors import ArtifactError
+
+CODE = "pipeline"  # the package that stages are made of
+TRAINING = "data/models/policy/training.json"
+TRAIN = "train_grpo"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What dvc.yaml says a stage reads: paths of code and of data from the root, and dotted keys of params.yaml."""
+
+    code: tuple[str, ...]
+    data: tuple[str, ...]
+    params: tuple[str, ...]
+
+
+def listed(root: Path, stage: str) -> Listed:
+    """The entry of `stage` in dvc.yaml; empty if there is none (then nobody records anything either)."""
+    try:
+        entry = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"][stage]
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return Listed((), (), ())
+    deps = [dep for dep in entry.get("deps", []) if isinstance(dep, str)]
+    code = tuple(dep for dep in deps if dep.split("/")[0] == CODE)
+    params = tuple(key for key in entry.get("params", []) if isinstance(key, str))
+    return Listed(code, tuple(dep for dep in deps if dep not in code), params)
+
+
+def ran_from(home: Path, stage: str) -> dict[str, Any]:
+    """What a stage that runs from `home` runs from: digests of `code` by path, values of `params` by key.
+
+    {} if dvc.yaml does not know the stage.
+    """
+    entry = listed(home, stage)
+    if not entry.code and not entry.params:
+        return {}
+    values = yaml.safe_load((home / "params.yaml").read_text(encoding="utf-8"))
+    return {
+        "code": {path: dvc_digest(home / path) for path in entry.code},
+        "params": {key: value_at(values, key) for key in entry.params},
+    }
+
+
+def disagreements(root: Path) -> dict[str, list[str]]:
+    """By stage, how what it says it ran from differs from dvc.lock; {} if every record agrees.
+
+    A stage without a report, or with one from before there was such a record, is passed over.
+
+    Raises:
+        ArtifactError: dvc.lock is not readable.
+    """
+    found = {}
+    for stage, entry in _locked(root).items():
+        said = _json(root / "data/reports" / f"{stage}.json").get("ran_from") or {}
+        differing = [*_code(said.get("code") or {}, entry), *_params(said.get("params") or {}, entry)]
+        if stage == TRAIN:
+            differing += _params(_trained_with(root, entry), entry)
+        if differing:
+            found[stage] = list(dict.fromkeys(differing))
+    return found
+
+
+def refuse_disagreements(root: Path) -> None:
+    """Make sure that dvc.lock names what ran.
+
+    Raises:
+        ArtifactError: it does not; the message names stage, key and both values.
+    """
+    for stage, differing in disagreements(root).items():
+        raise ArtifactError(
+            f"dvc.lock does not say what {stage} ran from: {'; '.join(differing[:3])}. It was changed while the stage "
+            f"ended: `egovlm run {stage} --force` makes the result anew"
+        )
+
+
+def _locked(root: Path) -> dict[str, Any]:
+    try:
+        stages: dict[str, Any] = yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+        raise ArtifactError(f"dvc.lock cannot be read: {' '.join(str(error).split())}") from error
+    return stages
+
+
+def _code(said: Mapping[str, str], entry: Mapping[str, Any]) -> list[str]:
+    locked = {dep["path"]: dep.get("md5") for dep in entry.get("deps", [])}
+    return [f"the code of {path} is another" for path, digest in said.items() if locked.get(path, digest) != digest]
+
+
+def _params(said: Mapping[str, Any], entry: Mapping[str, Any]) -> list[str]:
+    locked = (entry.get("params") or {}).get("params.yaml") or {}
+    return [
+        f"{key} was {shown(ran)}, dvc.lock says {shown(written)}"
+        for name, value in said.items() if name in locked
+        for key, ran, written in differences(value, locked[name], name)
+    ]  # fmt: skip
+
+
+def _trained_with(root: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The params in the policy's own training.json; {} unless it is the one that dvc.lock means."""
+    return _json(root / TRAINING).get("params") or {} if entry.get("outs") else {}
+
+
+def differences(before: Any, now: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
+    """(key, before, now) of every leaf at which two values of `key` differ."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for name in dict.fromkeys([*before, *now]):
+            yield from differences(before.get(name), now.get(name), f"{key}.{name}" if key else str(name))
+    elif not _same(before, now):
+        yield key, before, now
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal, or the same number: YAML 1.1 reads `1e-5` as a text and 1.2 as a number."""
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return not any(differences(one, other, ""))
+    try:
+        return bool(one == other) or (type(one) is not bool and float(one) == float(other))
+    except (TypeError, ValueError):
+        return False
+
+
+def shown(value: Any) -> str:
+    """A value for a message, cut at 60 characters."""
+    text = "nothing" if value is None else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def value_at(values: Any, key: str) -> Any:
+    """The value of a dotted key in nested mappings; None if it is not there."""
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, Mapping) else None
+    return values
+
+
+def code_files(path: Path) -> list[Path]:
+    """The files at or below `path` that DVC takes for code, sorted; compiled Python is none (.dvcignore)."""
+    if path.is_file():
+        return [path]
+    found = (file for file in path.rglob("*") if file.is_file())
+    return sorted(file for file in found if file.suffix != ".pyc" and "__pycache__" not in file.parts)
+
+
+def dvc_digest(path: Path) -> str:
+    """The digest DVC gives a file (its MD5) or a folder (MD5 of the sorted list of its files' MD5s, and `.dir`)."""
+    if path.is_file():
+        return _md5(path)
+    entries = [{"md5": _md5(file), "relpath": file.relative_to(path).as_posix()} for file in code_files(path)]
+    text = json.dumps(sorted(entries, key=lambda entry: entry["relpath"]), sort_keys=True)
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def _md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
