@@ -19,6 +19,7 @@ from pipeline.errors import ArtifactError
 CODE = "pipeline"  # the package that stages are made of
 TRAINING = "data/models/policy/training.json"
 TRAIN = "train_grpo"
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a lock of 700 lines: 10 ms instead of 150
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,15 @@ def disagreements(root: Path) -> dict[str, list[str]]:
     return found
 
 
-def refuse_disagreements(root: Path) -> None:
-    """Make sure that dvc.lock names what ran.
+def refuse_disagreements(root: Path, only: str | None = None) -> None:
+    """Make sure that dvc.lock names what ran, for all stages or for `only` one.
 
     Raises:
         ArtifactError: it does not; the message names stage, key and both values.
     """
     for stage, differing in disagreements(root).items():
+        if only not in (None, stage):
+            continue
         raise ArtifactError(
             f"dvc.lock does not say what {stage} ran from: {'; '.join(differing[:3])}. It was changed while the stage "
             f"ended: `egovlm run {stage} --force` makes the result anew"
@@ -91,7 +94,8 @@ def refuse_disagreements(root: Path) -> None:
 
 def _locked(root: Path) -> dict[str, Any]:
     try:
-        stages: dict[str, Any] = yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+        text = (root / "dvc.lock").read_text(encoding="utf-8")
+        stages: dict[str, Any] = yaml.load(text, _LOADER)["stages"]  # noqa: S506 - both loaders are the safe ones
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:

@@ -18,6 +18,7 @@ from flows.dvc.project import Project
 from flows.dvc.publishing import Destination
 from flows.processes.process import LastLine, OnLine, run_streaming
 from pipeline.errors import ParamsError, StageError
+from pipeline.provenance import refuse_disagreements
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}")
 _UNSENT = "unsent_experiments"
@@ -40,7 +41,9 @@ def save_experiment(graph: Graph, name: str, message: str) -> tuple[str, bool]:
 
     Raises:
         StageError: a stage is unfinished or something changed since: nothing is saved.
+        ArtifactError: dvc.lock names other params or code than those that ran.
     """
+    refuse_disagreements(graph.project.root)
     unfinished = graph.status()
     if unfinished:
         raise StageError(

@@ -8,6 +8,7 @@ from enum import StrEnum
 from flows.dvc.errors import StageFailed
 from flows.dvc.graph import Graph
 from flows.processes.process import OnLine, run_streaming
+from pipeline.provenance import disagreements, refuse_disagreements
 
 KEPT_LINES = 200  # of a stage's output, for the error message
 _DVC_ADVICE = re.compile(
@@ -31,18 +32,23 @@ class Outcome(StrEnum):
 
 
 def reproduce(graph: Graph, stage: str, on_line: OnLine, force: bool = False) -> Outcome:
-    """Bring `stage` up to date where it is not; its upstream stages are taken as they are.
+    """Bring `stage` up to date if it is not; its upstream stages are taken as they are.
 
-    The check is made in process (a fraction of a second); only a changed stage pays for a `dvc` process.
+    The check is made in process (a fraction of a second); only a changed stage pays for a `dvc` process. A result whose
+    record is not true is made anew.
 
     Raises:
         StageFailed: its command failed.
+        ArtifactError: dvc.lock names other params or code than those that ran.
     """
-    reasons = ["forced"] if force else graph.changes(stage)
+    untrue = disagreements(graph.project.root).get(stage, [])
+    reasons = ["forced"] if force else [*untrue, *graph.changes(stage)]
     if not reasons:
         return Outcome.CACHED
     on_line(f"{stage}: {'; '.join(reasons[:5])}", False)
-    return run_dvc_repro(graph, stage, on_line, force)
+    outcome = run_dvc_repro(graph, stage, on_line, force or bool(untrue))
+    refuse_disagreements(graph.project.root, stage)
+    return outcome
 
 
 def run_dvc_repro(graph: Graph, stage: str, on_line: OnLine, force: bool) -> Outcome:

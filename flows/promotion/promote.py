@@ -23,6 +23,7 @@ from flows.promotion.registry import (
 from pipeline.comparison.gate import Evidence, Verdict, judge
 from pipeline.errors import EgovlmError, StageError
 from pipeline.params import load_params
+from pipeline.provenance import refuse_disagreements
 from pipeline.records import Prediction, Question, read_rows
 
 PREDICTIONS = "data/predictions/predictions.parquet"
@@ -42,7 +43,9 @@ def promote(project: Project, commit: str, say: Callable[[str], object]) -> Verd
     Raises:
         ChampionUnresolvable: what the champion is or answered cannot be found out; nothing is promoted then.
         StageError: the registry did not take the winner.
+        ArtifactError: dvc.lock names other params or code than those that ran.
     """
+    refuse_disagreements(project.root)
     params = load_params(project.root / "params.yaml")
     fetch_registry(project, destination(project))
     current = champion(project)
