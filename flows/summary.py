@@ -9,6 +9,7 @@ from typing import Any
 
 from flows.dvc.project import Project
 from pipeline.errors import markdown_cell
+from pipeline.evaluation.benchmarks.size import scored_of
 
 METRICS = "data/reports/metrics.json"
 REPORT_URL_VARIABLE = "EGOVLM_REPORT_URL"  # where `make ui` serves data/ on loopback; paths are shown where unset
@@ -35,7 +36,7 @@ def headline(project: Project) -> str:
     if "accuracy" not in m:
         return "no score yet"
     return (
-        f"accuracy {_span(m, 'accuracy')} on {m.get('questions', '?')} questions, "
+        f"accuracy {_span(m, 'accuracy')} on {scored_of(m)}, "
         f"gain over base {_span(m, 'gain', sign='+')}"
     )
 

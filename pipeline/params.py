@@ -242,6 +242,7 @@ class EvaluateEgoschema(Section):
         "all", "synthetic", "egoschema_subset", "egoschema_full", "egoplan", "egotaskqa", "hd_epic", "qaego4d"
     ]
     splits: tuple[Literal["train", "dev", "test"], ...] = Field(min_length=1)
+    max_missing_fraction: Fraction
     runs: tuple[RunName, ...]
     max_new_tokens: Positive
     temperature: float = Field(gt=0)

@@ -73,6 +73,7 @@ def evidence_in(root: Path) -> Evidence:
         questions=read_rows(root / QUESTIONS, Question),
         keyframe_f1=metrics.get("keyframe_f1"),
         leaky=bool(leakage["leaky"]) or bool(metrics.get("leaky")) if "leaky" in leakage else None,
+        benchmark_questions=metrics.get("benchmark_questions"),
     )
 
 

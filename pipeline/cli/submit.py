@@ -12,14 +12,16 @@ def submit(
         "data/predictions/submission/policy/submission.json"
     ),
     questions: Annotated[
-        Path | None, typer.Option(help="questions.parquet that names every id expected; default: the ids of the file.")
+        Path | None,
+        typer.Option(help="EgoSchema's question file, which names every id; default: what download_videos read."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Post it without asking.")] = False,
 ) -> None:
     """Check an EgoSchema submission and post it.
 
-    It goes to the official validation server; nothing is sent before you agree. evaluate_egoschema writes the file
-    (benchmark: egoschema_full); the server's reply is saved beside it.
+    It goes to the official validation server; nothing is sent before you agree. It must name every question of the
+    pinned question file. evaluate_egoschema writes it (benchmark: egoschema_full). The server's reply is saved beside
+    it.
 
     \b
     Examples:
@@ -27,18 +29,37 @@ def submit(
       egovlm submit data/predictions/submission/base/submission.json --yes
     """
     from pipeline.evaluation import submission
-    from pipeline.records import Question, read_rows
 
     answers = submission.read_submission(file)
-    expected = (
-        set(answers) if questions is None else {submission.q_uid(q.question_id) for q in read_rows(questions, Question)}
-    )
+    expected = _expected(questions)
     submission.validate_submission(answers, expected)
     unanswered = sum(answer == submission.UNANSWERED for answer in answers.values())
-    typer.echo(f"{file}: {len(answers)} questions, {unanswered} without an answer (counted as wrong)")
+    answered = len(answers) - unanswered
+    typer.echo(f"{file}: {answered} of {len(expected)} questions answered, {unanswered} not (counted as wrong)")
     if not yes:
         typer.confirm(f"Post it to {submission.SERVER}?", abort=True)
     typer.echo(submission.submit(file, expected, submission.post_json, time.sleep))
+
+
+def _expected(questions: Path | None) -> set[str]:
+    """Ids of all of EgoSchema's questions, by the file named or as the checkout's last download read it."""
+    from pipeline.cli.place import checkout
+    from pipeline.errors import ParamsError
+    from pipeline.evaluation.benchmarks import BENCHMARKS
+    from pipeline.evaluation.benchmarks.size import BENCHMARKS_FILE, whole_of
+    from pipeline.sources.egoschema import ids_of
+
+    ids = (
+        whole_of(BENCHMARKS["egoschema_full"], checkout() / BENCHMARKS_FILE).ids
+        if questions is None
+        else ids_of(questions)
+    )
+    if not ids:
+        raise ParamsError(
+            "nothing says which questions a submission needs: the last download had no source of kind egoschema; name "
+            "EgoSchema's question file by --questions"
+        )
+    return set(ids)
 
 
 def register(app: typer.Typer) -> None:

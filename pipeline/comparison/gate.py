@@ -6,6 +6,7 @@ It fails closed: what cannot be shown counts against the challenger.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pipeline.evaluation.benchmarks.size import scored_of
 from pipeline.evaluation.runs import HEADLINE
 from pipeline.evaluation.statistics import Estimate, clustered_mean
 from pipeline.params import Promotion
@@ -15,12 +16,13 @@ from pipeline.records import Prediction, Question
 @dataclass(frozen=True)
 class Evidence:
     """What is known of one model: its predictions, the questions they answer, its keyframe F1 (None: no ground truth),
-    and whether its data leak (None: nobody looked)."""
+    whether its data leak (None: nobody looked), and how many questions its benchmark has (None: no fixed number)."""
 
     predictions: Sequence[Prediction]
     questions: Sequence[Question]
     keyframe_f1: float | None
     leaky: bool | None
+    benchmark_questions: int | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,11 @@ def judge(challenger: Evidence, champion: Evidence | None, rules: Promotion, see
     against += _unparsed(mine, theirs, common, rules)
     if champion:
         against += _keyframes(challenger.keyframe_f1, champion.keyframe_f1, rules)
-    return Verdict(not against, tuple(against), gain, rival, (f"{len(common)} questions",))
+    return Verdict(not against, tuple(against), gain, rival, (_scored(common, challenger),))
+
+
+def _scored(common: Sequence[str], challenger: Evidence) -> str:
+    return scored_of({"questions": len(common), "benchmark_questions": challenger.benchmark_questions})
 
 
 def _answers(evidence: Evidence, model: str) -> dict[str, Prediction]:

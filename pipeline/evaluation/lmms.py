@@ -1,7 +1,8 @@
-"""Results in the form that lmms-eval writes, so that its tools and other people's can load them.
+"""Results in the layout that lmms-eval writes, so that its tools and other people's can load them.
 
-Format: lmms-eval 0.3 `--output_path` with `--log_samples`: `results.json` with `results`, `configs`, `n-samples` and
-`<task>_samples.jsonl` with one document per line.
+Layout of lmms-eval 0.7 (`--output_path` with `--log_samples`), as its own reader wants it: `<prefix>_results.json` with
+`results`, `configs`, `n-samples`, and `<prefix>_samples_<task>.jsonl` with one line per question. Its prefix is a
+time; ours is a word, since the same inputs give the same files.
 """
 
 import json
@@ -12,12 +13,21 @@ from typing import Any
 from pipeline.evaluation.benchmarks.base import Benchmark
 from pipeline.evaluation.scores import Judge, score, scored
 from pipeline.records import LETTERS, Prediction, Question
-from pipeline.reports import write_json
+from pipeline.reports import write_json, write_text
+
+PREFIX = "egovlm"
 
 
-def lmms_results(benchmark: Benchmark, predictions: Sequence[Prediction], judge: Judge, model: str) -> dict[str, Any]:
-    """The results document of one run; `score,none` is the accuracy as a fraction."""
-    task = benchmark.task or f"egovlm_{benchmark.name}"
+def task_of(benchmark: Benchmark) -> str:
+    """The name under which lmms-eval knows the benchmark, or one that it can list."""
+    return benchmark.task or f"egovlm_{benchmark.name}"
+
+
+def lmms_results(
+    benchmark: Benchmark, predictions: Sequence[Prediction], judge: Judge, model: str, size: int | None
+) -> dict[str, Any]:
+    """The results document of one run; `score,none` is the accuracy as a fraction, `size` the whole benchmark's."""
+    task = task_of(benchmark)
     estimate = score(scored(predictions), judge)
     stderr = (estimate.value * (1 - estimate.value) / estimate.count) ** 0.5
     return {
@@ -27,15 +37,15 @@ def lmms_results(benchmark: Benchmark, predictions: Sequence[Prediction], judge:
         "versions": {task: "Yaml"},
         "n-shot": {task: 0},
         "higher_is_better": {task: {"score": True}},
-        "n-samples": {task: {"original": benchmark.size or estimate.count, "effective": estimate.count}},
+        "n-samples": {task: {"original": size or estimate.count, "effective": estimate.count}},
         "model_name": model,
     }
 
 
 def lmms_sample(number: int, prediction: Prediction, question: Question) -> dict[str, Any]:
-    """One line of the samples file."""
+    """One line of the samples file; `number` is the question's place in the whole benchmark, by which lmms-eval pairs
+    runs."""
     target = "" if prediction.answer is None else LETTERS[prediction.answer]
-    chosen = "" if prediction.option is None else LETTERS[prediction.option]
     return {
         "doc_id": number,
         "doc": {
@@ -47,8 +57,8 @@ def lmms_sample(number: int, prediction: Prediction, question: Question) -> dict
         },
         "target": target,
         "input": prediction.prompt,
-        "resps": [[prediction.completion]],
-        "filtered_resps": [chosen],
+        "resps": [prediction.completion],
+        "filtered_resps": "" if prediction.option is None else LETTERS[prediction.option],
         "score": float(prediction.correct),
     }
 
@@ -60,13 +70,16 @@ def write_lmms(
     questions: Mapping[str, Question],
     judge: Judge,
     model: str,
+    expected: Sequence[str],
 ) -> None:
-    """Write results.json and <task>_samples.jsonl of one run into `folder`."""
-    results = lmms_results(benchmark, predictions, judge, model)
-    task = next(iter(results["results"]))
-    write_json(folder / "results.json", results)
-    lines = [lmms_sample(i, p, questions[p.question_id]) for i, p in enumerate(predictions)]
+    """Write both files of one run into `folder`.
+
+    `expected` holds the ids of the whole benchmark in its own order; [] if it has none: then the questions asked count
+    from 0.
+    """
+    numbers = {uid: i for i, uid in enumerate(expected or [p.question_id for p in predictions])}
+    lines = [lmms_sample(numbers[p.question_id], p, questions[p.question_id]) for p in predictions]
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    partial = folder / f"{task}_samples.jsonl.partial"
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(folder / f"{task}_samples.jsonl")
+    write_text(folder / f"{PREFIX}_samples_{task_of(benchmark)}.jsonl", text)
+    results = lmms_results(benchmark, predictions, judge, model, len(expected) or None)
+    write_json(folder / f"{PREFIX}_results.json", results)

@@ -1,8 +1,9 @@
 """EgoSchema submission files: written, validated, and posted only when a person asks.
 
 `submission.json` is `{q_uid: int 0-4}`, the body that the benchmark's own `validate.py` posts; `submission.csv` has the
-header `q_uid,answer` (the Kaggle form). Every question must be there. One without an answer is written as -1: it names
-no option, so it cannot be counted as right, here or there. It is never a random letter.
+header `q_uid,answer` (the Kaggle form). Every question of the pinned file must be there. One that was not asked, or got
+no answer, is written as -1: it names no option, so it cannot be counted as right, here or there. It is never a random
+letter.
 """
 
 import csv
@@ -33,9 +34,11 @@ def q_uid(question_id: str) -> str:
     return found.group() if found else question_id
 
 
-def answers_of(predictions: Iterable[Prediction]) -> dict[str, int]:
-    """One answer per question from one run's predictions (the first sample), -1 where none was given."""
-    return {q_uid(p.question_id): UNANSWERED if p.option is None else p.option for p in predictions if p.sample == 0}
+def answers_of(predictions: Iterable[Prediction], expected: Collection[str]) -> dict[str, int]:
+    """One answer per question from one run's predictions (the first sample), -1 if none was given; -1 for those of
+    `expected` that were not asked."""
+    given = {q_uid(p.question_id): UNANSWERED if p.option is None else p.option for p in predictions if p.sample == 0}
+    return {q_uid(uid): UNANSWERED for uid in expected} | given
 
 
 def validate_submission(answers: Mapping[str, Any], expected: Collection[str], unanswered_allowed: bool = True) -> None:

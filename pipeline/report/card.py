@@ -7,6 +7,7 @@ import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from pipeline.errors import markdown_cell
+from pipeline.evaluation.benchmarks.size import scored_of
 from pipeline.report import facts, headline
 from pipeline.report.inputs import Inputs
 from pipeline.report.page import asset, environment
@@ -84,7 +85,7 @@ def _results(inputs: Inputs) -> list[EvalResult] | None:
         EvalResult(
             task_type="video-text-to-text",
             dataset_type=name,
-            dataset_name=f"{name} ({metrics['questions']} questions)",
+            dataset_name=f"{name} ({scored_of(metrics)})",
             metric_type="accuracy",
             metric_name="accuracy, greedy, reasoning prompt",
             metric_value=metrics["accuracy"],

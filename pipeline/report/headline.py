@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.evaluation.benchmarks.size import scored_of
+
 ASKED = {
     "reasoning/video": "reasoning prompt",
     "sampled/video": "reasoning prompt, sampled",
@@ -81,10 +83,16 @@ def sentence(m: dict[str, Any]) -> str:
     if "accuracy" not in m or "gain" not in m:
         return "No score yet: evaluate_egoschema has not run."
     return (
-        f"The policy answers {percent(m['accuracy'])} of {m['questions']} held-out questions "
+        f"The policy answers {percent(m['accuracy'])} of {_asked(m)} "
         f"(base {percent(m['base_accuracy'])}): {points(m['gain'])} points "
         f"[{points(m['gain_low'])}, {points(m['gain_high'])}]."
     )
+
+
+def _asked(m: dict[str, Any]) -> str:
+    """Which questions the accuracy is of; a part of a benchmark is called one."""
+    asked, whole = m["questions"], m.get("benchmark_questions", m["questions"])
+    return f"{asked} held-out questions" if asked == whole else f"the questions asked, {asked} of {whole}"
 
 
 def details(m: dict[str, Any], controls: dict[str, Any]) -> list[tuple[str, str]]:
@@ -113,7 +121,7 @@ def details(m: dict[str, Any], controls: dict[str, Any]) -> list[tuple[str, str]
 def _detectable(m: dict[str, Any]) -> str:
     if "detectable_gain" not in m:
         return f"none: {m.get('questions')} questions are too few to show any"
-    return f"{100 * m['detectable_gain']:.1f} points with {m['questions']} questions (power 0.8)"
+    return f"{100 * m['detectable_gain']:.1f} points with {scored_of(m)} (power 0.8)"
 
 
 def _span(m: dict[str, Any], name: str, remark: str) -> str:

@@ -61,6 +61,11 @@ class Source(ABC):
     def annotations(self) -> Iterator["Annotation | BadRow"]:
         """Questions on the listed videos; a row that cannot be read comes as a `BadRow`."""
 
+    def benchmark(self) -> Mapping[str, Sequence[str]]:
+        """Ids of all questions of a fixed benchmark and of those with a public answer (`questions`, `answered`), each
+        in the benchmark's own order, whether or not their videos are to be had; empty for any other source."""
+        return {}
+
     def learn_frame_rates(self, rates: Mapping[str, float]) -> None:
         """Take note of the measured frames per second of fetched videos, by id; for annotations that count frames."""
         self.frame_rates = rates

@@ -55,8 +55,7 @@ class EgoschemaSource(Source):
 
     def _wanted(self) -> set[str]:
         answers = self._answers()
-        uids = (_uid(located.row) for located in read_located(self._questions()) if located.row is not None)
-        return {uid for uid in uids if uid is not None and (not self.params.only_answered or uid in answers)}
+        return {uid for uid in ids_of(self._questions()) if not self.params.only_answered or uid in answers}
 
     def _questions(self) -> Path:
         path = Path(self.params.questions)
@@ -78,6 +77,11 @@ class EgoschemaSource(Source):
             return {uid: option_index(answer) for uid, answer in _object(path).items()}
         except ItemError as error:
             raise StageError(f"{path} is not EgoSchema's subset_answers.json: {error}") from error
+
+    def benchmark(self) -> dict[str, list[str]]:
+        """All of the pinned file, also if only the answered ones are asked: a submission needs every id."""
+        answers, uids = self._answers(), ids_of(self._questions())
+        return {"questions": uids, "answered": [uid for uid in uids if uid in answers]}
 
     def annotations(self) -> Iterator[Annotation | BadRow]:
         """The questions; an answers file that knows other videos is refused."""
@@ -133,6 +137,16 @@ class EgoschemaSource(Source):
 
     def _zipped(self) -> bool:
         return next(self.videos.glob("*.zip"), None) is not None
+
+
+def ids_of(questions: Path) -> list[str]:
+    """The ids of one of EgoSchema's question files, in its order.
+
+    Raises:
+        StageError: the file is missing or cannot be read.
+    """
+    uids = (_uid(located.row) for located in read_located(questions))
+    return [uid for uid in uids if uid is not None]
 
 
 def _window(row: Raw) -> tuple[str, float, float]:

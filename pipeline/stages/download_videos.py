@@ -19,7 +19,7 @@ from pipeline.video.probe import VideoProbe, probe
 
 
 def run(params: Params, root: Path, report: StageReport) -> None:
-    """Fill `root/data/raw`: videos/, annotations, quarantine and, last, the manifest videos.parquet."""
+    """Fill `root/data/raw`: videos/, annotations, quarantine, benchmarks and, last, the manifest videos.parquet."""
     settings, raw = params.download_videos, root / "data/raw"
     raw.mkdir(parents=True, exist_ok=True)
     sources, places = build_sources(params), read_places(params, root)
@@ -39,6 +39,7 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     _remove_strangers(raw, kept)
     kinds = {name: section.kind for name, section in settings.sources.items() if section is not None}
     write_json(raw / "sources.json", dict(sorted(kinds.items())))
+    write_json(raw / "benchmarks.json", {source.name: found for source in sources if (found := source.benchmark())})
     write_rows(raw / "annotations.parquet", annotations, Annotation)
     write_rows(raw / "quarantine.parquet", report.quarantined, Quarantined)
     write_rows(raw / "videos.parquet", sorted(rows, key=lambda row: row.video_id), Video)

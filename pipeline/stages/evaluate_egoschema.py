@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.errors import ArtifactError, EmptyInput, ItemError
 from pipeline.evaluation.benchmarks import BENCHMARKS
 from pipeline.evaluation.benchmarks.base import select
+from pipeline.evaluation.benchmarks.size import BENCHMARKS_FILE, Whole, stop_if_partial, whole_of
 from pipeline.evaluation.exam import examinees, take_exam
 from pipeline.evaluation.journal import Journal
 from pipeline.evaluation.keyframe_quality import MatchSettings
@@ -26,7 +27,9 @@ from pipeline.reports import StageReport, write_json
 def run(params: Params, root: Path, report: StageReport) -> None:
     """Write data/predictions, data/reports/{metrics,controls}.json and data/reports/plots."""
     settings = params.evaluate_egoschema
-    questions = _questions(params, root)
+    benchmark = BENCHMARKS[settings.benchmark]
+    questions, whole = _questions(params, root), whole_of(benchmark, root / BENCHMARKS_FILE)
+    stop_if_partial(benchmark, questions, whole, settings.max_missing_fraction)
     parents = _parents(root, questions)
     folders = {name: root / "data/models" / name for name in ("base", "policy")}
     journal = Journal(root / "data/checkpoints/evaluate_egoschema")
@@ -40,7 +43,7 @@ def run(params: Params, root: Path, report: StageReport) -> None:
         Judge(settings.confidence, settings.bootstrap_draws, params.seed),
         MatchSettings(settings.keyframe_sigma_spacings, settings.keyframe_max_count),
     )
-    _write(exam, params, root, report)
+    _write(exam, whole, params, root, report)
     journal.forget_unused()
 
 
@@ -80,15 +83,19 @@ def _loader(store: FrameStore) -> LoadClip:
     return load
 
 
-def _write(exam: Exam, params: Params, root: Path, report: StageReport) -> None:
+def _write(exam: Exam, whole: Whole, params: Params, root: Path, report: StageReport) -> None:
     settings = params.evaluate_egoschema
     context = _dataset_context(root)
     metrics = {"benchmark": settings.benchmark, "leaky": context["leaky"], **headline(exam)}
+    if whole.ids:
+        metrics["benchmark_questions"] = whole.scorable
+        report.count("benchmark question", "asked", len(exam.questions))
+        report.count("benchmark question", "not_asked", len(whole.ids) - len(exam.questions))
     for prediction in exam.predictions:
         report.count(f"{prediction.model} {prediction.mode}/{prediction.view}", prediction.outcome)
     write_rows(root / "data/predictions/predictions.parquet", exam.predictions, Prediction)
     write_plots(exam, root / "data/reports/plots")
-    _hand_in(exam, params, root / "data/predictions")
+    _hand_in(exam, whole, params, root / "data/predictions")
     write_json(root / "data/reports/controls.json", {**context, **details(exam)})
     write_json(root / "data/reports/metrics.json", metrics)
 
@@ -109,12 +116,13 @@ def _optional_json(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {"values": value}
 
 
-def _hand_in(exam: Exam, params: Params, folder: Path) -> None:
+def _hand_in(exam: Exam, whole: Whole, params: Params, folder: Path) -> None:
     """Results in other people's forms: lmms-eval's, and the submission of a benchmark that has a server."""
     benchmark = BENCHMARKS[params.evaluate_egoschema.benchmark]
     runs = by_run(exam.predictions)
     for model in ("base", "policy"):
-        write_lmms(folder / "lmms_eval" / model, benchmark, runs[model, HEADLINE], exam.questions, exam.judge, model)
+        rows, lmms = runs[model, HEADLINE], folder / "lmms_eval" / model
+        write_lmms(lmms, benchmark, rows, exam.questions, exam.judge, model, whole.ids)
         if benchmark.submits:
-            expected = {q_uid(question) for question in exam.questions}
-            write_submission(answers_of(runs[model, HEADLINE]), expected, folder / "submission" / model)
+            wanted = {q_uid(uid) for uid in whole.ids}
+            write_submission(answers_of(rows, whole.ids), wanted, folder / "submission" / model)

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.errors import ArtifactError, EmptyInput
+from pipeline.errors import ArtifactError, EmptyInput, StageError
 from pipeline.evaluation.submission import read_submission
 from pipeline.frames.jpeg import encode_jpeg
 from pipeline.frames.shards import Layout, write_bucket, write_manifest
 from pipeline.frames.store import SCHEMA
 from pipeline.params import Params, load_params
 from pipeline.records import Prediction, Question, Video, read_rows, write_rows
+from pipeline.report.headline import sentence
 from pipeline.reports import StageReport, write_json
 from pipeline.stages import evaluate_egoschema
 from tests.random_policy import make_random_policy
@@ -75,6 +76,9 @@ def make_root(root: Path) -> Path:
     questions = _questions()
     write_rows(root / "data/dataset/questions.parquet", questions, Question)
     write_rows(root / "data/raw/videos.parquet", [_video(f"v{i}") for i in range(6)], Video)
+    ids = [q.question_id for q in questions if q.split == "test"]
+    answered = [q.question_id for q in questions if q.split == "test" and q.answer is not None]
+    write_json(root / "data/raw/benchmarks.json", {"egoschema": {"questions": ids, "answered": answered}})
     _frames(root / "data/frames", sorted({q.clip_id for q in questions}))
     for seed, name in enumerate(("base", "policy")):
         policy = make_random_policy(seed)
@@ -155,6 +159,22 @@ def test_a_benchmark_with_a_server_gets_a_submission(root: Path, repository: Pat
     answers = read_submission(root / "data/predictions/submission/policy/submission.json")
     assert set(answers) == {f"q{i}" for i in range(1, 12)}
     assert answers == read_submission(root / "data/predictions/submission/policy/submission.csv")
+
+
+def test_a_submission_holds_every_question_of_the_pinned_file(root: Path, repository: Path) -> None:
+    ids = [f"q{i}" for i in range(1, 12)]
+    whole = {"egoschema": {"questions": ["p0", *ids], "answered": ["p0", *ids[:9]]}}  # p0 has no video here
+    write_json(root / "data/raw/benchmarks.json", whole)
+    with pytest.raises(StageError, match="11 of the 12 questions of egoschema_full can be asked"):
+        run(root, make_params(repository, benchmark="egoschema_full"))
+    params = make_params(repository, benchmark="egoschema_full", max_missing_fraction=0.1)
+    report = StageReport("evaluate_egoschema")
+    evaluate_egoschema.run(params, root, report)
+    assert read_submission(root / "data/predictions/submission/policy/submission.json")["p0"] == -1
+    assert dict(report.outcomes["benchmark question"]) == {"asked": 11, "not_asked": 1}
+    metrics = json.loads((root / "data/reports/metrics.json").read_text())
+    assert (metrics["questions"], metrics["benchmark_questions"]) == (9, 10)
+    assert "of the questions asked, 9 of 10 (base" in sentence(metrics)
 
 
 def test_a_benchmark_without_questions_is_a_clear_error(root: Path, repository: Path) -> None:

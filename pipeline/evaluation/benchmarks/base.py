@@ -10,14 +10,14 @@ from pipeline.records import Question
 class Benchmark:
     """A set of questions with a name.
 
-    `has` says whether a question belongs to it. `size` is the number of questions of the whole benchmark, where it is
-    fixed: fewer make a partial result, which is reported as such. `task` is the name under which lmms-eval knows it.
-    `submits` says whether answers are handed in to a server.
+    `has` says whether a question belongs to it. `ids` is the key under which a source's `benchmark()` names all of its
+    questions, if their number is fixed: fewer make a partial result, which is reported as such. `task` is lmms-eval's
+    name of it. `submits` says whether answers are handed in to a server.
     """
 
     name: str
     has: Callable[[Question], bool]
-    size: int | None = None
+    ids: str | None = None
     task: str | None = None
     submits: bool = False
 

@@ -6,15 +6,12 @@ answer for every question (`full`, see pipeline/evaluation/submission.py).
 
 from pipeline.evaluation.benchmarks.base import Benchmark, of_source
 
-FULL_SIZE = 5031
-SUBSET_SIZE = 500
-
 _from_egoschema = of_source("egoschema")
 
 EGOSCHEMA_SUBSET = Benchmark(
     "egoschema_subset",
     lambda question: _from_egoschema(question) and question.answer is not None,
-    size=SUBSET_SIZE,
+    ids="answered",
     task="egoschema_subset",
 )
-EGOSCHEMA_FULL = Benchmark("egoschema_full", _from_egoschema, size=FULL_SIZE, task="egoschema", submits=True)
+EGOSCHEMA_FULL = Benchmark("egoschema_full", _from_egoschema, ids="questions", task="egoschema", submits=True)

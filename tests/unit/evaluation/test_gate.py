@@ -83,6 +83,12 @@ def test_a_better_model_is_promoted_with_its_interval() -> None:
     assert str(verdict).startswith("promoted: gain over the champion +0.")
 
 
+def test_a_part_of_a_benchmark_is_called_one() -> None:
+    part = _evidence(70, benchmark_questions=500)
+    assert "; 150 of 500 questions" in str(judge(part, _evidence(50), RULES, seed=0))
+    assert "; 150 questions" in str(judge(_evidence(70), _evidence(50), RULES, seed=0))
+
+
 def test_the_first_champion_has_to_beat_its_base() -> None:
     assert judge(_evidence(70, base=30), None, RULES, seed=0).promote
     worse = judge(_evidence(30, base=70), None, RULES, seed=0)

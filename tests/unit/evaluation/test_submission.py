@@ -74,7 +74,8 @@ def test_files_that_are_no_submission(tmp_path: Path, name: str, text: str) -> N
 
 def test_answers_come_from_the_first_sample_and_none_is_minus_one() -> None:
     rows = [make_prediction(0, 3), make_prediction(0, 1, sample=1), make_prediction(1, None)]
-    assert answers_of(rows) == {"q0": 3, "q1": -1}
+    assert answers_of(rows, ["q0", "q1"]) == {"q0": 3, "q1": -1}
+    assert answers_of(rows, ["q9", "q1", "q0"]) == {"q9": -1, "q0": 3, "q1": -1}  # one was not asked
 
 
 def test_the_benchmarks_ids() -> None:

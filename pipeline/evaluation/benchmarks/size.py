@@ -1,0 +1,61 @@
+"""How much of a benchmark is there: what is asked beside what the benchmark's own files hold."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ArtifactError, StageError
+from pipeline.evaluation.benchmarks.base import Benchmark
+from pipeline.records import Question
+
+BENCHMARKS_FILE = Path("data/raw/benchmarks.json")
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Ids of all questions of a benchmark in its own order, and how many of them have a public answer; none if the
+    benchmark has no fixed size."""
+
+    ids: Sequence[str] = ()
+    scorable: int = 0
+
+
+def whole_of(benchmark: Benchmark, path: Path) -> Whole:
+    """What the benchmark's own files hold, as `download_videos` noted it in `path`.
+
+    Raises:
+        ArtifactError: the file is missing or torn.
+    """
+    if benchmark.ids is None:
+        return Whole()
+    try:
+        sources = list(json.loads(path.read_text(encoding="utf-8")).values())
+        ids = [uid for source in sources for uid in source[benchmark.ids]]
+        return Whole(ids, sum(len(source["answered"]) for source in sources))
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{path} is missing or damaged ({error}): run `dvc repro download_videos`") from error
+
+
+def stop_if_partial(
+    benchmark: Benchmark, asked: Collection[Question], whole: Whole, max_missing_fraction: float
+) -> None:
+    """Stop before any model is loaded if too much of the benchmark is missing.
+
+    Raises:
+        StageError: a larger share than `max_missing_fraction` cannot be asked.
+    """
+    missing = sorted(set(whole.ids) - {question.question_id for question in asked})
+    if missing and len(missing) / len(whole.ids) > max_missing_fraction:
+        raise StageError(
+            f"{len(asked)} of the {len(whole.ids)} questions of {benchmark.name} can be asked (missing: {missing[0]} "
+            "...; data/dataset/quarantine.parquet says why): that is no score of the benchmark; get the videos, or "
+            "accept a part by evaluate_egoschema.max_missing_fraction"
+        )
+
+
+def scored_of(metrics: Mapping[str, Any]) -> str:
+    """How many questions the accuracy of metrics.json is of: `12 of 500 questions`, or `420 questions`."""
+    count, whole = metrics.get("questions", "?"), metrics.get("benchmark_questions")
+    return f"{count} questions" if whole is None or whole == count else f"{count} of {whole} questions"
