@@ -9,7 +9,7 @@ from typing import Any
 
 from flows.dvc.project import Project
 from pipeline.errors import markdown_cell
-from pipeline.evaluation.benchmarks.size import scored_of
+from pipeline.reports import scored_of
 
 METRICS = "data/reports/metrics.json"
 REPORT_URL_VARIABLE = "EGOVLM_REPORT_URL"  # where `make ui` serves data/ on loopback; paths are shown where unset

@@ -6,7 +6,7 @@ A stage's report holds only what the inputs determine, so that the same inputs g
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,12 @@ def _tried(counts: Counter[str]) -> int:
 def _examples(bad: Sequence[Quarantined]) -> str:
     first = sorted(bad, key=lambda q: (q.item_id, q.reason))[:3]  # workers finish in any order
     return "; ".join(f"{q.item_id}: {q.reason} {q.detail}".strip() for q in first)
+
+
+def scored_of(metrics: Mapping[str, Any]) -> str:
+    """How many questions the accuracy of metrics.json is of: `12 of 500 questions`, or `420 questions`."""
+    count, whole = metrics.get("questions", "?"), metrics.get("benchmark_questions")
+    return f"{count} questions" if whole is None or whole == count else f"{count} of {whole} questions"
 
 
 def write_json(path: Path, value: Any) -> None:

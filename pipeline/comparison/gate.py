@@ -6,11 +6,11 @@ It fails closed: what cannot be shown counts against the challenger.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.evaluation.benchmarks.size import scored_of
 from pipeline.evaluation.runs import HEADLINE
 from pipeline.evaluation.statistics import Estimate, clustered_mean
 from pipeline.params import Promotion
 from pipeline.records import Prediction, Question
+from pipeline.reports import scored_of
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from pipeline.errors import markdown_cell
-from pipeline.evaluation.benchmarks.size import scored_of
 from pipeline.report import facts, headline
 from pipeline.report.inputs import Inputs
 from pipeline.report.page import asset, environment
+from pipeline.reports import scored_of
 
 RECIPE = ("seed", "prompts", "extract_frames", "train_grpo")
 STAND_IN = (

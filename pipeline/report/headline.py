@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.evaluation.benchmarks.size import scored_of
+from pipeline.reports import scored_of
 
 ASKED = {
     "reasoning/video": "reasoning prompt",

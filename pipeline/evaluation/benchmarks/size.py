@@ -1,10 +1,9 @@
 """How much of a benchmark is there: what is asked beside what the benchmark's own files hold."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.errors import ArtifactError, StageError
 from pipeline.evaluation.benchmarks.base import Benchmark
@@ -53,9 +52,3 @@ def stop_if_partial(
             "...; data/dataset/quarantine.parquet says why): that is no score of the benchmark; get the videos, or "
             "accept a part by evaluate_egoschema.max_missing_fraction"
         )
-
-
-def scored_of(metrics: Mapping[str, Any]) -> str:
-    """How many questions the accuracy of metrics.json is of: `12 of 500 questions`, or `420 questions`."""
-    count, whole = metrics.get("questions", "?"), metrics.get("benchmark_questions")
-    return f"{count} questions" if whole is None or whole == count else f"{count} of {whole} questions"

@@ -12,10 +12,11 @@ import pytest
 from pipeline.errors import ArtifactError, EmptyInput, StageError
 from pipeline.evaluation.benchmarks import BENCHMARKS
 from pipeline.evaluation.benchmarks.base import select
-from pipeline.evaluation.benchmarks.size import Whole, scored_of, stop_if_partial, whole_of
+from pipeline.evaluation.benchmarks.size import Whole, stop_if_partial, whole_of
 from pipeline.evaluation.lmms import write_lmms
 from pipeline.evaluation.scores import Judge
 from pipeline.params import EvaluateEgoschema
+from pipeline.reports import scored_of
 from tests.unit.evaluation.making import make_prediction, make_question
 
 QUESTIONS = [
