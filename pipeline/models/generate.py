@@ -1,7 +1,8 @@
 """Completions for prompts: a prompt is prefilled once and its cache repeated for all its completions.
 
-An own decode loop instead of `model.generate`, because the library keeps `rope_deltas` on the model from the last call;
-here positions are always explicit.
+An own decode loop instead of `model.generate`, for three things that it does not do: vision features and a prompt's
+cache are shared by all its completions, every completion has its own stream of random numbers, and finished rows leave
+the batch.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ import torch
 from transformers import DynamicCache
 
 from pipeline.models.batch import ModelInputs, repeat_prompts
+from pipeline.models.families.qwen2_5_vl import rope_index
 from pipeline.models.inputs import ClipFrames, encode_prompts
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling, draw_uniforms, pick_tokens
@@ -108,19 +110,17 @@ def rope_positions(policy: Policy, inputs: ModelInputs) -> tuple[torch.Tensor, t
     """Positions int64 [3, B, T] (time, height, width) of a left-padded batch, and the shift int64 [B] of text behind
     the prompt: token n of a row (counting from its first real token) has position n + shift.
 
-    Text behind the prompt goes on from the prompt's last token, as in one forward over both. The library's own
-    `rope_deltas` go on from the *largest* position instead, which is the video's where its seconds outnumber the text
-    behind it (transformers 5.23; three minutes in 32 frames do): its `generate` then disagrees with its forward.
+    The rule is that of the model's family, whatever the installed library does.
     """
-    positions, _ = policy.base.model.get_rope_index(
+    positions, ahead = rope_index(
+        policy.base.config,
         inputs.input_ids,
-        mm_token_type_ids=inputs.mm_token_type_ids,
+        inputs.mm_token_type_ids,
         video_grid_thw=inputs.video_grid_thw,
         second_per_grid_ts=inputs.second_per_grid_ts,
         attention_mask=inputs.attention_mask,
     )
-    end = positions[1:, :, -1].amax(0) + 1  # height and width: a prompt that ends in a video goes on behind its frames
-    return positions, end - inputs.attention_mask.sum(-1)
+    return positions, ahead[:, 0]
 
 
 def video_kwargs(inputs: ModelInputs, features: Sequence[torch.Tensor] | None) -> dict[str, Any]:

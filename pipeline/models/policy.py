@@ -9,6 +9,7 @@ import torch
 from transformers import AutoConfig, AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 
 from pipeline.errors import ModelError
+from pipeline.models.families.qwen2_5_vl import follow_publisher
 from pipeline.models.foreign import refuse_code
 
 # What the Qwen2-VL family was trained with (OpenAI CLIP); used where a folder has no preprocessor_config.json.
@@ -123,6 +124,7 @@ def make_policy(model: Any, tokenizer: Any, folder: str = "", revision: str | No
     special |= {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("vision_start", "vision_end")}
     _check_match(config, tokenizer, special, folder)
     tokenizer.padding_side = "left"
+    follow_publisher(model)
     return Policy(
         model=model,
         tokenizer=tokenizer,

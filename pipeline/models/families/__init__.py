@@ -1,0 +1,1 @@
+"""What is a model family's own, one file each."""
