@@ -14,6 +14,7 @@ from pipeline.grpo.checkpoints import digest_path
 from pipeline.grpo.clips import ClipLoader
 from pipeline.grpo.config import resolve_device
 from pipeline.grpo.difficulty import filter_by_difficulty
+from pipeline.grpo.idle import idle_settings
 from pipeline.grpo.launch import is_main_worker, is_worker, run_workers, write_report
 from pipeline.grpo.run import Run, levers_where_memory_ends, quiet, train
 from pipeline.grpo.samples import Sample, build_sample, group_by_clip
@@ -50,6 +51,11 @@ def run(params: Params, root: Path, report: StageReport) -> None:
 
 def _train(params: Params, root: Path, report: StageReport) -> None:
     work = read_run(params, root, report)
+    idle = idle_settings(params.train_grpo, work.train, work.dev)
+    report.values["idle_settings"] = idle
+    if is_main_worker() or not is_worker():
+        for sentence in idle:
+            print(f"train_grpo: without effect: {sentence}", flush=True)
     report.values.update(train(work))
 
 

@@ -16,7 +16,7 @@ from pipeline.frames.shards import Layout, write_bucket, write_manifest
 from pipeline.frames.store import SCHEMA
 from pipeline.models.policy import load_policy
 from pipeline.params import Params
-from pipeline.records import Keyframe, Question, clip_id, write_rows
+from pipeline.records import Keyframe, Question, clip_id, read_rows, write_rows
 from pipeline.reports import StageReport
 from pipeline.stages import train_grpo
 from tests.random_policy import make_random_policy
@@ -98,6 +98,25 @@ def write_project(root: Path, questions: list[Question]) -> None:
     write_rows(root / "data/keyframes/keyframes.parquet", mined, Keyframe)
     write_frames(root / "data/frames", clips)
     write_base(root / "data/models/base")
+
+
+def test_what_cannot_take_effect_with_these_data_is_said(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = run(root, dev_questions=60)
+    assert report.values["idle_settings"] == ["dev_questions 60: the data have 2"]
+    questions = [q for q in read_rows(root / "data/dataset/questions.parquet", Question) if q.split == "train"]
+    open_ended = [q.model_copy(update={"keyframe_seconds": None}) for q in questions]
+    write_rows(root / "data/dataset/questions.parquet", open_ended, Question)
+    settings = small_params().train_grpo.reward_settings.model_copy(update={"mined_targets": 0})
+    report = run(root, dev_questions=60, select="best", patience=3, reward_settings=settings)
+    no_dev, no_times = report.values["idle_settings"]
+    assert no_dev.startswith("dev_questions 60, dev_every 2, patience 3, select best: no question is in the dev split")
+    assert no_times.startswith("rewards.keyframe 0.3: no training question has key times")
+    assert capsys.readouterr().out.count("train_grpo: without effect: ") == 3
+    assert run(root, dev_questions=0, rewards=_without_keyframe()).values["idle_settings"] == []
+
+
+def _without_keyframe() -> Any:
+    return small_params().train_grpo.rewards.model_copy(update={"keyframe": 0.0})
 
 
 def run(root: Path, params: Params | None = None, **overrides: Any) -> StageReport:
