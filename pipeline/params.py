@@ -244,6 +244,7 @@ class EvaluateEgoschema(Section):
     splits: tuple[Literal["train", "dev", "test"], ...] = Field(min_length=1)
     max_missing_fraction: Fraction
     runs: tuple[RunName, ...]
+    control_questions: Positive | None
     max_new_tokens: Positive
     temperature: float = Field(gt=0)
     samples: Positive

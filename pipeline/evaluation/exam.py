@@ -66,7 +66,7 @@ def take_exam(
     """All predictions of all runs of all models, in a fixed order. What the journal holds is not asked again."""
     modes = modes_of(settings, prompts)
     runs = run_order(settings.runs)
-    context = Context(questions, parents, seed=seed, permutations=settings.permutations)
+    context = Context(questions, parents, {}, seed, settings.permutations, settings.control_questions)
     planned = {name: len(plan(Run("", name).view, context)) for name in runs}
     total = len(models) * sum(planned.values())
     found: list[Prediction] = []

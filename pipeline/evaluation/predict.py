@@ -69,7 +69,7 @@ class Desk:
 
 def plan(view: str, context: Context) -> list[Shown]:
     """Every way in which `view` puts the questions."""
-    return [shown for question in context.questions for shown in VIEWS[view](question, context)]
+    return [shown for question in context.asked(view) for shown in VIEWS[view](question, context)]
 
 
 def predict(run: Run, examinee: Examinee, desk: Desk, context: Context) -> list[Prediction]:

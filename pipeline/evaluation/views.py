@@ -28,13 +28,27 @@ class Shown:
 @dataclass(frozen=True)
 class Context:
     """What views may draw on: all questions evaluated, their recordings, the frames already named per question (indices
-    into the question's own clip), and how many option orders to try."""
+    into the question's own clip), how many option orders to try, and of how many questions the views other than `video`
+    are asked (None: of all)."""
 
     questions: Sequence[Question]
     parents: Mapping[str, str]
     named_frames: Mapping[str, Sequence[int]] = field(default_factory=dict)
     seed: int = 0
     permutations: int = 4
+    control_questions: int | None = None
+
+    def asked(self, view: str) -> Sequence[Question]:
+        """The questions of a view. A sample is drawn by a hash of seed and id: a larger one holds the smaller."""
+        if view == "video" or self.control_questions is None:
+            return self.questions
+        drawn = sorted(self.questions, key=lambda q: _draw(self.seed, "control", q.question_id))
+        chosen = {question.question_id for question in drawn[: self.control_questions]}
+        return [question for question in self.questions if question.question_id in chosen]
+
+
+def _draw(seed: int, what: str, question_id: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}|{what}|{question_id}".encode()).digest()[:8], "big")
 
 
 def _all_frames(count: int) -> Sequence[int]:
@@ -61,8 +75,7 @@ def _shuffled(question: Question, context: Context) -> list[Shown]:
     others = [q for q in context.questions if context.parents[q.video_id] != own]
     if not others:
         return []
-    draw = hashlib.sha256(f"{context.seed}|shuffled|{question.question_id}".encode()).digest()
-    donor = others[int.from_bytes(draw[:8], "big") % len(others)]
+    donor = others[_draw(context.seed, "shuffled", question.question_id) % len(others)]
     return [Shown(question, donor, _all_frames, _own_order(question))]
 
 

@@ -104,6 +104,18 @@ def sorted_as_asked(predictions: list[Prediction], runs: list[str]) -> list[Pred
     return [p for run in run_order(runs) for p in of(predictions, run)]
 
 
+def test_controls_are_asked_of_a_sample_that_grows_with_its_size(tmp_path: Path) -> None:
+    runs = ["reasoning/video", "reasoning/blind", "reasoning/permuted"]
+    drawn = {}
+    for size in (2, 4):
+        found = exam(tmp_path / str(size), Scripted("A"), runs=runs, control_questions=size)
+        assert len(of(found, "reasoning/video")) == 6
+        drawn[size] = {p.question_id for p in of(found, "reasoning/blind")}
+        assert drawn[size] == {p.question_id for p in of(found, "reasoning/permuted")}
+        assert len(drawn[size]) == size
+    assert drawn[2] < drawn[4]
+
+
 def test_shuffled_clips_come_from_other_recordings(tmp_path: Path) -> None:
     found = exam(tmp_path, Scripted("A"), runs=["reasoning/video", "reasoning/shuffled"])
     assert all(

@@ -1,0 +1,33 @@
+"""Settings that cannot take effect with the data at hand: said once, before the first step, never kept quiet."""
+
+from collections.abc import Iterator, Sequence
+
+from pipeline.grpo.samples import Sample
+from pipeline.params import TrainGrpo
+
+
+def idle_settings(settings: TrainGrpo, train: Sequence[Sample], dev: Sequence[Sample]) -> list[str]:
+    """One sentence for each, with the way out; `dev` is what of the dev split is used."""
+    return [*_without_dev(settings, len(dev)), *_without_key_times(settings, train)]
+
+
+def _without_dev(settings: TrainGrpo, dev: int) -> Iterator[str]:
+    if dev < settings.dev_questions and dev:
+        yield f"dev_questions {settings.dev_questions}: the data have {dev}"
+    if dev or not settings.dev_questions:
+        return
+    named = f"dev_questions {settings.dev_questions}, dev_every {settings.dev_every}"
+    named += f", patience {settings.patience}" if settings.patience else ""
+    choice = ", select best" if settings.select == "best" else ""
+    yield (
+        f"{named}{choice}: no question is in the dev split, so nothing is measured while training and the last step is "
+        "kept; let a source be `split: by_hash` (prepare_questions.splits), or set dev_questions: 0"
+    )
+
+
+def _without_key_times(settings: TrainGrpo, train: Sequence[Sample]) -> Iterator[str]:
+    if settings.rewards.keyframe and train and not any(sample.key_targets for sample in train):
+        yield (
+            f"rewards.keyframe {settings.rewards.keyframe:g}: no training question has key times, neither its own nor "
+            "mined ones (reward_settings.mined_targets), so every completion gets 0"
+        )
