@@ -23,7 +23,7 @@ def test_training_travels_with_uncommitted_work_and_never_trains_on_stale_inputs
     run = pair.run(train_on="gpu", seconds=280, overrides={"extract_frames.jpeg_quality": 77})
     assert run.state is not None and run.state.is_completed(), (run.state, pair.logs(run.id))
     names = [name for name, _, _ in STAGES]
-    pair.expect_tasks(run.id, dict.fromkeys([*names, "save_experiment"], "Completed"))
+    pair.expect_tasks(run.id, dict.fromkeys([*names, "save_experiment", "publish"], "Completed"))
     for stage, host in {"extract_frames": cpu, "train_grpo": gpu, "evaluate_egoschema": gpu}.items():
         assert (host / "ran" / stage).read_text() == f"in {host.name}\n"  # once, and there
         assert not ((cpu if host == gpu else gpu) / "ran" / stage).exists()
