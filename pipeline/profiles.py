@@ -24,7 +24,13 @@ _MOST_NODES = 100_000
 
 
 class _Representer(RoundTripRepresenter):
-    """Writes 1e-06 as 1.0e-06: YAML 1.1 readers (PyYAML) take a float without a dot for a string."""
+    """Writes 1e-06 as 1.0e-06: YAML 1.1 readers (PyYAML) take a float without a dot for a string.
+
+    And None as `null`, as params.yaml does, so that only what changed differs.
+    """
+
+    def represent_none(self, data: None) -> Any:
+        return self.represent_scalar("tag:yaml.org,2002:null", "null")
 
     def represent_float(self, data: float) -> Any:
         node = super().represent_float(data)
@@ -34,6 +40,7 @@ class _Representer(RoundTripRepresenter):
 
 
 _Representer.add_representer(float, _Representer.represent_float)
+_Representer.add_representer(type(None), _Representer.represent_none)
 
 
 def profile_names(root: Path) -> list[str]:
@@ -149,6 +156,7 @@ def _yaml() -> YAML:
     yaml.Representer = _Representer
     yaml.width = 200  # do not fold long prompts
     yaml.preserve_quotes = True
+    yaml.indent(mapping=2, sequence=4, offset=2)
     return yaml
 
 

@@ -13,9 +13,10 @@ from pipeline.models.generate import generate
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling
 from pipeline.params import Prompts
-from pipeline.synthetic.families import FAMILIES, Asked, actions_needed
+from pipeline.synthetic.families import Asked, actions_needed
 from pipeline.synthetic.seeds import stream
-from pipeline.synthetic.world import COLOURS, PLACES, WINDOWS, WorldSettings
+from pipeline.synthetic.vocabulary import world_texts
+from pipeline.synthetic.world import WorldSettings
 from pipeline.tiny_base.lessons import (
     LessonClip,
     confuse,
@@ -36,12 +37,7 @@ _MAX_NEW_TOKENS = 40
 
 def texts_of_the_world(prompts: Prompts) -> list[str]:
     """Every text that occurs in lessons and in the world's questions: what the tokenizer must know."""
-    families = FAMILIES.values()
-    wordings = [wording for family in families for wording in family.wordings]
-    values = [value for family in families for value in family.vocabulary]
-    phrases = [family.phrase(value) for family in families for value in family.vocabulary]
-    frames = " ".join(str(i) for i in range(WINDOWS))
-    return [prompts.reasoning, prompts.direct, "frame so", frames, *COLOURS, *PLACES, *values, *wordings, *phrases]
+    return [prompts.reasoning, prompts.direct, *world_texts()]
 
 
 @dataclass(frozen=True)

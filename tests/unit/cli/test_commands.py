@@ -11,7 +11,7 @@ import pytest
 from pipeline.cli import build_app, main
 
 COMMANDS = {
-    "doctor", "profile", "frames", "keyframes", "ask", "submit", "run", "compare", "promote", "rollback",
+    "doctor", "init", "profile", "frames", "keyframes", "ask", "submit", "run", "compare", "promote", "rollback",
 }  # fmt: skip
 
 

@@ -1,0 +1,36 @@
+"""The README's road for one's own videos: a folder of five clips and nineteen questions, two commands, no `--set`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import TOY
+from tests.data_world import clip
+from tests.toy.project import make_project
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+CLIPS = ("noodles", "counter", "wheel", "tyre", "pan")
+
+
+def test_five_clips_go_through_and_the_score_says_that_so_few_show_nothing(repository: Path, tmp_path: Path) -> None:
+    project = make_project(repository, tmp_path / "own")
+    project.change({key: value for key, value in TOY.items() if "sources" not in key})
+    folder = project.root / "inputs/clips"
+    rows = []
+    for seed, name in enumerate(CLIPS):
+        clip(folder / f"{name}.mp4", seed=seed)
+        for number in range(4 if name != "pan" else 3):
+            options = [f"the {word} of {name} {number}" for word in ("lid", "cup", "jar", "pot", "pan")]
+            row = {"id": f"{name}-{number}", "video": f"{name}.mp4", "question": f"What is taken, {number}?"}
+            rows.append({**row, "options": options, "answer": (number + seed) % 5})
+    (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    said = project.run("egovlm", "init", "inputs/clips").stdout
+    assert "questions  19: 16 to train on (recordings: 4), 3 to judge by (recordings: 1)" in said
+    out = project.run("egovlm", "run").stdout
+    assert "9 stages up to date" in out and "kept as experiment run-" in out
+    metrics = json.loads((project.root / "data/reports/metrics.json").read_text())
+    assert metrics["questions"] == 3 and "detectable_gain" not in metrics
+    page = (project.root / "data/reports/index.html").read_text()
+    assert "3 questions are too few to show any difference" in page
