@@ -17,7 +17,7 @@ from flows.dvc.graph import Graph
 from flows.dvc.project import Project
 from flows.dvc.publishing import destination, sent
 from flows.promotion.promote import promote
-from flows.promotion.registry import send_registry
+from flows.promotion.sending import send_registry
 from pipeline.errors import EgovlmError
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]

@@ -133,7 +133,7 @@ def _aside(text: str) -> None:
 def _send_tags(project: Any) -> list[str]:
     """Send the registry's tags if a remote is named; what was sent. A refusal is told, and undoes nothing here."""
     from flows.dvc.publishing import destination, sent
-    from flows.promotion.registry import send_registry
+    from flows.promotion.sending import send_registry
     from pipeline.errors import EgovlmError
 
     try:
@@ -152,24 +152,39 @@ def rollback(
     to: Annotated[
         str | None, typer.Option(help="A version that was champion (v2.0.0); default: the one before.")
     ] = None,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="No champion at all: the next model is measured against its own base.")
+    ] = False,
 ) -> None:
     """Make an earlier champion champion again.
 
-    On this machine; it is sent on only if `publish` in params.yaml names a git remote.
+    On this machine; it is sent on only if `publish` in params.yaml names a git remote. --forget is the way out when the
+    champion cannot be found out or fetched any more.
 
     \b
     Examples:
       egovlm rollback
       egovlm rollback --to v2.0.0
+      egovlm rollback --forget
     """
     from flows.dvc.project import find_project
     from flows.dvc.publishing import destination
+    from flows.promotion import memory
     from flows.promotion.registry import fetch_registry, roll_back
+    from pipeline.errors import ParamsError
 
     project = find_project()
-    fetch_registry(project, destination(project))
-    version = roll_back(project, to)
-    typer.echo(f"{version.name} ({version.commit[:10]}) is champion")
+    if forget:
+        if to is not None:
+            raise ParamsError("--forget leaves no champion and --to names one: give one of the two")
+        names = ", ".join(version.name for version in memory.forget(project)) or "none"
+        typer.echo(f"there is no champion any more; taken out of its place: {names}")
+    else:
+        fetch_registry(project, destination(project))
+        memory.restore_tags(project)
+        version = roll_back(project, to)
+        memory.remember(project)
+        typer.echo(f"{version.name} ({version.commit[:10]}) is champion")
     _send_tags(project)
 
 

@@ -20,7 +20,7 @@ from flows.dvc.overlay import overlaid
 from flows.dvc.project import Project
 from flows.dvc.publishing import destination, for_another_machine
 from flows.dvc.reproduce import reproduce
-from flows.promotion.registry import is_registry_unsent
+from flows.promotion.sending import is_registry_unsent
 from flows.remote.travel import reproduce_on_gpu
 from flows.service.reaper import reap
 from flows.stages import Run, StageRun, run_stage

@@ -22,19 +22,23 @@ class Project:
         """Folder of the flows' own notes (locks, saved params); inside `.dvc/tmp`, which git and DVC ignore."""
         return self.root / ".dvc/tmp/egovlm"
 
-    def git(self, *arguments: str, env: dict[str, str] | None = None) -> str:
-        """Standard output of a git command, stripped.
+    def git(self, *arguments: str, env: dict[str, str] | None = None, seconds: float | None = None) -> str:
+        """Standard output of a git command, stripped; given up after `seconds` (None: never).
 
         Raises:
             StageError: git failed; the message holds the command and git's own words.
         """
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=self.root,
-            capture_output=True,
-            text=True,
-            env={**os.environ, **(env or {}), "GIT_TERMINAL_PROMPT": "0"},  # never wait for a password
-        )
+        try:
+            done = subprocess.run(
+                ["git", *arguments],
+                cwd=self.root,
+                capture_output=True,
+                text=True,
+                timeout=seconds,
+                env={**os.environ, **(env or {}), "GIT_TERMINAL_PROMPT": "0"},  # never wait for a password
+            )
+        except subprocess.TimeoutExpired as error:
+            raise StageError(f"`git {' '.join(arguments)}` has not answered within {seconds:.0f} s") from error
         if done.returncode:
             raise StageError(f"`git {' '.join(arguments)}` failed in {self.root}: {' '.join(done.stderr.split())}")
         return done.stdout.strip()

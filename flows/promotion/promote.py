@@ -11,10 +11,11 @@ from dvc.api import DVCFileSystem
 
 from flows.dvc.project import Project
 from flows.dvc.publishing import destination
+from flows.promotion.memory import known_champion, remember
 from flows.promotion.registry import (
+    FORGET,
     ChampionUnresolvable,
     Version,
-    champion,
     describe,
     fetch_registry,
     register_champion,
@@ -32,6 +33,7 @@ LEAKAGE = "data/dataset/leakage.json"
 METRICS = "data/reports/metrics.json"
 CARD = "data/reports/model_card.md"
 MODEL_STAGE = "train_grpo"
+ANSWERS = "evaluate_egoschema validate_dataset"  # the stages that make the files above
 
 
 def promote(project: Project, commit: str, say: Callable[[str], object]) -> Verdict:
@@ -48,7 +50,8 @@ def promote(project: Project, commit: str, say: Callable[[str], object]) -> Verd
     refuse_disagreements(project.root)
     params = load_params(project.root / "params.yaml")
     fetch_registry(project, destination(project))
-    current = champion(project)
+    current = known_champion(project, say)
+    remember(project)  # also what was fetched
     if current is not None:
         say(f"the champion is {describe(project, current)}")
     known = _same_weights(project, commit, current)
@@ -58,6 +61,7 @@ def promote(project: Project, commit: str, say: Callable[[str], object]) -> Verd
     verdict = judge(evidence_in(project.root), theirs, params.promotion, params.seed)
     if verdict.promote:
         register_champion(project, commit, _card(project, verdict))
+        remember(project)
     return verdict
 
 
@@ -100,7 +104,8 @@ def champion_evidence(project: Project, version: Version) -> Evidence:
 def _lost(version: Version, error: Exception) -> ChampionUnresolvable:
     return ChampionUnresolvable(
         f"the answers of the champion {version.name} ({version.commit[:10]}) are not to be had ({error}); "
-        "nothing is promoted without a comparison: `dvc fetch` them, or check the DVC remote"
+        f"nothing is promoted without a comparison. Fetch them (`dvc fetch --all-tags {ANSWERS}`), or make them again "
+        f"(`dvc exp apply {version.commit[:10]}`, `egovlm run`, then back to this run), {FORGET}"
     )
 
 

@@ -2,9 +2,11 @@
 
 egovlm-policy@v3.0.0         version 3 is this commit (its dvc.lock names the weights)
 egovlm-policy#champion#4     the fourth time a champion was named; the last one counts
+egovlm-policy#champion!#5    version 3 was forgotten as champion (`egovlm rollback --forget`)
 
 The champion tags in order are a history that can be undone: naming a new version comes on top of a pile, naming one
 that lies in the pile (a rollback) takes off what lies above it. What was taken off has been withdrawn.
+`flows/promotion/memory.py` keeps the tags from getting lost.
 """
 
 import re
@@ -22,8 +24,9 @@ from pipeline.errors import StageError
 
 MODEL = "egovlm-policy"
 STAGE = "champion"
-_UNSENT = "unsent_registry"
-_ASSIGNED = re.compile(rf"{MODEL}#{STAGE}#(\d+)")
+REFSPEC = f"refs/tags/{MODEL}*:refs/tags/{MODEL}*"
+FORGET = "or start anew without a champion: `egovlm rollback --forget`"
+_EVENT = re.compile(rf"{MODEL}#{STAGE}(?P<forgotten>!?)#(?P<number>\d+)")
 
 
 class ChampionUnresolvable(StageError):
@@ -47,25 +50,29 @@ def fetch_registry(project: Project, to: Destination | None) -> None:
     if to is None:
         return
     try:
-        project.git("fetch", "--quiet", to.git_remote, f"refs/tags/{MODEL}*:refs/tags/{MODEL}*")
+        project.git("fetch", "--quiet", "--no-prune", to.git_remote, REFSPEC)
     except StageError as error:
-        raise ChampionUnresolvable(f"the champion is not known: {error}") from error
+        remedy = "mend the remote, or set publish.git_remote to null to judge by this machine alone"
+        if "clobber" in str(error):
+            remedy = "this machine and the remote name different models so: `git tag --delete` those of this machine"
+        raise ChampionUnresolvable(f"the champion is not known: {error}; {remedy}") from error
 
 
 def champion(project: Project) -> Version | None:
-    """The model that is champion now; None where none ever was.
+    """The model that is champion now by the tags; None if none ever was, or it was forgotten.
 
     Raises:
         ChampionUnresolvable: there are champion tags, but GTO does not resolve them to one commit that is here.
     """
-    tags = assignments(project)
-    if not tags:
+    tags = events(project)
+    if not tags or is_forgetting(tags[-1]):
         return None
     commit, shown = _commit_of(project, tags[-1]), _shown_by_gto(project)
     version = next((v for v in versions(project) if v.commit == commit), None)
     if version is None or shown != commit:
         raise ChampionUnresolvable(
-            f"tag {tags[-1]} and `gto show '{MODEL}#{STAGE}'` do not agree on a registered version"
+            f"tag {tags[-1]} and `gto show '{MODEL}#{STAGE}'` do not agree on a registered version: fetch the "
+            f"tags from a remote that has them (`git fetch REMOTE '{REFSPEC}'`), {FORGET}"
         )
     return version
 
@@ -90,15 +97,21 @@ def _shown_by_gto(project: Project) -> str | None:
     return next((str(version["commit_hexsha"]) for version in shown), None)
 
 
-def assignments(project: Project) -> list[str]:
-    """Champion tags, oldest first."""
-    tags = project.git("tag", "--list", f"{MODEL}#{STAGE}#*").split()
-    return sorted(tags, key=_number)
+def events(project: Project) -> list[str]:
+    """Tags that name or forget a champion, oldest first."""
+    return sorted((tag for tag in registry_tags(project) if _EVENT.fullmatch(tag)), key=number_of)
 
 
-def _number(tag: str) -> int:
-    match = _ASSIGNED.fullmatch(tag)
-    return int(match.group(1)) if match else 0
+def number_of(tag: str) -> int:
+    """The number of an event; 0 for a version."""
+    match = _EVENT.fullmatch(tag)
+    return int(match["number"]) if match else 0
+
+
+def is_forgetting(tag: str) -> bool:
+    """Whether an event takes the champion's place away instead of giving it."""
+    match = _EVENT.fullmatch(tag)
+    return match is not None and bool(match["forgotten"])
 
 
 def register_champion(project: Project, commit: str, card: str) -> Version:
@@ -122,17 +135,17 @@ def register_champion(project: Project, commit: str, card: str) -> Version:
 @contextmanager
 def _all_or_nothing(project: Project) -> Iterator[None]:
     """Tags made in the block are taken back if it fails: a version that no champion tag names is no registration."""
-    before = set(_tags(project))
+    before = set(registry_tags(project))
     try:
         yield
     except StageError:
-        made = [tag for tag in _tags(project) if tag not in before]
+        made = [tag for tag in registry_tags(project) if tag not in before]
         if made:
             project.git("tag", "--delete", *made)
         raise
 
 
-def _tags(project: Project) -> dict[str, str]:
+def registry_tags(project: Project) -> dict[str, str]:
     """Object of each of the registry's tags."""
     lines = project.git("for-each-ref", "--format=%(refname:strip=2) %(objectname)", f"refs/tags/{MODEL}[@#]*")
     return dict(line.split(" ", 1) for line in lines.splitlines())
@@ -174,17 +187,31 @@ def pile(project: Project) -> list[Version]:
     """The champion (last) and, below it, what a rollback would bring back, step by step."""
     by_commit = {version.commit: version for version in versions(project)}
     standing: list[Version] = []
-    for tag in assignments(project):
+    for tag in events(project):
         version = by_commit.get(_commit_of(project, tag))
-        if version is None:
-            continue
-        standing = standing[: standing.index(version) + 1] if version in standing else [*standing, version]
+        if is_forgetting(tag):
+            standing = [other for other in standing if other != version]
+        elif version is not None:
+            standing = standing[: standing.index(version) + 1] if version in standing else [*standing, version]
     return standing
+
+
+def forget_champions(project: Project) -> list[Version]:
+    """Take every version out of the champion's place, on this machine; which were taken out."""
+    out = []
+    for version in past_champions(project):
+        tags = [tag for tag in events(project) if _commit_of(project, tag) == version.commit]
+        if not is_forgetting(tags[-1]):
+            _let_the_second_pass(project)
+            message = f"{version.name} is forgotten"
+            _gto(gto.api.unassign, project, stage=STAGE, ref=version.commit, message=message, force=True, simple=False)
+            out.append(version)
+    return out
 
 
 def past_champions(project: Project) -> list[Version]:
     """Every version that ever was champion, in order."""
-    commits = {_commit_of(project, tag) for tag in assignments(project)}
+    commits = {_commit_of(project, tag) for tag in events(project)}
     return [version for version in versions(project) if version.commit in commits]
 
 
@@ -209,7 +236,7 @@ def _assign(project: Project, version: Version, message: str) -> None:
 
 def _let_the_second_pass(project: Project) -> None:
     """GTO orders assignments by their second: two in one would leave open who is champion."""
-    tags = assignments(project)
+    tags = events(project)
     if tags:
         last = int(project.git("for-each-ref", "--format=%(creatordate:unix)", f"refs/tags/{tags[-1]}"))
         time.sleep(min(max(last + 1 - time.time(), 0.0), 2.0))
@@ -221,41 +248,3 @@ def _gto(action: object, project: Project, **arguments: object) -> None:
         action(str(project.root), MODEL, **arguments)
     except GTOException as error:
         raise StageError(f"the registry refused: {error}") from error
-
-
-def send_registry(project: Project, remote: str) -> list[str]:
-    """Send the registry's tags that `remote` lacks; their refs.
-
-    Raises:
-        StageError: the remote cannot be reached or refuses; the tags stay here, and the next promotion sends them. If
-            it has other models under the same names by now, the tags that only this machine has are withdrawn.
-    """
-    _note_unsent(project, True)  # before the attempt: it may be killed
-    ours = _tags(project)
-    lines = project.git("ls-remote", "--tags", "--refs", remote, f"refs/tags/{MODEL}*").splitlines()
-    theirs = {ref.removeprefix("refs/tags/"): sha for sha, ref in (line.split() for line in lines)}
-    only_here = [tag for tag, sha in ours.items() if theirs.get(tag) != sha]
-    taken = [tag for tag in only_here if tag in theirs]
-    if taken:
-        project.git("tag", "--delete", *only_here)
-        _note_unsent(project, False)
-        raise StageError(
-            f"{remote} got another {taken[0]} meanwhile: {', '.join(only_here)} of this machine are withdrawn; "
-            "`egovlm promote` judges the model against the champion of now"
-        )
-    refs = [f"refs/tags/{tag}" for tag in only_here]
-    if refs:
-        project.git("push", "--quiet", "--atomic", remote, *(f"{ref}:{ref}" for ref in refs))
-    _note_unsent(project, False)
-    return refs
-
-
-def is_registry_unsent(project: Project) -> bool:
-    """Whether the last attempt to send the registry's tags failed."""
-    return (project.private / _UNSENT).exists()
-
-
-def _note_unsent(project: Project, unsent: bool) -> None:
-    project.private.mkdir(parents=True, exist_ok=True)
-    note = project.private / _UNSENT
-    note.touch() if unsent else note.unlink(missing_ok=True)

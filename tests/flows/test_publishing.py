@@ -8,7 +8,8 @@ import pytest
 from flows.dvc.experiments import send_experiments, unsent
 from flows.dvc.project import Project
 from flows.dvc.publishing import Destination, for_another_machine
-from flows.promotion.registry import champion, is_registry_unsent, send_registry
+from flows.promotion.registry import champion
+from flows.promotion.sending import is_registry_unsent, send_registry
 from flows.run import main as run
 from pipeline.cli import main as egovlm
 from pipeline.errors import ParamsError, StageError
