@@ -199,6 +199,7 @@ class TrainGrpo(Section):
     top_p: float = Field(gt=0, le=1)
     max_new_tokens: Positive
     mask_truncated: bool
+    max_skipped_fraction: Fraction
     rewards: RewardWeights
     reward_settings: RewardSettings
     difficulty: Difficulty

@@ -1,10 +1,11 @@
-"""What happens beside the steps: dev accuracy, budgets, live metrics, alarm on gradients that are not numbers."""
+"""What happens beside the steps: dev accuracy, budgets, live metrics."""
 
+import math
 import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -12,11 +13,10 @@ from dvclive import Live
 from tqdm import tqdm
 from transformers import TrainerCallback
 
-from pipeline.errors import StageError
 from pipeline.grpo.checkpoints import best_step, dev_scores
 from pipeline.grpo.dev import count_correct
 from pipeline.grpo.samples import Sample
-from pipeline.params import TrainGrpo
+from pipeline.grpo.training import Args, Control, Logs, State, Training
 
 # What is shown live: functions of the inputs only, so that a resumed run writes the same files; no times.
 SHOWN = {
@@ -38,22 +38,22 @@ SHOWN = {
     "completions/clipped_ratio": "completion_cut_off",
     "grad_norm": "grad_norm",
     "dev_accuracy": "dev_accuracy",
+    "skipped": "skipped",
 }
 
 
 class DevAccuracy(TrainerCallback):
     """Measures dev accuracy before the first step and every `dev_every` steps, and stops when it no longer rises."""
 
-    def __init__(self, samples: Sequence[Sample], settings: TrainGrpo) -> None:
-        self.samples, self.settings = samples, settings
-        self.trainer: Any = None
+    def __init__(self, training: Training, samples: Sequence[Sample]) -> None:
+        self.training, self.samples, self.settings = training, samples, training.settings
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(self, args: Args, state: State, control: Control, **kwargs: Any) -> None:
         """The base's own accuracy, unless the run is resumed and knows it."""
         if state.global_step == 0:
             self._measure()
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_end(self, args: Args, state: State, control: Control, **kwargs: Any) -> None:
         """A measurement is followed by a checkpoint, so that the best step can be had."""
         if state.global_step % self.settings.dev_every == 0 or state.global_step == self.settings.max_steps:
             self._measure()
@@ -62,7 +62,7 @@ class DevAccuracy(TrainerCallback):
                 control.should_training_stop = True
 
     def _measure(self) -> None:
-        trainer, world = self.trainer, self.trainer.accelerator.num_processes
+        trainer, world = self.training, self.training.accelerator.num_processes
         mine = self.samples[trainer.accelerator.process_index :: world]
         batch = self.settings.prompts_per_step * 4
         with trainer.rollout_policy() as policy:
@@ -72,7 +72,7 @@ class DevAccuracy(TrainerCallback):
         trainer.state.log_history.append(entry)
         trainer.callback_handler.on_log(trainer.args, trainer.state, trainer.control, entry)
 
-    def _stale(self, state: Any) -> bool:
+    def _stale(self, state: State) -> bool:
         scores = dev_scores(state.log_history)
         best = best_step(scores)
         if not self.settings.patience or best is None:
@@ -87,7 +87,7 @@ class TimeBudget(TrainerCallback):
     def __init__(self, max_seconds: float) -> None:
         self.deadline = time.monotonic() + max_seconds
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_end(self, args: Args, state: State, control: Control, **kwargs: Any) -> None:
         """The step in progress is finished first. One process that stopped alone would leave the others waiting."""
         late = torch.tensor(float(time.monotonic() > self.deadline))
         if dist.is_initialized():
@@ -101,47 +101,30 @@ class Progress(TrainerCallback):
     """One bar with the numbers that matter, instead of a line of forty per step."""
 
     def __init__(self) -> None:
-        self.bar: Any = None
+        self.bar: tqdm[NoReturn] | None = None
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(self, args: Args, state: State, control: Control, **kwargs: Any) -> None:
         """Start where a resumed run stands."""
         if state.is_world_process_zero:
             self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc="train_grpo", unit="step")
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_end(self, args: Args, state: State, control: Control, **kwargs: Any) -> None:
         """One step on."""
         if self.bar is not None:
             self.bar.update(1)
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+    def on_log(self, args: Args, state: State, control: Control, logs: Logs = None, **kwargs: Any) -> None:
         """Show reward, accuracy and entropy."""
         shown = {"reward": "reward", "rewards/accuracy/mean": "accuracy", "entropy": "entropy", "dev_accuracy": "dev"}
-        values = {new: f"{logs[old]:.3f}" for old, new in shown.items() if isinstance((logs or {}).get(old), float)}
+        found = {new: (logs or {}).get(old) for old, new in shown.items()}
+        values = {name: f"{value:.3f}" for name, value in found.items() if isinstance(value, float)}
         if self.bar is not None and values:
             self.bar.set_postfix(values)
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_end(self, args: Args, state: State, control: Control, **kwargs: Any) -> None:
         """Leave the finished bar on the screen."""
         if self.bar is not None:
             self.bar.close()
-
-
-class GradientAlarm(TrainerCallback):
-    """Raises before the optimizer takes a gradient that is not a number."""
-
-    def __init__(self) -> None:
-        self.trainer: Any = None
-
-    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        """The gradient is the sum over all processes already: they all raise, or none."""
-        bad = [n for n, p in model.named_parameters() if p.grad is not None and not torch.isfinite(p.grad.sum())]
-        if bad:
-            names = ", ".join(dict.fromkeys(r.sample.question_id for r in self.trainer.rollouts))
-            raise StageError(
-                f"the gradient of {bad[0]} and {len(bad) - 1} others is not a number at step {state.global_step + 1}, "
-                f"on questions {names}: nothing was updated and the last checkpoint is good; lower learning_rate or "
-                "leave these questions out"
-            )
 
 
 class LiveMetrics(TrainerCallback):
@@ -151,7 +134,7 @@ class LiveMetrics(TrainerCallback):
         self.folder = folder
         self.live: Live | None = None
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(self, args: Args, state: State, control: Control, **kwargs: Any) -> None:
         """Start, and replay what the checkpoint's log holds."""
         if state.is_world_process_zero:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -159,20 +142,21 @@ class LiveMetrics(TrainerCallback):
             for row in state.log_history:
                 self._write(row, row["step"])
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+    def on_log(self, args: Args, state: State, control: Control, logs: Logs = None, **kwargs: Any) -> None:
         """One point per metric and step."""
-        self._write(logs or {}, state.global_step)
+        self._write(logs or {}, (logs or {}).get("step", state.global_step))
 
-    def _write(self, logs: dict[str, Any], step: int) -> None:
+    def _write(self, logs: dict[str, Any], step: float) -> None:
         if self.live is None:
             return
         self.live.step = step
         for name, shown in SHOWN.items():
-            if isinstance(logs.get(name), int | float):
-                self.live.log_metric(shown, round(float(logs[name]), 6) + 0.0, timestamp=False)
+            value = logs.get(name)
+            if isinstance(value, int | float) and math.isfinite(value):  # a gradient that was left out has no norm
+                self.live.log_metric(shown, round(float(value), 6) + 0.0, timestamp=False)
         self.live.make_summary()
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_end(self, args: Args, state: State, control: Control, **kwargs: Any) -> None:
         """Close the files."""
         if self.live is not None:
             self.live.end()

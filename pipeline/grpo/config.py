@@ -89,12 +89,13 @@ def questions_per_step(settings: TrainGrpo, questions: int) -> int:
             f"train_grpo.prompts_per_step ({settings.prompts_per_step}) is no multiple of micro_batches x processes "
             f"({parts}): groups are never split"
         )
-    if questions < parts:
+    whole = parts * settings.updates_per_rollout
+    if questions < whole:
         raise ParamsError(
-            f"{questions} training questions cannot be divided over train_grpo.micro_batches x processes ({parts}): "
-            "lower them, or add questions"
+            f"{questions} training questions cannot be divided over train_grpo.micro_batches x processes x "
+            f"updates_per_rollout ({whole}): lower them, or add questions"
         )
-    return min(settings.prompts_per_step, questions // parts * parts)
+    return min(settings.prompts_per_step, questions // whole * parts)
 
 
 def _parts(settings: TrainGrpo) -> int:

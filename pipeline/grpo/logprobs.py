@@ -33,27 +33,31 @@ LogProbs = tuple[torch.Tensor, torch.Tensor | None]  # the reference model's hea
 
 
 def shared_log_probs(forward: Forward, policy: Policy, groups: Groups, width: int) -> LogProbs:
-    """Log-probabilities and entropies [R, width] (0 beyond a completion's end), every prompt computed once."""
-    filled = [[row for row in rows if len(groups.completions[row])] for rows in groups.rows]
-    row = pack(policy, groups.inputs, [[groups.completions[r] for r in rows] for rows in filled])
+    """Log-probabilities and entropies [R, width] (0 beyond a completion's end), every prompt computed once.
+
+    A completion of no tokens takes one place in the row and gives zeros, so that a batch of nothing but such ones still
+    has a forward, and a gradient of zero.
+    """
+    lengths = torch.tensor([len(c) for c in groups.completions])
+    filled = [c if len(c) else c.new_full((1,), policy.pad_token_id) for c in groups.completions]
+    row = pack(policy, groups.inputs, [[filled[r] for r in rows] for rows in groups.rows])
     kwargs = shared_forward_kwargs(row, groups.inputs, groups.features)
     outputs = forward(**kwargs, shift_labels=row.labels, fused_lm_head=True)
-    order = [r for rows in filled for r in rows]
-    lengths = [len(groups.completions[r]) for r in order]
+    order = [r for rows in groups.rows for r in rows]
     labelled = row.labels != IGNORE
 
     def unpack(values: torch.Tensor) -> torch.Tensor:
-        return _unpack(values[labelled], lengths, order, len(groups.completions), width)
+        table = _unpack(values[labelled], [len(filled[r]) for r in order], order, width)
+        return table * (torch.arange(width) < lengths[:, None]).to(table)
 
     return unpack(outputs.log_probs), None if outputs.entropy is None else unpack(outputs.entropy)
 
 
-def _unpack(values: torch.Tensor, lengths: list[int], order: list[int], rows: int, width: int) -> torch.Tensor:
-    """Values [sum of lengths] to [rows, width], zeros behind each."""
+def _unpack(values: torch.Tensor, lengths: list[int], order: list[int], width: int) -> torch.Tensor:
+    """Values [sum of lengths] to [R, width], row order[i] from the i-th piece, zeros behind each."""
     padded = pad_sequence(list(torch.split(values, lengths)), batch_first=True)
-    table = values.new_zeros(rows, width)
-    place = torch.tensor(order, device=values.device)
-    return table.index_put((place,), torch.nn.functional.pad(padded, (0, width - padded.shape[1])))
+    back = torch.tensor(order, device=values.device).argsort()
+    return torch.nn.functional.pad(padded, (0, width - padded.shape[1]))[back]
 
 
 def separate_log_probs(forward: Forward, policy: Policy, groups: Groups, width: int) -> LogProbs:

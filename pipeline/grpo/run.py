@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import ProgressCallback
+from transformers import ProgressCallback, TrainerCallback
 from transformers.utils import logging as library_logging
 
 from pipeline.errors import EmptyInput, ModelError, ParamsError
-from pipeline.grpo.callbacks import DevAccuracy, GradientAlarm, LiveMetrics, Progress, TimeBudget
+from pipeline.grpo.callbacks import DevAccuracy, LiveMetrics, Progress, TimeBudget
 from pipeline.grpo.checkpoints import Checkpoints, dev_scores
 from pipeline.grpo.clips import ClipLoader
 from pipeline.grpo.config import make_config, questions_per_step
@@ -24,8 +24,10 @@ from pipeline.grpo.export import export_policy, readme
 from pipeline.grpo.rewards import prove_rewards
 from pipeline.grpo.samples import Sample
 from pipeline.grpo.sharding import shards_weights, whole_state
+from pipeline.grpo.skipping import SkipUnusable, skipped_steps
 from pipeline.grpo.tracking import Wandb
 from pipeline.grpo.trainer import VideoGRPOTrainer
+from pipeline.grpo.training import Training
 from pipeline.grpo.vllm_rollout import VllmRollout
 from pipeline.models.policy import Policy
 from pipeline.params import Params, TrainGrpo
@@ -79,7 +81,7 @@ def train(run: Run) -> dict[str, Any]:
 
     Raises:
         EmptyInput: no training sample.
-        StageError: a reward fails on gold, or a loss or gradient is not a number.
+        StageError: a reward fails on gold, or more steps than allowed could not be computed.
         ModelError: a checkpoint of another run lies there, or the GPU is out of memory.
     """
     settings = run.params.train_grpo
@@ -145,15 +147,6 @@ def make_trainer(run: Run, checkpoints: Checkpoints) -> VideoGRPOTrainer:
     settings = run.params.train_grpo
     for parameter in run.policy.base.model.visual.parameters():
         parameter.requires_grad_(not settings.freeze_vision)
-    dev = DevAccuracy(run.dev, settings) if run.dev else None
-    alarm = GradientAlarm()
-    callbacks: list[Any] = [Progress(), alarm, LiveMetrics(run.live), *([dev] if dev else [])]
-    if settings.max_seconds is not None:
-        callbacks.append(TimeBudget(settings.max_seconds))
-    wandb = None
-    if settings.wandb_project is not None:
-        wandb = Wandb(settings.wandb_project, run.origin, run.wandb, settings.dev_every)
-        callbacks.append(wandb)
     trainer = VideoGRPOTrainer(
         run.policy,
         run.train,
@@ -161,8 +154,8 @@ def make_trainer(run: Run, checkpoints: Checkpoints) -> VideoGRPOTrainer:
         settings,
         run.params.seed,
         checkpoints,
+        rollout=None if settings.rollout == "transformers" else VllmRollout,
         args=make_config(settings, run.params.seed, checkpoints.writing, len(run.train)),
-        callbacks=callbacks,
         peft_config=_lora(run),
     )
     trainer.remove_callback(ProgressCallback)
@@ -170,12 +163,22 @@ def make_trainer(run: Run, checkpoints: Checkpoints) -> VideoGRPOTrainer:
         raise ParamsError(
             "train_grpo.lora needs whole weights to merge into: launch with configs/ddp_gpu.yaml or zero2"
         )
-    if settings.rollout == "vllm_colocate":
-        trainer.foreign_rollout = VllmRollout(trainer).complete
-    for callback in (alarm, dev, wandb):
-        if callback is not None:
-            callback.trainer = trainer
+    for callback in _callbacks(run, trainer):
+        trainer.add_callback(callback)
     return trainer
+
+
+def _callbacks(run: Run, training: Training) -> Iterator[TrainerCallback]:
+    settings = run.params.train_grpo
+    yield Progress()
+    yield SkipUnusable(training)
+    yield LiveMetrics(run.live)
+    if run.dev:
+        yield DevAccuracy(training, run.dev)
+    if settings.max_seconds is not None:
+        yield TimeBudget(settings.max_seconds)
+    if settings.wandb_project is not None:
+        yield Wandb(training, settings.wandb_project, run.origin, run.wandb, settings.dev_every)
 
 
 def _lora(run: Run) -> Any:
@@ -206,6 +209,7 @@ def _finish(run: Run, trainer: VideoGRPOTrainer, checkpoints: Checkpoints) -> di
     numbers = {
         "steps": last,
         "chosen_step": chosen,
+        "skipped_steps": skipped_steps(trainer.state.log_history),
         "questions_train": len(run.train),
         "questions_dev": len(run.dev),
         "questions_per_step": questions_per_step(run.params.train_grpo, len(run.train)),

@@ -12,6 +12,9 @@ import numpy as np
 from transformers import TrainerCallback
 
 from pipeline.grpo.rewards import rewards_in_use, score_all
+from pipeline.grpo.rewards.rollout import Rollout
+from pipeline.grpo.samples import Frames
+from pipeline.grpo.training import Args, Control, Logs, State, Training
 from pipeline.records import LETTERS
 
 COLUMNS = ("step", "question", "frames", "completion", "right letter")
@@ -27,15 +30,17 @@ class Wandb(TrainerCallback):
     """Everything the trainer logs, and a table of completions every `table_every` steps (the first of each group).
 
     Offline unless WANDB_MODE says otherwise, and where wandb is not reached within `REACH_SECONDS`: training goes on,
-    and `wandb sync` sends what was kept. `trainer` is set once there is one; without it there are no tables.
+    and `wandb sync` sends what was kept.
     """
 
-    def __init__(self, project: str, origin: dict[str, Any], folder: Path, table_every: int) -> None:
-        self.project, self.origin, self.folder, self.table_every = project, origin, folder, table_every
-        self.run: Any = None
-        self.trainer: Any = None
+    def __init__(
+        self, training: Training, project: str, origin: dict[str, Any], folder: Path, table_every: int
+    ) -> None:
+        self.training, self.project, self.origin = training, project, origin
+        self.folder, self.table_every = folder, table_every
+        self.run: Any = None  # wandb's own type is built at run time
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(self, args: Args, state: State, control: Control, **kwargs: Any) -> None:
         """One wandb run for all processes and restarts of this training."""
         if state.is_world_process_zero:
             import wandb
@@ -69,18 +74,18 @@ class Wandb(TrainerCallback):
             settings=settings,
         )
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_end(self, args: Args, state: State, control: Control, **kwargs: Any) -> None:
         """The table comes before the step's numbers: both belong to one step."""
         due = state.global_step == 1 or state.global_step % self.table_every == 0
-        if self.run is not None and self.trainer is not None and due:
+        if self.run is not None and due:
             self.run.log({"completions": self._table(state.global_step)}, step=state.global_step)
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+    def on_log(self, args: Args, state: State, control: Control, logs: Logs = None, **kwargs: Any) -> None:
         """Everything the trainer logs."""
         if self.run is not None:
             self.run.log({k: v for k, v in (logs or {}).items() if k != "step"}, step=state.global_step)
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_end(self, args: Args, state: State, control: Control, **kwargs: Any) -> None:
         """Finish the run."""
         if self.run is not None:
             self.run.finish()
@@ -97,19 +102,19 @@ class Wandb(TrainerCallback):
     def _table(self, step: int) -> Any:
         import wandb
 
-        trainer = self.trainer
-        names = rewards_in_use(trainer.settings.rewards)
+        training = self.training
+        names = rewards_in_use(training.settings.rewards)
         table = wandb.Table(columns=[*COLUMNS, *names])
-        shown = {rollout.sample.question_id: rollout for rollout in reversed(trainer.rollouts)}
+        shown = {rollout.sample.question_id: rollout for rollout in reversed(training.rollouts)}
         for question_id, rollout in sorted(shown.items()):
-            frames = trainer.clips.load(rollout.sample.clip_id)
+            frames = training.clips.load(rollout.sample.clip_id)
             strip = wandb.Image(np.concatenate(list(frames.images), axis=1), caption=_caption(frames, rollout))
             parts = [score_all(name, [rollout])[0] for name in names]
             table.add_data(step, question_id, strip, rollout.text, LETTERS[rollout.sample.answer], *parts)
         return table
 
 
-def _caption(frames: Any, rollout: Any) -> str:
+def _caption(frames: Frames, rollout: Rollout) -> str:
     """When the frames are, and when the answer is to be seen; seconds from the start of the video and of the clip."""
     times = ", ".join(f"{t:.1f}" for t in frames.pts_seconds)
     keys = ", ".join(f"{t:.1f}" for t in rollout.sample.key_seconds)

@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from datasets import Dataset
@@ -29,9 +29,10 @@ from pipeline.grpo.rewards import rewards_in_use, score_all
 from pipeline.grpo.rewards.keyframe import key_time_f1
 from pipeline.grpo.rewards.rollout import Rollout
 from pipeline.grpo.sampler import GroupSampler
-from pipeline.grpo.samples import Frames, Sample
+from pipeline.grpo.samples import Sample
 from pipeline.grpo.sharding import whole_weights
 from pipeline.grpo.shared_prompt import enable_shared_prompt
+from pipeline.grpo.training import ForeignRollout, Training
 from pipeline.models.generate import Completion, make_completion, rollout
 from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy
@@ -39,7 +40,15 @@ from pipeline.models.sampling import Sampling
 from pipeline.models.vision import FeatureCache
 from pipeline.params import TrainGrpo
 
-ForeignRollout = Callable[[Sequence[Sample], Sequence[Frames], Sequence[str]], list[list[Completion]]]
+
+class HasComplete(Protocol):
+    """A source of completions, made for a trainer."""
+
+    @property
+    def complete(self) -> ForeignRollout: ...
+
+
+RolloutMaker = Callable[[Training], HasComplete]
 
 
 class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
@@ -52,6 +61,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         settings: section train_grpo.
         seed: of the run.
         checkpoints: where the state is kept, atomically.
+        rollout: makes what completions come from if not from the policy itself.
         kwargs: for GRPOTrainer (`args`, `callbacks`, `peft_config` ...).
     """
 
@@ -63,12 +73,13 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         settings: TrainGrpo,
         seed: int,
         checkpoints: Checkpoints,
+        rollout: "RolloutMaker | None" = None,
         **kwargs: Any,
     ) -> None:
         self.settings, self.run_seed, self.clips, self.checkpoints = settings, seed, clips, checkpoints
         self.samples = list(samples)
         self.by_id = {s.question_id: s for s in samples}
-        self.foreign_rollout: ForeignRollout | None = None  # completions from elsewhere than the policy itself
+        self.trouble: str | None = None
         self._groups: list[Group] = []
         self._buffered_inputs: Any = None
         self._row_ids: list[str] = []
@@ -89,6 +100,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         if self.reference is not None and settings.share_prompt:
             enable_shared_prompt(self.reference)
         self.cache = feature_cache(self.policy, settings, checkpoints.folder.parent)
+        self._foreign = None if rollout is None else rollout(self).complete
         self._features: dict[str, torch.Tensor] = {}  # of the clips of the current rollout batch
 
     # --- data ---------------------------------------------------------------------------------------------------------
@@ -113,7 +125,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     def _generate_and_score_completions(self, inputs: Any) -> Any:
         batch = [self.by_id[row["question_id"]] for row in inputs[:: self.num_generations]]
         # Entered once, because processes differ in how often they roll.
-        with nullcontext(self.policy) if self.foreign_rollout else self.rollout_policy() as policy:
+        with nullcontext(self.policy) if self._foreign else self.rollout_policy() as policy:
             roll = partial(self._roll, policy)
             self._groups, replaced = plan_groups(batch, self._spare(), self.settings.resample_rounds, roll)
             self._shuffled_accuracy = self._try_shuffled([g.sample for g in self._groups], policy)
@@ -153,8 +165,8 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         settings = self.settings
         sampling = Sampling(settings.max_new_tokens, settings.temperature, settings.top_p)
         seeds = [f"{tag}/{s.question_id}" for s in samples]
-        if self.foreign_rollout is not None:
-            return self.foreign_rollout(samples, [frames[s.clip_id] for s in samples], seeds)
+        if self._foreign is not None:
+            return self._foreign(samples, [frames[s.clip_id] for s in samples], seeds)
         inputs, features = encode_samples(policy, samples, frames, self.cache)
         group, share = settings.completions_per_prompt, settings.share_prompt
         ids = rollout(policy, inputs, features, sampling, group, seeds, share)
@@ -188,8 +200,9 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         return [ids[i] for i in self._row_ids], None, {}
 
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
-        """The completions that `plan_groups` made already."""
-        return [list(c.token_ids) for g in self._groups for c in g.completions], None
+        """The completions that `plan_groups` made already; one of no tokens ended at once."""
+        end = self.policy.eos_token_ids[:1]
+        return [list(c.token_ids or end) for g in self._groups for c in g.completions], None
 
     # --- rewards ------------------------------------------------------------------------------------------------------
 
@@ -223,11 +236,12 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         self._row_ids = inputs["question_ids"]
         loss: torch.Tensor = super()._compute_loss(model, inputs)
         if not torch.isfinite(loss):
-            names = ", ".join(dict.fromkeys(self._row_ids))
-            raise StageError(
-                f"the loss is {loss.item()} at step {self.state.global_step + 1}, on questions {names}: nothing was "
-                "updated and the last checkpoint is good; lower learning_rate or leave these questions out"
-            )
+            self.trouble = f"the loss is {loss.item()}"
+            if self.is_deepspeed_enabled:  # its engine holds the gradients, out of reach of `SkipUnusable`
+                names = ", ".join(dict.fromkeys(self._row_ids))
+                raise StageError(f"{self.trouble} at step {self.state.global_step + 1}, on questions {names}")
+        elif inputs["num_items_in_batch"] == 0:
+            self.trouble = "every completion hit max_new_tokens and mask_truncated leaves none to learn from"
         return loss
 
     def _get_per_token_logps_and_entropies(

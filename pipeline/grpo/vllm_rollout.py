@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.grpo.samples import Frames, Sample
+from pipeline.grpo.training import Training
 from pipeline.models.generate import Completion, make_completion
 from pipeline.models.inputs import render_prompt, second_per_grid
 from pipeline.models.policy import Policy
@@ -17,10 +18,10 @@ from pipeline.params import TrainGrpo
 
 
 class VllmRollout:
-    """G completions of each sample from the engine that TRL holds in `trainer.vllm_generation`."""
+    """G completions of each sample from the engine that TRL holds in `training.vllm_generation`."""
 
-    def __init__(self, trainer: Any) -> None:
-        self.trainer = trainer
+    def __init__(self, training: Training) -> None:
+        self.training = training
         self.synced_step = -1
 
     def complete(
@@ -28,20 +29,20 @@ class VllmRollout:
     ) -> list[list[Completion]]:
         """Send the weights once per step, then ask; `seeds` is one string per sample."""
         self._sync()
-        policy, settings = self.trainer.policy, self.trainer.settings
+        policy, settings = self.training.policy, self.training.settings
         requests = [make_request(policy, s, f) for s, f in zip(samples, frames, strict=True)]
-        answers = self.trainer.vllm_generation.llm.generate(
+        answers = self.training.vllm_generation.llm.generate(
             requests, [make_sampling(policy, settings, seed) for seed in seeds], use_tqdm=False
         )
         return [[make_completion(policy, list(output.token_ids)) for output in answer.outputs] for answer in answers]
 
     def _sync(self) -> None:
-        step = self.trainer.state.global_step
+        step = self.training.state.global_step
         if step == self.synced_step:
             return
-        self.trainer.vllm_generation.sync_weights()
-        if not self.trainer.settings.freeze_vision:  # features of the old tower are of no use
-            self.trainer.vllm_generation.llm.llm_engine.reset_mm_cache()
+        self.training.vllm_generation.sync_weights()
+        if not self.training.settings.freeze_vision:  # features of the old tower are of no use
+            self.training.vllm_generation.llm.llm_engine.reset_mm_cache()
         self.synced_step = step
 
 

@@ -168,10 +168,11 @@ def _check_chat(tokenizer: Any, folder: str) -> None:
 
 
 def _eos_token_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
-    """Every id that ends a completion: the tokenizer's, then those the model's generation config declares."""
+    """Every id that ends a completion: the tokenizer's, those the model's generation config declares, and the pad
+    token, which TRL's losses take for an end too."""
     declared = model.generation_config.eos_token_id
     ids = [declared] if isinstance(declared, int) else list(declared or [])
-    return tuple(dict.fromkeys([tokenizer.eos_token_id, *ids]))
+    return tuple(dict.fromkeys([tokenizer.eos_token_id, *ids, tokenizer.pad_token_id]))
 
 
 def read_vision_settings(vision_config: Any, folder: str) -> VisionSettings:

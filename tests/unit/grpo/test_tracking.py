@@ -35,8 +35,7 @@ def kept(tmp_path: Path, trainer: SimpleNamespace, monkeypatch: pytest.MonkeyPat
     """The folder of a run of two steps with a table on the first."""
     monkeypatch.delenv("WANDB_MODE", raising=False)  # offline is the default
     monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path / "wandb"))
-    callback = Wandb("egovlm", ORIGIN, tmp_path / "wandb", table_every=20)
-    callback.trainer = trainer
+    callback = Wandb(trainer, "egovlm", ORIGIN, tmp_path / "wandb", table_every=20)
     args: Any = TrainingArguments(output_dir=str(tmp_path / "out"), report_to=[])
     control = TrainerControl()
     callback.on_train_begin(args, TrainerState(is_world_process_zero=True), control)
@@ -56,9 +55,9 @@ def _wait_for(holds: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
-def test_an_offline_run_holds_completions_beside_their_frames(kept: Path) -> None:
+def test_an_offline_run_holds_completions_beside_their_frames(kept: Path, trainer: SimpleNamespace) -> None:
     """The run has to be found by the pattern that the report names."""
-    found = Wandb("egovlm", ORIGIN, kept, 1).where(Path("data/checkpoints/wandb"))
+    found = Wandb(trainer, "egovlm", ORIGIN, kept, 1).where(Path("data/checkpoints/wandb"))
     assert found["project"] == "egovlm"
     pattern = found["sync"].rpartition("/")[2]
     (folder,) = (kept / "wandb").glob(pattern)
@@ -93,8 +92,8 @@ def test_a_resumed_run_keeps_its_name_and_another_gets_another() -> None:
     assert run_id(ORIGIN) != run_id({**ORIGIN, "seed": 1})
 
 
-def test_without_a_trainer_or_on_another_process_nothing_is_started(tmp_path: Path) -> None:
-    callback = Wandb("egovlm", ORIGIN, tmp_path / "wandb", table_every=1)
+def test_on_another_process_nothing_is_started(tmp_path: Path, trainer: SimpleNamespace) -> None:
+    callback = Wandb(trainer, "egovlm", ORIGIN, tmp_path / "wandb", table_every=1)
     callback.on_train_begin(None, TrainerState(is_world_process_zero=False), None)
     callback.on_log(None, TrainerState(), None, logs={"reward": 1.0})
     assert callback.run is None

@@ -1,0 +1,46 @@
+"""The trainer as callbacks and foreign rollouts see it."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeAlias
+
+from accelerate import Accelerator
+from transformers import TrainerControl, TrainerState, TrainingArguments
+
+from pipeline.grpo.clips import ClipLoader
+from pipeline.grpo.rewards.rollout import Rollout
+from pipeline.grpo.samples import Frames, Sample
+from pipeline.models.generate import Completion
+from pipeline.models.policy import Policy
+from pipeline.models.vision import FeatureCache
+from pipeline.params import TrainGrpo
+
+Args: TypeAlias = TrainingArguments
+State: TypeAlias = TrainerState
+Control: TypeAlias = TrainerControl
+Logs: TypeAlias = dict[str, Any] | None
+
+ForeignRollout = Callable[[Sequence[Sample], Sequence[Frames], Sequence[str]], list[list[Completion]]]
+"""Samples, their frames and one seed string for each to G completions of each."""
+
+
+class Training(Protocol):
+    """A training run under way. `rollouts` are the current batch's; `trouble` says why the step under way cannot be
+    computed (None: it can)."""
+
+    settings: TrainGrpo
+    policy: Policy
+    clips: ClipLoader
+    cache: FeatureCache | None
+    rollouts: list[Rollout]
+    trouble: str | None
+    accelerator: Accelerator
+    args: Args
+    state: State
+    control: Control
+    callback_handler: Any
+    vllm_generation: Any
+
+    def rollout_policy(self) -> AbstractContextManager[Policy]:
+        """The policy without wrappers, in the precision of training; all processes enter it together."""
+        ...
