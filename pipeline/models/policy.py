@@ -9,8 +9,10 @@ import torch
 from transformers import AutoConfig, AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 
 from pipeline.errors import ModelError
+from pipeline.models.chat import adopt_processor_template, check_chat
 from pipeline.models.families.qwen2_5_vl import follow_publisher
 from pipeline.models.foreign import refuse_code
+from pipeline.models.hub import hub_folder
 
 # What the Qwen2-VL family was trained with (OpenAI CLIP); used where a folder has no preprocessor_config.json.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -81,17 +83,19 @@ def load_policy(
     name = str(folder_or_id)
     _check_source(name, revision)
     refuse_code(Path(name))
-    own: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
+    folder = Path(name) if Path(name).is_dir() else hub_folder(name, str(revision))
+    own: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
     try:
-        config = AutoConfig.from_pretrained(name, **own)
+        config = AutoConfig.from_pretrained(folder, **own)
         if getattr(config, "auto_map", None):
             raise ModelError(f"{name} brings its own Python code (auto_map in config.json): egovlm runs none")
         if config.model_type != "qwen2_5_vl":
             raise ModelError(f"{name} is a {config.model_type} model: egovlm trains the qwen2_5_vl architecture")
-        tokenizer = AutoTokenizer.from_pretrained(name, **own)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **own)
+        adopt_processor_template(tokenizer, folder)
         load: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained
-        model = load(name, **own, dtype=dtype, use_safetensors=True, attn_implementation=attention)
-        return make_policy(model.to(device), tokenizer, name, revision)
+        model = load(folder, **own, dtype=dtype, use_safetensors=True, attn_implementation=attention)
+        return make_policy(model.to(device), tokenizer, str(folder), revision)
     except ModelError:
         raise
     except Exception as error:  # foreign files: the libraries raise whatever a wrong value leads to, bare Exception too
@@ -148,23 +152,7 @@ def _check_match(config: Any, tokenizer: Any, special: dict[str, int | None], fo
         raise ModelError(f"{folder}: model and tokenizer do not match: {found}")
     if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:
         raise ModelError(f"{folder}: the tokenizer needs a pad token and an end token")
-    _check_chat(tokenizer, folder)
-
-
-def _check_chat(tokenizer: Any, folder: str) -> None:
-    """A video has to reach the prompt, and the tags that rewards read have to survive decoding."""
-    content = [{"type": "video", "video": "clip"}, {"type": "text", "text": "what"}]
-    messages = [{"role": "user", "content": content}]
-    if not tokenizer.chat_template:
-        raise ModelError(f"{folder}: the tokenizer has no chat template (chat_template.jinja, or in its config)")
-    shown = str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-    if shown.count("<|video_pad|>") != 1:
-        raise ModelError(f"{folder}: the chat template writes no single <|video_pad|> for a video, but {shown!r}")
-    for tag in ("think", "keyframes", "answer"):
-        text = f"<{tag}></{tag}>"
-        read = tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"], skip_special_tokens=True)
-        if "".join(str(read).split()) != text:
-            raise ModelError(f"{folder}: the tokenizer reads {text} back as {read!r}: its tags must be ordinary tokens")
+    check_chat(tokenizer, folder)
 
 
 def _eos_token_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:

@@ -1,11 +1,16 @@
 """Loading a policy: a round trip, and every way in which a folder can be wrong."""
 
+import json
+import shutil
 from pathlib import Path
+from typing import Any
 
+import huggingface_hub
 import pytest
 import torch
 
 from pipeline.errors import ModelError
+from pipeline.models.hub import SMALL
 from pipeline.models.policy import load_policy, make_policy
 from tests.random_policy import make_random_policy, make_tokenizer
 
@@ -55,6 +60,53 @@ def test_colour_statistics_come_from_the_folder(folder: Path) -> None:
 def test_bad_names(name: str, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         load_policy(name)
+
+
+def test_a_template_that_stands_only_in_the_processors_file_is_read(folder: Path, tmp_path: Path) -> None:
+    vision = load_policy(folder).tokenizer.chat_template
+    for name, own in (("none", None), ("text", "{% for m in messages %}{{ 'user: ' + m['content'] }}{% endfor %}")):
+        made = tmp_path / name
+        shutil.copytree(folder, made)
+        tokenizer = make_tokenizer()
+        tokenizer.chat_template = own
+        tokenizer.save_pretrained(made)
+        if own is None:
+            (made / "chat_template.jinja").unlink()
+        message = "the tokenizer has no chat template" if own is None else r"but TypeError: can only concatenate str"
+        with pytest.raises(ModelError, match=message):
+            load_policy(made)
+        (made / "chat_template.json").write_text(json.dumps({"chat_template": vision}))
+        assert load_policy(made).tokenizer.chat_template == vision
+        (made / "chat_template.json").write_text("[]")
+        with pytest.raises(ModelError, match=r"chat_template\.json holds no chat_template"):
+            load_policy(made)
+
+
+def test_a_pinned_commit_that_is_whole_in_the_cache_is_loaded_without_asking_the_hub(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, asked = "0123456789abcdef0123456789abcdef01234567", []
+    cached = tmp_path / "models--owner--model/snapshots" / commit
+    shutil.copytree(folder, cached)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    known = huggingface_hub.snapshot_download
+
+    def watched(name: str, **options: Any) -> str:
+        if options.get("local_files_only"):
+            return known(name, cache_dir=tmp_path, **options)
+        asked.append(options["allow_patterns"])
+        raise OSError("no network")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", watched)
+    policy = load_policy("owner/model", commit)
+    assert asked == []
+    assert (policy.revision, policy.folder) == (commit, str(cached))
+    (cached / "model.safetensors").rename(cached / "model-00001-of-00002.safetensors")
+    shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    (cached / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+    with pytest.raises(ModelError, match=r"owner/model at 0123456789ab is not whole in the cache .*no network"):
+        load_policy("owner/model", commit)
+    assert asked == [list(SMALL)]  # small files first: whole weights say that all is there
 
 
 def test_an_empty_folder_says_how_to_fill_it(tmp_path: Path) -> None:
