@@ -76,7 +76,7 @@ def fine_tune(run: Run, cpu_seconds: float, batch: int) -> dict[str, object]:
     policy.base.model.visual.requires_grad_(False)
     weights = [p for p in policy.model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(weights, lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    cache = FeatureCache(policy, settings.cache_megabytes)
+    cache = FeatureCache(policy, run.params.machine.feature_cache_megabytes)
     dev, best, kept = {0: measure(run, cache)}, -1.0, {}
     for step, samples in enumerate(batches(run.train, batch, run.params.seed), start=1):
         part = 1 - time.process_time() / cpu_seconds

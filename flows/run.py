@@ -26,9 +26,11 @@ from flows.dvc.publishing import Destination, destination, sent
 from flows.dvc.reproduce import Outcome, is_noise, reproduce
 from flows.summary import METRICS, headline, read_report
 from pipeline.errors import EgovlmError, ParamsError
-from pipeline.params import parse_params
+from pipeline.params import load_params, parse_params
 
 DOWNLOAD = "download_videos"
+TRAIN = "train_grpo"
+PARAMS = "params.yaml"
 PAGE = "data/reports/index.html"
 WAIT_SECONDS = 600.0
 FILE_BAR_SECONDS = 30.0  # between lines of a progress bar where there is no terminal
@@ -87,6 +89,12 @@ def _one(graph: Graph, stage: Stage, number: str, force: bool) -> None:
     outcome = reproduce(graph, stage.name, Terminal(graph.project), force)
     took = "" if outcome is Outcome.CACHED else f" in {time.perf_counter() - started:.1f} s"
     print(f"{number} {stage.name}: {outcome}{took}", flush=True)
+    if (
+        stage.name == TRAIN
+        and outcome is Outcome.CACHED
+        and load_params(graph.project.root / PARAMS).machine.wandb_project
+    ):
+        print("    nothing new goes to wandb: train_grpo is up to date (`egovlm run train_grpo --force` trains again)")
 
 
 def _keep(graph: Graph, experiment: str | None, to: Destination | None) -> list[str]:

@@ -24,10 +24,6 @@ class DownloadVideos(Section):
     sources: dict[str, Source | None]
     ego4d_clips: str | None
     max_bad_fraction: Fraction
-    workers: Positive
-    fetch_seconds_limit: float = Field(gt=0)
-    probe_seconds_limit: float = Field(gt=0)
-    worker_megabytes_limit: Positive
 
 
 # --- the data stages --------------------------------------------------------------------------------------------------
@@ -62,10 +58,6 @@ class ExtractFrames(Section):
     jpeg_quality: int = Field(ge=1, le=100)
     shards: Positive
     shard_megabytes: Positive
-    executor: Literal["processes", "ray"]
-    workers: Positive
-    clip_seconds_limit: float = Field(gt=0)
-    worker_megabytes_limit: Positive
     max_bad_fraction: Fraction
 
 
@@ -81,10 +73,6 @@ class MineKeyframes(Section):
     thumbnail_pixels: Positive
     shards: Positive
     shard_megabytes: Positive
-    executor: Literal["processes", "ray"]
-    workers: Positive
-    clip_seconds_limit: float = Field(gt=0)
-    worker_megabytes_limit: Positive
     max_bad_fraction: Fraction
 
 
@@ -110,7 +98,6 @@ class ValidateDataset(Section):
     shortcut_bound: Fraction
     shortcut_questions: Positive
     clip_limits: ClipLimits
-    workers: Positive
     max_bad_fraction: Fraction
 
 
@@ -177,9 +164,17 @@ class Difficulty(Section):
     max_accuracy: Fraction
 
 
+class Stopping(Section):
+    """When training ends and which step is kept. A checkpoint made under other values is still good: they decide how
+    far a run goes, not what its steps compute."""
+
+    max_seconds: float | None = Field(gt=0)
+    patience: int = Field(ge=0)
+    select: Literal["best", "last"]
+
+
 class TrainGrpo(Section):
     max_steps: Positive
-    max_seconds: float | None = Field(gt=0)
     prompts_per_step: Positive
     completions_per_prompt: int = Field(ge=2)
     micro_batches: Positive
@@ -208,23 +203,15 @@ class TrainGrpo(Section):
     share_prompt: bool
     freeze_vision: bool
     cache_vision: bool
-    cache_megabytes: float = Field(gt=0)
-    cache_on_disk: bool
     blind_loss: bool
     lora: Lora | None
     gradient_checkpointing: bool
     dtype: Literal["float32", "bfloat16"]
-    device: Literal["auto", "cpu", "cuda"]
     attention: Literal["sdpa", "flash_attention_2"]
     threads: Positive
-    launch: str | None
+    stopping: Stopping
     dev_every: Positive
     dev_questions: int = Field(ge=0)
-    patience: int = Field(ge=0)
-    select: Literal["best", "last"]
-    save_every: Positive
-    keep_checkpoints: Positive
-    wandb_project: str | None
 
 
 RunName = Annotated[
@@ -252,12 +239,9 @@ class EvaluateEgoschema(Section):
     permutations: int = Field(ge=1, le=4)
     likelihood_continuation: str = Field(min_length=1)
     backend: Literal["transformers", "vllm"]
-    device: str
     dtype: Literal["float32", "bfloat16", "float16"]
     threads: Positive
     batch_size: Positive
-    feature_cache_megabytes: Positive
-    features_on_disk: bool
     keyframe_sigma_spacings: float = Field(gt=0)
     keyframe_max_count: Positive
     confidence: float = Field(gt=0, lt=1)
@@ -270,6 +254,24 @@ class EvaluateEgoschema(Section):
         if self.backend == "vllm" and any(run.startswith("likelihood/") for run in self.runs):
             raise ValueError("likelihood runs need backend transformers")
         return self
+
+
+class Machine(Section):
+    """Where, how fast and what is kept. Read by stages, listed by none: no result depends on it."""
+
+    workers: Positive
+    executor: Literal["processes", "ray"]
+    worker_megabytes_limit: Positive
+    fetch_seconds_limit: float = Field(gt=0)
+    probe_seconds_limit: float = Field(gt=0)
+    clip_seconds_limit: float = Field(gt=0)
+    device: Literal["auto", "cpu", "cuda"]
+    launch: str | None
+    feature_cache_megabytes: Positive
+    features_on_disk: bool
+    save_every: Positive
+    keep_checkpoints: Positive
+    wandb_project: str | None
 
 
 class WriteReport(Section):
@@ -316,6 +318,7 @@ class Params(Section):
     prepare_model: PrepareModel
     train_grpo: TrainGrpo
     evaluate_egoschema: EvaluateEgoschema
+    machine: Machine
     write_report: WriteReport
     promotion: Promotion
     publish: Publish

@@ -54,9 +54,8 @@ def egoschema_params(**changes: Any) -> EgoschemaSource:
 def data_params(sources: dict[str, Any], **sections: dict[str, Any]) -> Params:
     """params.yaml with these sources, one worker, and changes to whole sections' keys."""
     raw = load_params(ROOT / "params.yaml").model_dump()
-    raw["download_videos"] |= {"sources": {n: s.model_dump() for n, s in sources.items()}, "workers": 1}
-    for name in ("extract_frames", "mine_keyframes", "validate_dataset"):
-        raw[name]["workers"] = 1
+    raw["download_videos"] |= {"sources": {n: s.model_dump() for n, s in sources.items()}}
+    raw["machine"]["workers"] = 1
     for name, changes in sections.items():
         raw[name] |= changes
     return Params.model_validate(raw)

@@ -9,7 +9,7 @@ import torch
 from pipeline.grpo.clips import ClipLoader
 from pipeline.grpo.run import Run, train
 from pipeline.grpo.samples import Sample
-from pipeline.params import Params, load_params
+from pipeline.params import Machine, Params, Stopping, TrainGrpo, load_params
 from tests.random_policy import FakeClip, ask, make_clip, make_random_policy
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,10 +34,17 @@ class FakeStore:
 
 
 def small_params(**overrides: Any) -> Params:
-    """params.yaml with a small train_grpo section."""
+    """params.yaml with a small train_grpo section; `overrides` are values of it, of `stopping` or of `machine`."""
     params = load_params(ROOT / "params.yaml")
-    settings = {**params.train_grpo.model_dump(), **SMALL, **overrides}
-    return params.model_copy(update={"train_grpo": type(params.train_grpo).model_validate(settings)})
+    values = {**SMALL, **overrides}
+    machine = {**params.machine.model_dump(), **{k: v for k, v in values.items() if k in Machine.model_fields}}
+    stopping = {k: v for k, v in values.items() if k in Stopping.model_fields}
+    settings = params.train_grpo.model_dump()
+    settings |= {k: v for k, v in values.items() if k not in machine and k not in stopping}
+    settings["stopping"] |= stopping
+    return params.model_copy(
+        update={"train_grpo": TrainGrpo.model_validate(settings), "machine": Machine.model_validate(machine)}
+    )
 
 
 def small_samples(number: int = 20) -> list[Sample]:

@@ -33,9 +33,10 @@ def keyframes(
     from pipeline.cli.place import find_params
 
     span = open_span(video, start, end)
-    settings = find_params(params).mine_keyframes
+    whole = find_params(params)
+    settings = whole.mine_keyframes
     with waiting(f"looking at {span.end_seconds - span.start_seconds:.0f} s of video ..."):
-        found = mine_span(span, settings)
+        found = mine_span(span, settings, whole.machine.clip_seconds_limit)
     where = out or Path(f"{video.stem}.keyframes.jpg")
     captions = [f"{i}: {k['pts_seconds']:.2f} s {k['role']} ({k['score']:.2f})" for i, k in enumerate(found, 1)]
     _save_sheet(video, [k["pts_seconds"] for k in found], captions, where)
@@ -43,7 +44,7 @@ def keyframes(
     emit({"picture": str(where), "signal": settings.signal, "keyframes": found}, "\n".join(lines), as_json)
 
 
-def mine_span(span: Span, settings: Any) -> list[dict[str, Any]]:
+def mine_span(span: Span, settings: Any, seconds_limit: float) -> list[dict[str, Any]]:
     """Candidates as `mine_keyframes` finds them, best first: `pts_seconds`, `score` in [0, 1] and `role` in an action.
 
     Raises:
@@ -55,7 +56,7 @@ def mine_span(span: Span, settings: Any) -> list[dict[str, Any]]:
 
     chosen = MiningSettings(**{field.name: getattr(settings, field.name) for field in fields(MiningSettings)})
     times = (span.start_seconds, span.end_seconds)
-    row = mine(MiningTask(span.path.stem, span.path, *times, (), chosen, settings.clip_seconds_limit))
+    row = mine(MiningTask(span.path.stem, span.path, *times, (), chosen, seconds_limit))
     found = zip(row["candidate_seconds"], row["candidate_scores"], row["candidate_roles"], strict=True)
     return [{"pts_seconds": round(pts, 3), "score": round(score, 4), "role": role} for pts, score, role in found]
 

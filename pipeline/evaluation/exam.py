@@ -15,32 +15,34 @@ from pipeline.evaluation.runs import HEADLINE, Run, modes_of
 from pipeline.evaluation.views import Context
 from pipeline.models.policy import load_policy
 from pipeline.models.vision import FeatureCache, tower_digest
-from pipeline.params import EvaluateEgoschema, Prompts
+from pipeline.params import EvaluateEgoschema, Machine, Prompts
 from pipeline.records import Prediction, Question
 
 
-def examinees(folders: Mapping[str, Path], settings: EvaluateEgoschema, features: Path) -> list[Examinee]:
+def examinees(
+    folders: Mapping[str, Path], settings: EvaluateEgoschema, machine: Machine, features: Path
+) -> list[Examinee]:
     """Load the models named in `folders`; those with one and the same vision tower share the features of clips, which
     are also kept below `features` where params say so."""
     digests = {name: folder_digest(folder) for name, folder in folders.items()}
     if settings.backend == "vllm":
         return [Examinee(n, digests[n], VllmBackend(str(folder), settings.dtype)) for n, folder in folders.items()]
-    device = _place(settings)
+    device = _place(settings, machine)
     caches: dict[str, FeatureCache] = {}
     found = []
     for name, folder in folders.items():
         policy = load_policy(folder, device=device, dtype=getattr(torch, settings.dtype))
         tower = tower_digest(policy)
         if tower not in caches:
-            store = features if settings.features_on_disk else None
-            caches[tower] = FeatureCache(policy, settings.feature_cache_megabytes, store)
+            store = features if machine.features_on_disk else None
+            caches[tower] = FeatureCache(policy, machine.feature_cache_megabytes, store)
         found.append(Examinee(name, digests[name], TransformersBackend(policy, caches[tower])))
     return found
 
 
-def _place(settings: EvaluateEgoschema) -> str:
+def _place(settings: EvaluateEgoschema, machine: Machine) -> str:
     """The device to run on; on CPU the number of threads is set, as it can change the last bits of a result."""
-    device = settings.device
+    device: str = machine.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu":

@@ -75,10 +75,10 @@ class DevAccuracy(TrainerCallback):
     def _stale(self, state: State) -> bool:
         scores = dev_scores(state.log_history)
         best = best_step(scores)
-        if not self.settings.patience or best is None:
+        if not self.settings.stopping.patience or best is None:
             return False
         first_best = min(step for step in scores if step > 0 and scores[step] == scores[best])
-        return sum(step > first_best for step in scores) >= self.settings.patience
+        return sum(step > first_best for step in scores) >= self.settings.stopping.patience
 
 
 class TimeBudget(TrainerCallback):

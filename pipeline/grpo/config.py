@@ -9,22 +9,22 @@ from trl import GRPOConfig
 
 from pipeline.errors import ParamsError
 from pipeline.grpo.rewards import rewards_in_use
-from pipeline.params import TrainGrpo
+from pipeline.params import Machine, TrainGrpo
 
 
-def resolve_device(settings: TrainGrpo) -> str:
+def resolve_device(machine: Machine) -> str:
     """`cpu` or `cuda`.
 
     Raises:
         ParamsError: cuda is asked for and there is none.
     """
     available = torch.cuda.is_available()
-    if settings.device == "cuda" and not available:
-        raise ParamsError("train_grpo.device is cuda, but torch sees no CUDA device: use auto, or install a CUDA build")
-    return "cuda" if available and settings.device != "cpu" else "cpu"
+    if machine.device == "cuda" and not available:
+        raise ParamsError("machine.device is cuda, but torch sees no CUDA device: use auto, or install a CUDA build")
+    return "cuda" if available and machine.device != "cpu" else "cpu"
 
 
-def make_config(settings: TrainGrpo, seed: int, output: Path, questions: int) -> GRPOConfig:
+def make_config(settings: TrainGrpo, machine: Machine, seed: int, output: Path, questions: int) -> GRPOConfig:
     """TRL's configuration for training on so many `questions`.
 
     Raises:
@@ -32,9 +32,9 @@ def make_config(settings: TrainGrpo, seed: int, output: Path, questions: int) ->
             rollouts.
     """
     rows = questions_per_step(settings, questions) // _parts(settings) * settings.completions_per_prompt
-    _check_checkpoint_steps(settings)
+    _check_checkpoint_steps(settings, machine)
     weights = rewards_in_use(settings.rewards)
-    cpu = resolve_device(settings) == "cpu"
+    cpu = resolve_device(machine) == "cpu"
     options: dict[str, Any] = {
         "output_dir": str(output),
         "per_device_train_batch_size": rows,
@@ -65,7 +65,7 @@ def make_config(settings: TrainGrpo, seed: int, output: Path, questions: int) ->
         "ddp_find_unused_parameters": False,
         "remove_unused_columns": False,
         "save_strategy": "steps",
-        "save_steps": settings.save_every,
+        "save_steps": machine.save_every,
         "logging_steps": 1,
         "report_to": [],
         "seed": seed,
@@ -103,11 +103,11 @@ def _parts(settings: TrainGrpo) -> int:
     return settings.micro_batches * int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def _check_checkpoint_steps(settings: TrainGrpo) -> None:
+def _check_checkpoint_steps(settings: TrainGrpo, machine: Machine) -> None:
     steps = settings.updates_per_rollout * settings.iterations
-    for name in ("save_every", "dev_every"):
-        if getattr(settings, name) % steps:
+    for name, value in (("machine.save_every", machine.save_every), ("train_grpo.dev_every", settings.dev_every)):
+        if value % steps:
             raise ParamsError(
-                f"train_grpo.{name} ({getattr(settings, name)}) is no multiple of updates_per_rollout x iterations "
+                f"{name} ({value}) is no multiple of updates_per_rollout x iterations "
                 f"({steps}): a run could not be resumed exactly from between two rollouts"
             )

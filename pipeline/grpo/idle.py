@@ -17,8 +17,8 @@ def _without_dev(settings: TrainGrpo, dev: int) -> Iterator[str]:
     if dev or not settings.dev_questions:
         return
     named = f"dev_questions {settings.dev_questions}, dev_every {settings.dev_every}"
-    named += f", patience {settings.patience}" if settings.patience else ""
-    choice = ", select best" if settings.select == "best" else ""
+    named += f", patience {settings.stopping.patience}" if settings.stopping.patience else ""
+    choice = ", select best" if settings.stopping.select == "best" else ""
     yield (
         f"{named}{choice}: no question is in the dev split, so nothing is measured while training and the last step is "
         "kept; let a source be `split: by_hash` (prepare_questions.splits), or set dev_questions: 0"

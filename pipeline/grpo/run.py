@@ -32,9 +32,6 @@ from pipeline.grpo.vllm_rollout import VllmRollout
 from pipeline.models.policy import Policy
 from pipeline.params import Params, TrainGrpo
 
-# Keys of train_grpo that do not change what a run computes: a checkpoint made under others is still good.
-WITHOUT_EFFECT = {"max_seconds", "save_every", "keep_checkpoints", "cache_megabytes", "cache_on_disk", "wandb_project"}
-WITHOUT_EFFECT |= {"patience", "select", "launch"}
 WANDB = Path("data/checkpoints/wandb")  # as it stands in the checkout: what a report says must not name this machine
 
 
@@ -61,10 +58,9 @@ class Run:
 
     @property
     def origin(self) -> dict[str, Any]:
-        """What determines the result, flat: params, and digests of data and code."""
+        """What determines the steps of a run, flat: params, and digests of data and code; not when it stops."""
         sections = {"seed": self.params.seed, "prompts": self.params.prompts.model_dump(mode="json")}
-        settings = self.params.train_grpo.model_dump(mode="json")
-        sections["train_grpo"] = {k: v for k, v in settings.items() if k not in WITHOUT_EFFECT}
+        sections["train_grpo"] = self.params.train_grpo.model_dump(mode="json", exclude={"stopping"})
         return {**flatten(sections), **self.hashes, **self.code}
 
 
@@ -89,7 +85,7 @@ def train(run: Run) -> dict[str, Any]:
         raise EmptyInput("train_grpo: no usable training question is left (see data/reports/train_grpo.json)")
     _say_if_few(len(run.train), settings)
     prove_rewards(settings.rewards, run.train, settings.reward_settings)
-    checkpoints = Checkpoints(run.checkpoints, run.origin, settings.keep_checkpoints)
+    checkpoints = Checkpoints(run.checkpoints, run.origin, run.params.machine.keep_checkpoints)
     resume = checkpoints.start()
     with quiet(), levers_where_memory_ends():
         trainer = make_trainer(run, checkpoints)
@@ -144,7 +140,7 @@ LEVERS = (
 
 def make_trainer(run: Run, checkpoints: Checkpoints) -> VideoGRPOTrainer:
     """The trainer with everything attached."""
-    settings = run.params.train_grpo
+    settings, machine = run.params.train_grpo, run.params.machine
     for parameter in run.policy.base.model.visual.parameters():
         parameter.requires_grad_(not settings.freeze_vision)
     trainer = VideoGRPOTrainer(
@@ -152,10 +148,11 @@ def make_trainer(run: Run, checkpoints: Checkpoints) -> VideoGRPOTrainer:
         run.train,
         run.clips,
         settings,
+        machine,
         run.params.seed,
         checkpoints,
         rollout=None if settings.rollout == "transformers" else VllmRollout,
-        args=make_config(settings, run.params.seed, checkpoints.writing, len(run.train)),
+        args=make_config(settings, machine, run.params.seed, checkpoints.writing, len(run.train)),
         peft_config=_lora(run),
     )
     trainer.remove_callback(ProgressCallback)
@@ -175,10 +172,10 @@ def _callbacks(run: Run, training: Training) -> Iterator[TrainerCallback]:
     yield LiveMetrics(run.live)
     if run.dev:
         yield DevAccuracy(training, run.dev)
-    if settings.max_seconds is not None:
-        yield TimeBudget(settings.max_seconds)
-    if settings.wandb_project is not None:
-        yield Wandb(training, settings.wandb_project, run.origin, run.wandb, settings.dev_every)
+    if settings.stopping.max_seconds is not None:
+        yield TimeBudget(settings.stopping.max_seconds)
+    if run.params.machine.wandb_project is not None:
+        yield Wandb(training, run.params.machine.wandb_project, run.origin, run.wandb, settings.dev_every)
 
 
 def _lora(run: Run) -> Any:
@@ -201,7 +198,7 @@ def _finish(run: Run, trainer: VideoGRPOTrainer, checkpoints: Checkpoints) -> di
     """Pick the step, write the policy folder, return the numbers."""
     scores = dev_scores(trainer.state.log_history)
     last = trainer.state.global_step
-    best = checkpoints.best(scores) if run.params.train_grpo.select == "best" else None
+    best = checkpoints.best(scores) if run.params.train_grpo.stopping.select == "best" else None
     chosen = last if best is None else best
     if chosen != last:
         trainer._load_from_checkpoint(str(checkpoints.path(chosen)), trainer.model)

@@ -38,7 +38,7 @@ from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling
 from pipeline.models.vision import FeatureCache
-from pipeline.params import TrainGrpo
+from pipeline.params import Machine, TrainGrpo
 
 
 class HasComplete(Protocol):
@@ -59,6 +59,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         samples: the training questions.
         clips: their frames.
         settings: section train_grpo.
+        machine: section machine, for the feature cache.
         seed: of the run.
         checkpoints: where the state is kept, atomically.
         rollout: makes what completions come from if not from the policy itself.
@@ -71,6 +72,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         samples: Sequence[Sample],
         clips: ClipLoader,
         settings: TrainGrpo,
+        machine: Machine,
         seed: int,
         checkpoints: Checkpoints,
         rollout: "RolloutMaker | None" = None,
@@ -99,7 +101,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         self.reference = None if self.ref_model is None else replace(policy, model=self.ref_model)
         if self.reference is not None and settings.share_prompt:
             enable_shared_prompt(self.reference)
-        self.cache = feature_cache(self.policy, settings, checkpoints.folder.parent)
+        self.cache = feature_cache(self.policy, settings, machine, checkpoints.folder.parent)
         self._foreign = None if rollout is None else rollout(self).complete
         self._features: dict[str, torch.Tensor] = {}  # of the clips of the current rollout batch
 
@@ -311,11 +313,13 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         """None inside checkpoints: the stage writes one beside the policy."""
 
 
-def feature_cache(policy: Policy, settings: TrainGrpo, folder: Path) -> FeatureCache | None:
+def feature_cache(policy: Policy, settings: TrainGrpo, machine: Machine, folder: Path) -> FeatureCache | None:
     """The feature cache that the settings ask for; None where features may not be shared (the tower trains)."""
     if not (settings.cache_vision and settings.freeze_vision):
         return None
-    return FeatureCache(policy, settings.cache_megabytes, folder / "vision" if settings.cache_on_disk else None)
+    return FeatureCache(
+        policy, machine.feature_cache_megabytes, folder / "vision" if machine.features_on_disk else None
+    )
 
 
 def _reward_function(trainer: VideoGRPOTrainer, name: str) -> Callable[..., list[float]]:

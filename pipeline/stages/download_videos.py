@@ -26,8 +26,9 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     _look_at_annotations(sources)
     journal = Journal(raw / "fetched.jsonl")
     tasks = _tasks(sources, raw / "videos", places, report)
+    machine = params.machine
     limits = Limits(
-        settings.workers, settings.fetch_seconds_limit, settings.probe_seconds_limit, settings.worker_megabytes_limit
+        machine.workers, machine.fetch_seconds_limit, machine.probe_seconds_limit, machine.worker_megabytes_limit
     )
     rows = [_video(done, raw) for done in _good(fetch_all(tasks, journal, probe, limits), report)]
     report.stop_if_too_bad("video", settings.max_bad_fraction)

@@ -33,7 +33,7 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     parents = _parents(root, questions)
     folders = {name: root / "data/models" / name for name in ("base", "policy")}
     journal = Journal(root / "data/checkpoints/evaluate_egoschema")
-    models = examinees(folders, settings, root / "data/checkpoints/features")
+    models = examinees(folders, settings, params.machine, root / "data/checkpoints/features")
     load_clip = _loader(FrameStore(root / "data/frames"))
     predictions = take_exam(models, questions, parents, load_clip, journal, settings, params.prompts, params.seed)
     exam = Exam(

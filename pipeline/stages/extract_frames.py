@@ -17,7 +17,7 @@ from pipeline.frames.store import SCHEMA, FrameStore
 from pipeline.params import ExtractFrames, Params
 from pipeline.records import Clip, Video
 from pipeline.reports import StageReport
-from pipeline.work.items import Workers
+from pipeline.work.items import workers_of
 
 QUARANTINE_SHEETS = 40  # enough to see what is wrong with a source
 
@@ -27,9 +27,10 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     section, out = params.extract_frames, root / "data/frames"
     inputs = ClipInputs.read(root)
     settings = {"format": FORMAT, **asdict(frame_settings(section)), "version": decoder_version(section.decoder)}
-    items = [_item(*found, section, settings) for found in inputs.usable()]
+    seconds = params.machine.clip_seconds_limit
+    items = [_item(*found, section, settings, seconds) for found in inputs.usable()]
     layout = Layout(SCHEMA, section.shards, section.shard_megabytes * 2**20)
-    workers = Workers(section.executor, section.workers, section.clip_seconds_limit, section.worker_megabytes_limit)
+    workers = workers_of(params.machine)
     outcome = update_shards(out, layout, items, extract, workers, "extract_frames")
     count_clips(report, inputs, outcome.failed, out)
     write_sheets(out / "quarantined", _lost(inputs, outcome.failed), QUARANTINE_SHEETS)
@@ -44,14 +45,16 @@ def frame_settings(section: ExtractFrames) -> FrameSettings:
     return FrameSettings(section.decoder, section.frames_per_clip, size, section.jpeg_quality)
 
 
-def _item(clip: Clip, video: Video, path: Path, section: ExtractFrames, settings: dict[str, Any]) -> Item:
+def _item(
+    clip: Clip, video: Video, path: Path, section: ExtractFrames, settings: dict[str, Any], seconds_limit: float
+) -> Item:
     task = FrameTask(
         clip.video_id,
         path,
         clip.start_seconds,
         clip.end_seconds,
         frame_settings(section),
-        section.clip_seconds_limit,
+        seconds_limit,
     )
     return Item(clip.clip_id, digest([settings, video.sha256, clip.model_dump()]), task)
 

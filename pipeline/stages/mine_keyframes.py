@@ -16,7 +16,7 @@ from pipeline.keyframes.scorers import load_scorer
 from pipeline.params import MineKeyframes, Params
 from pipeline.records import Clip, Keyframe, Question, Video, read_rows, write_rows
 from pipeline.reports import StageReport
-from pipeline.work.items import Workers
+from pipeline.work.items import workers_of
 
 Questions = Mapping[str, Sequence[Question]]  # by clip id
 
@@ -28,9 +28,10 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     inputs = ClipInputs.read(root)
     questions = _by_clip(read_rows(root / "data/questions/questions.parquet", Question))
     settings = {"format": FORMAT, **asdict(mining_settings(section)), "version": decoder_version("pyav")}
-    items = [_item(*found, questions, section, settings) for found in inputs.usable()]
+    seconds = params.machine.clip_seconds_limit
+    items = [_item(*found, questions, section, settings, seconds) for found in inputs.usable()]
     layout = Layout(SCHEMA, section.shards, section.shard_megabytes * 2**20)
-    workers = Workers(section.executor, section.workers, section.clip_seconds_limit, section.worker_megabytes_limit)
+    workers = workers_of(params.machine)
     outcome = update_shards(out, layout, items, mine, workers, "mine_keyframes")
     count_clips(report, inputs, outcome.failed, out)
     report.stop_if_too_bad("clip", section.max_bad_fraction)
@@ -87,12 +88,18 @@ def _by_clip(questions: Sequence[Question]) -> Questions:
 
 
 def _item(
-    clip: Clip, video: Video, path: Path, questions: Questions, section: MineKeyframes, settings: dict[str, Any]
+    clip: Clip,
+    video: Video,
+    path: Path,
+    questions: Questions,
+    section: MineKeyframes,
+    settings: dict[str, Any],
+    seconds_limit: float,
 ) -> Item:
     # Built-in signals read no question: their candidates do not change with the texts.
     texts = tuple(q.question for q in questions[clip.clip_id]) if ":" in section.signal else ()
     span = (clip.start_seconds, clip.end_seconds)
-    task = MiningTask(clip.video_id, path, *span, texts, mining_settings(section), section.clip_seconds_limit)
+    task = MiningTask(clip.video_id, path, *span, texts, mining_settings(section), seconds_limit)
     return Item(clip.clip_id, digest([settings, video.sha256, clip.model_dump(), texts]), task)
 
 

@@ -37,10 +37,10 @@ def run(params: Params, root: Path, report: StageReport) -> None:
 
     State for resuming lies in data/checkpoints/train_grpo and is deleted once the result counts; what the base
     answered (difficulty) and vision features are kept beside it for other runs. Live metrics are in
-    data/reports/live/train_grpo. With `train_grpo.launch` the work is done by the processes that it starts.
+    data/reports/live/train_grpo. With `machine.launch` the work is done by the processes that it starts.
     """
     report.state.append(root / CHECKPOINTS)
-    launch = params.train_grpo.launch
+    launch = params.machine.launch
     if launch is None or is_worker():
         _train(params, root, report)
         return
@@ -65,12 +65,14 @@ def read_run(params: Params, root: Path, report: StageReport) -> Run:
     torch.set_num_threads(settings.threads)
     store = FrameStore(root / "data/frames")
     with quiet(), levers_where_memory_ends():
-        policy = load_policy(root / "data/models/base", device=resolve_device(settings), attention=settings.attention)
+        policy = load_policy(
+            root / "data/models/base", device=resolve_device(params.machine), attention=settings.attention
+        )
     questions = read_rows(root / READS[0], Question)
     samples = _samples(params, root, questions, store, policy, report)
     state = root / CHECKPOINTS
     hashes = {path: digest_path(root / path) for path in READS}
-    clips = ClipLoader(store, settings.cache_megabytes)
+    clips = ClipLoader(store, params.machine.feature_cache_megabytes)
     training = [sample for split, sample in samples if split == "train"]
     return Run(
         params=params,

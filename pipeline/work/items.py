@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipeline.errors import ItemError
+from pipeline.params import Machine
 
 ATTEMPTS = 2
 GRACE = 1.5  # the worker itself gives up at the limit; one that cannot (stuck inside a codec) is killed at 1.5 times
@@ -22,6 +23,11 @@ class Workers:
     number: int
     seconds_limit: float
     megabytes_limit: int
+
+
+def workers_of(machine: Machine) -> Workers:
+    """The workers that params.yaml gives a stage whose items are clips."""
+    return Workers(machine.executor, machine.workers, machine.clip_seconds_limit, machine.worker_megabytes_limit)
 
 
 def call(function: Function, task: Any) -> Any:

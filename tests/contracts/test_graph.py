@@ -112,11 +112,41 @@ def test_every_param_of_a_stage_is_its_dependency(repository: Path, stages: dict
             for node in ast.walk(ast.parse(path.read_text()))
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "params"
         }
-        used = read & set(Params.model_fields)
+        used = read & set(Params.model_fields) - {"machine"}  # read by stages, listed by none: see the next test
         assert used, f"{name} reads no params"
         wrong += [f"{name} reads params.{key}" for key in sorted(used - set(stage["params"]))]
         wrong += [f"{name} lists {key} but does not read it" for key in sorted(set(stage["params"]) - used)]
     assert not wrong, "\n".join(wrong)
+
+
+def test_no_stage_lists_the_machine(stages: dict[str, Any]) -> None:
+    """A laptop and a cluster differ in `machine`; a stage that listed it would run again for a number of workers."""
+    assert "machine" in Params.model_fields
+    assert [name for name, stage in stages.items() if "machine" in str(stage["params"])] == []
+
+
+def test_a_stage_watches_what_it_imports(repository: Path, stages: dict[str, Any]) -> None:
+    """At most a tenth of the lines that a stage watches are never imported by it: an edit there would run it for
+    nothing."""
+    loose = []
+    for name, stage in stages.items():
+        watched = {file for dep in stage["deps"] for file in _code(repository / dep)}
+        idle = watched - _closure(repository / f"pipeline/stages/{name}.py", repository)
+        share = sum(map(_lines, idle)) / sum(map(_lines, watched))
+        assert len(watched) > 3
+        if share > 0.1:
+            loose.append(f"{name}: {share:.0%} of its lines, {sorted(str(p.relative_to(repository)) for p in idle)}")
+    assert not loose, "\n".join(loose)
+
+
+def _code(path: Path) -> list[Path]:
+    if path.suffix == ".py":
+        return [path]
+    return list(path.rglob("*.py")) if path.is_dir() and "pipeline" in path.parts else []
+
+
+def _lines(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
 
 
 def _leaves(value: Any, prefix: str = "") -> dict[str, Any]:

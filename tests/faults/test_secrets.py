@@ -49,7 +49,7 @@ def test_a_whole_run_writes_no_secret(tmp_path: Path, monkeypatch: pytest.Monkey
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     project = make_tiny(tmp_path / "project")
-    project.change({"train_grpo.wandb_project": "egovlm"})
+    project.change({"machine.wandb_project": "egovlm"})
     with stages_of(project) as stages:
         undisturbed(stages)
     project.run("dvc", "commit", "--force", "--quiet")

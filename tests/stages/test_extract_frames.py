@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import TooManyBadItems
 from pipeline.frames.store import FrameStore
-from pipeline.params import Params, load_params
+from pipeline.params import Machine, Params, load_params
 from pipeline.records import Clip, Quarantined, Video, read_rows, write_rows
 from pipeline.reports import StageReport
 from pipeline.stages import extract_frames
@@ -51,8 +51,9 @@ def fill(root: Path, names: list[str], bad: tuple[str, ...] = ()) -> None:
 
 def params(repository: Path, **changes: Any) -> Params:
     whole = load_params(repository / "params.yaml")
-    section = whole.extract_frames.model_copy(update=changes)
-    return whole.model_copy(update={"extract_frames": section})
+    machine = whole.machine.model_copy(update={k: v for k, v in changes.items() if k in Machine.model_fields})
+    own = {k: v for k, v in changes.items() if k not in Machine.model_fields}
+    return whole.model_copy(update={"extract_frames": whole.extract_frames.model_copy(update=own), "machine": machine})
 
 
 def run(root: Path, settings: Params) -> StageReport:

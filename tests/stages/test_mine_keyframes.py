@@ -17,7 +17,7 @@ from pipeline.errors import ParamsError
 from pipeline.extraction.salvage import Lost, write_sheets
 from pipeline.frames.sampling import uniform_times
 from pipeline.keyframes.recall import found
-from pipeline.params import Params, load_params
+from pipeline.params import Machine, Params, load_params
 from pipeline.records import Clip, Keyframe, Quarantined, Question, Video, read_rows, write_rows
 from pipeline.report.clip_sheets import ClipFolders, mined_sheets, quarantine_sheets
 from pipeline.report.mined_sheets import mined_clips, mined_sheet
@@ -73,8 +73,9 @@ def rendered(folder: Path) -> Path:
 
 def params(repository: Path, **changes: Any) -> Params:
     whole = load_params(repository / "params.yaml")
-    section = whole.mine_keyframes.model_copy(update=changes)
-    return whole.model_copy(update={"mine_keyframes": section})
+    machine = whole.machine.model_copy(update={k: v for k, v in changes.items() if k in Machine.model_fields})
+    own = {k: v for k, v in changes.items() if k not in Machine.model_fields}
+    return whole.model_copy(update={"mine_keyframes": whole.mine_keyframes.model_copy(update=own), "machine": machine})
 
 
 def run(root: Path, settings: Params) -> StageReport:

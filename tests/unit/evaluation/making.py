@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.params import EvaluateEgoschema
+from pipeline.params import EvaluateEgoschema, Machine, load_params
 from pipeline.records import Prediction, Question
 from tests.random_policy import FakeClip, make_clip
 
@@ -63,6 +63,11 @@ def make_prediction(number: int, option: int | None, **changes: Any) -> Predicti
 def load_clip(clip_id: str) -> FakeClip:
     """Noise that depends on the clip's id."""
     return make_clip(sum(clip_id.encode()), width=16)
+
+
+def make_machine() -> Machine:
+    """The committed machine section."""
+    return load_params(ROOT / "params.yaml").machine
 
 
 def make_settings(**changes: Any) -> EvaluateEgoschema:

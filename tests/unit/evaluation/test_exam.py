@@ -19,7 +19,7 @@ from pipeline.models.sampling import Sampling
 from pipeline.models.vision import FeatureCache
 from pipeline.params import Prompts
 from pipeline.records import Prediction
-from tests.unit.evaluation.making import load_clip, make_question, make_settings
+from tests.unit.evaluation.making import load_clip, make_machine, make_question, make_settings
 
 PROMPTS = Prompts(reasoning="{times} {question} {options} think", direct="{question} {options}")
 QUESTIONS = [make_question(i) for i in range(6)]
@@ -221,7 +221,7 @@ def test_torn_journal_files_are_made_again(tmp_path: Path) -> None:
 
 
 def test_models_with_one_vision_tower_share_features(tiny_folder: Path, tmp_path: Path) -> None:
-    pair = examinees({"base": tiny_folder, "policy": tiny_folder}, make_settings(), tmp_path)
+    pair = examinees({"base": tiny_folder, "policy": tiny_folder}, make_settings(), make_machine(), tmp_path)
     backends = [model.backend for model in pair]
     assert all(isinstance(b, TransformersBackend) for b in backends)
     assert backends[0].cache is backends[1].cache

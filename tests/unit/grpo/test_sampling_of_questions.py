@@ -106,4 +106,5 @@ def test_params_that_cannot_work_say_why(overrides: dict[str, object], message: 
     if "device" in overrides and torch.cuda.is_available():
         pytest.skip("there is a CUDA device here")
     with pytest.raises(ParamsError, match=message):
-        make_config(small_params(**overrides).train_grpo, 0, tmp_path, questions=8)  # type: ignore[arg-type]
+        params = small_params(**overrides)
+        make_config(params.train_grpo, params.machine, 0, tmp_path, questions=8)  # type: ignore[arg-type]
