@@ -13,6 +13,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from flows.dvc.experiments import experiment_name, name_of, save_experiment, send_experiments, unsent
+from flows.dvc.explain import explained
 from flows.dvc.graph import Graph
 from flows.dvc.project import Project
 from flows.dvc.publishing import destination, sent
@@ -62,7 +63,8 @@ def save(job: Finished) -> State[None]:
     """Save the run as a DVC experiment on this machine."""
     logger = get_run_logger()
     try:
-        job.commit, job.is_new = save_experiment(job.graph, job.name, f"egovlm {job.name}: flow run {flow_run.id}")
+        with explained():
+            job.commit, job.is_new = save_experiment(job.graph, job.name, f"egovlm {job.name}: flow run {flow_run.id}")
     except EgovlmError as error:
         logger.error("%s", error)
         return Failed(message=str(error))
@@ -79,7 +81,8 @@ def judge_model(job: Finished) -> State[None]:
     try:
         if job.commit is None:
             return Failed(message="not judged: the run is not saved as an experiment")
-        verdict = promote(job.graph.project, job.commit, logger.info)
+        with explained():
+            verdict = promote(job.graph.project, job.commit, logger.info)
         job.judged = True
         note_judged(job.graph.project)
     except EgovlmError as error:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from flows.dvc.explain import one_line
 from pipeline.cli import doctor
 from pipeline.cli.doctor import Finding
 from pipeline.cli.output import AsJson, emit
@@ -253,7 +254,7 @@ def check_git() -> Iterator[Finding]:
 def register(app: typer.Typer) -> None:
     """Add the commands and the doctor's checks."""
     for command in (run, compare, promote, rollback):
-        app.command()(command)
+        app.command()(one_line(command))
     for check in (check_git, check_dvc, check_prefect):
         if check not in doctor.CHECKS:
             doctor.CHECKS.append(check)

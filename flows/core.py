@@ -14,6 +14,7 @@ from prefect.states import Completed, Failed
 from flows.closing import Closing, close_run, is_judged
 from flows.dvc.changes import note_sources, read_sources, sources_changed
 from flows.dvc.experiments import check_name, find_experiment, unsent
+from flows.dvc.explain import explained
 from flows.dvc.graph import Graph, Stage
 from flows.dvc.lock import Holder, held
 from flows.dvc.overlay import overlaid
@@ -58,6 +59,7 @@ def run_graph(project: Project, request: Request, logger: Logger) -> State[Any]:
     """
     check_name(request.experiment)
     with (
+        explained(),
         _sole(project, request.wait_seconds, logger),
         overlaid(project, request.profile, request.overrides, parse_params),
         _opened(project) as graph,

@@ -18,6 +18,7 @@ from flows.dvc.experiments import (
     unnamed,
     unsent,
 )
+from flows.dvc.explain import explained
 from flows.dvc.graph import Graph, Stage
 from flows.dvc.lock import Holder, held, say_alive
 from flows.dvc.overlay import overlaid
@@ -99,18 +100,23 @@ def _one(graph: Graph, stage: Stage, number: str, force: bool) -> None:
 
 def _keep(graph: Graph, experiment: str | None, to: Destination | None) -> list[str]:
     """Save the finished run as an experiment and send it if `publish` says so; what was done, in sentences."""
-    project = graph.project
     try:
-        commit = find_experiment(project)
-        is_new = commit is None
-        commit = commit or save_experiment(graph, *unnamed(project, experiment))[0]
-        name = name_of(project, commit)
-        told = f"kept as experiment {name}"
-        if to is None:
-            return [f"{told}, on this machine only: `dvc exp show` lays runs side by side"]
-        refs = send_experiments(project, [*unsent(project), *([name] if is_new else [])], to, Terminal(project))
+        with explained():
+            return _kept(graph, experiment, to)
     except EgovlmError as error:  # the result is there; only the row is missing, or not sent
         return [f"egovlm: {error}"]
+
+
+def _kept(graph: Graph, experiment: str | None, to: Destination | None) -> list[str]:
+    project = graph.project
+    commit = find_experiment(project)
+    is_new = commit is None
+    commit = commit or save_experiment(graph, *unnamed(project, experiment))[0]
+    name = name_of(project, commit)
+    told = f"kept as experiment {name}"
+    if to is None:
+        return [f"{told}, on this machine only: `dvc exp show` lays runs side by side"]
+    refs = send_experiments(project, [*unsent(project), *([name] if is_new else [])], to, Terminal(project))
     return [told, sent(refs, to)]
 
 
@@ -153,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     try:
         project = find_project()
-        with held(project, "make-run", WAIT_SECONDS, _waiting):
+        with explained(), held(project, "make-run", WAIT_SECONDS, _waiting):
             overrides = dict(_override(text) for text in options.set)
             with overlaid(project, options.profile, overrides, parse_params):
                 run(project, options.targets, options.force, options.experiment)

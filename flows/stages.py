@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from flows.dvc.errors import is_told_later
+from flows.dvc.explain import explained
 from flows.dvc.graph import Graph
 from flows.dvc.lock import say_alive
 from flows.dvc.project import Project
@@ -48,7 +49,8 @@ def run_stage(job: StageRun) -> State[Any]:
     logger = get_run_logger()
     lines = StageLines(job.graph.project, job.stage, logger)
     try:
-        outcome = job.run(job.graph, job.stage, lines, job.force)
+        with explained():
+            outcome = job.run(job.graph, job.stage, lines, job.force)
     except EgovlmError as error:
         logger.error("%s", error)
         return Failed(message=str(error))

@@ -7,6 +7,7 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
+from flows.dvc.explain import explained
 from flows.dvc.graph import Graph
 from flows.dvc.lock import Holder, held
 from flows.dvc.overlay import restore
@@ -45,7 +46,7 @@ def _train(project: Project, commit: str, stage: str, force: bool, logger: Logge
     def waiting(holder: Holder | None) -> None:
         logger.info("waiting: %s holds this checkout", f"run {holder.run}" if holder else "another run")
 
-    with held(project, str(flow_run.id), WAIT_SECONDS, waiting) as dead:
+    with explained(), held(project, str(flow_run.id), WAIT_SECONDS, waiting) as dead:
         reap(dead, logger)
         restore(project)
         check_out(project, commit)

@@ -2,16 +2,23 @@
 
 import contextlib
 import hashlib
+import logging
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dvc.lock import LockError
 from dvc.repo import Repo, lock_repo
 
 from flows.dvc.project import Project
 from pipeline.errors import ParamsError
+
+LOCK_ATTEMPTS = 10  # DVC itself tries for 3 s each time
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ class Graph:
 
     def changes(self, name: str) -> list[str]:
         """Why DVC would run stage `name` now; [] where it is up to date. Reads dvc.lock and the files anew."""
-        with lock_repo(self.repo):
+        with self._locked():
             stage = self.repo.stage.load_one(str(self.project.root / "dvc.yaml"), name)
             if not stage.changed():
                 return []
@@ -63,16 +70,31 @@ class Graph:
 
     def stale_outputs(self, paths: Collection[str]) -> list[str]:
         """Which of `paths` (outputs, or files and folders in them) are not in the workspace as dvc.lock has them."""
-        with lock_repo(self.repo):
+        with self._locked():
             full = {path: str(self.project.root / path) for path in paths}
             made = [(path, out) for path, here in full.items() for out in self.repo.index.outs if _holds(out, here)]
             return [path for path, out in made if _is_stale(out, full[path])]
 
     def status(self) -> dict[str, Any]:
         """What `dvc status --json` says: {} where every stage is finished and nothing changed since."""
-        with contextlib.chdir(self.project.root):  # DVC names stages relative to the working directory
+        with contextlib.chdir(self.project.root), self._locked():  # DVC names stages relative to the working directory
             result: dict[str, Any] = self.repo.status()
         return result
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold DVC's own lock. Another command at work is waited for: after a `kill -9` DVC needs seconds to end."""
+        with ExitStack() as stack:
+            for attempt in range(LOCK_ATTEMPTS):
+                try:
+                    stack.enter_context(lock_repo(self.repo))
+                    break
+                except LockError:
+                    if attempt == LOCK_ATTEMPTS - 1:
+                        raise
+                    if attempt == 0:
+                        logger.warning("waiting: another DVC command is at work in %s", self.project.root)
+            yield
 
     def close(self) -> None:
         """Release the repository's database handles."""

@@ -5,6 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows.dvc.explain import NO_GIT
 from pipeline.errors import StageError
 
 PROJECT_VARIABLE = "EGOVLM_PROJECT"  # where a worker finds its checkout; the working directory where unset
@@ -39,6 +40,8 @@ class Project:
             )
         except subprocess.TimeoutExpired as error:
             raise StageError(f"`git {' '.join(arguments)}` has not answered within {seconds:.0f} s") from error
+        if "not a git repository" in done.stderr:
+            raise StageError(f"{self.root} is no git repository: {NO_GIT}")
         if done.returncode:
             raise StageError(f"`git {' '.join(arguments)}` failed in {self.root}: {' '.join(done.stderr.split())}")
         return done.stdout.strip()
