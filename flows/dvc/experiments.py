@@ -47,7 +47,7 @@ def save_experiment(graph: Graph, name: str, message: str) -> tuple[str, bool]:
     unfinished = graph.status()
     if unfinished:
         raise StageError(
-            f"experiment {name} is not saved: {', '.join(sorted(unfinished))} changed while the run lasted"
+            f"experiment {name} is not saved: {', '.join(sorted(unfinished))} did not finish, or changed since"
         )
     known = find_experiment(graph.project)
     if known:

@@ -50,6 +50,7 @@ def readme(card: dict[str, Any]) -> str:
         base_model=None if is_tiny else made["hub"]["model"],
         tags=["egocentric-video", "grpo", "multiple-choice-video-question-answering", "qwen2_5_vl"],
     )
+    told = _dev_score(numbers)
     base = "a tiny Qwen2.5-VL made by the pipeline, which stands in for a real one" if is_tiny else made["hub"]["model"]
     recipe = yaml.safe_dump({name: params[name] for name in ("seed", "prompts", "train_grpo")}, sort_keys=False)
     hashes = "\n".join(f"- `{path}` {digest}" for path, digest in card["data"].items())
@@ -60,8 +61,10 @@ def readme(card: dict[str, Any]) -> str:
 # egovlm policy
 
 Trained by GRPO alone from {base}: step {numbers["chosen_step"]} of {numbers["steps"]}, on {numbers["questions_train"]}
-questions. Its scores with intervals and controls, the licences of its data and what was done about leakage stand in the
-full card that evaluation writes, `data/reports/model_card.md`.
+questions. {told}
+
+Its scores on held-out questions with intervals and controls, the licences of its data and what was done about leakage
+stand in the full card. Evaluation writes it after this folder is closed: `data/reports/model_card.md`.
 
 ## Recipe
 
@@ -72,3 +75,15 @@ full card that evaluation writes, `data/reports/model_card.md`.
 
 {hashes}
 """
+
+
+def _dev_score(numbers: dict[str, Any]) -> str:
+    """What training itself measured."""
+    by_step, chosen = numbers["dev_accuracy_by_step"], str(numbers["chosen_step"])
+    if chosen not in by_step:
+        return "No dev question was asked while it was trained."
+    before = f" (the base: {100 * by_step['0']:.1f} %)" if "0" in by_step else ""
+    return (
+        f"On the {numbers['questions_dev']} dev questions, by which the step was chosen, it is right in "
+        f"{100 * by_step[chosen]:.1f} %{before}, greedily."
+    )

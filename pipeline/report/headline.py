@@ -24,6 +24,9 @@ CONTROLS = {
 }
 
 
+MOST_MISTAKES, FEW_MISTAKES = 2 / 3, 10  # from which part, and of how many, mistakes in one family are a caution
+
+
 @dataclass(frozen=True)
 class Score:
     """An accuracy as fractions with its interval, on `count` questions."""
@@ -78,6 +81,22 @@ def points(value: float) -> str:
     return f"{100 * value:+.1f}"
 
 
+def mistakes(family: dict[str, Any]) -> int:
+    """How many of a family's questions were answered wrong."""
+    return round((1 - float(family["value"])) * int(family["count"]))
+
+
+def worst_family(controls: dict[str, Any]) -> tuple[str, int, int] | None:
+    """(family, its mistakes, all mistakes) of the family that holds most of the policy's mistakes; None without two
+    families or without a mistake."""
+    found: dict[str, Any] = controls.get("runs", {}).get("policy reasoning/video", {}).get("families", {})
+    wrong = {name: mistakes(family) for name, family in found.items()}
+    if len(wrong) < 2 or not sum(wrong.values()):
+        return None
+    name = max(wrong, key=lambda family: wrong[family])
+    return name, wrong[name], sum(wrong.values())
+
+
 def sentence(m: dict[str, Any]) -> str:
     """The headline; says so where there is none."""
     if "accuracy" not in m or "gain" not in m:
@@ -110,6 +129,9 @@ def details(m: dict[str, Any], controls: dict[str, Any]) -> list[tuple[str, str]
     if flips:
         text = f"{flips['gained']} gained, {flips['lost']} lost; McNemar's exact test p = {flips['p_value']:.2g}"
         found.append(("questions that flipped", text))
+    worst = worst_family(controls)
+    if worst:
+        found.append(("where the mistakes lie", f"{worst[1]} of {worst[2]} in family {worst[0] or '(none)'}"))
     if "gain" in m:
         found.append(("detectable difference", _detectable(m)))
     found.append(("completions without an answer", _both(m, "unparsed_fraction", percent)))
@@ -138,7 +160,12 @@ def _both(m: dict[str, Any], name: str, form: Callable[[float], str]) -> str:
 
 def cautions(m: dict[str, Any], controls: dict[str, Any]) -> list[str]:
     """What a reader should know before believing the headline; empty where every control is as it should be."""
+    worst = worst_family(controls)
     checks = (
+        (
+            worst and worst[2] >= FEW_MISTAKES and worst[1] > worst[2] * MOST_MISTAKES,
+            f"{worst[1]} of the {worst[2]} mistakes lie in one family, {worst[0]}." if worst else "",
+        ),
         (m.get("leaky"), "The data leaks (allow_leakage): these numbers are not comparable with anything."),
         (m.get("gain_low", 1) <= 0, "The interval of the gain holds 0: this run shows no improvement."),
         (m.get("above_blind_low", 1) <= 0, "Without the video the policy does as well: it may not use what it sees."),

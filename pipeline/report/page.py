@@ -116,7 +116,7 @@ def frames_note(store: FrameStore | None, clip: str) -> str:
 def environment() -> Environment:
     """Jinja with escaping always on and undefined names refused."""
     made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= {"percent": headline.percent, "points": headline.points}
+    made.filters |= {"percent": headline.percent, "points": headline.points, "mistakes": headline.mistakes}
     return made
 
 

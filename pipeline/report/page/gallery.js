@@ -5,7 +5,14 @@ const STATUS = {
   unparsed: "unparsed", one: "one model only",
 };
 
-const filters = { status: "all", family: "", source: "", search: "" };
+const compared = (key) => (a, b) => key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : a.place - b.place;
+const certainty = (question) => question.policy?.probabilities?.[question.answer] ?? 2;
+const ORDERS = {
+  flips: (a, b) => a.place - b.place, family: compared((one) => one.family), clip: compared((one) => one.id),
+  doubt: compared(certainty),
+};
+
+const filters = { status: "all", family: "", source: "", search: "", order: "flips" };
 let questions = [], strips = null, matching = [], drawn = 0;
 
 function matches(question) {
@@ -27,11 +34,37 @@ function gave(question, side) {
   return make("span", { class: `${side}-ink` }, `${side} ${LETTERS[option] ?? "–"}`);
 }
 
+// Many questions have the same words: the middle frame of the clip and the id tell them apart.
+function thumbnail(question) {
+  const picture = make("span", { class: "thumb", "aria-hidden": "true" });
+  picture.dataset.clip = question.clip;
+  seen.observe(picture);
+  return picture;
+}
+
+const seen = new IntersectionObserver((entries) => {
+  for (const { target } of entries.filter((entry) => entry.isIntersecting)) {
+    seen.unobserve(target);
+    strips ??= readJson("strips");
+    const strip = strips[target.dataset.clip];
+    if (!strip) continue;
+    const count = strip.pts.length;
+    Object.assign(target.style, {
+      aspectRatio: `${strip.width} / ${strip.height}`,
+      backgroundImage: `url(data:image/jpeg;base64,${strip.jpeg})`,
+      backgroundSize: `${100 * count}% 100%`,
+      backgroundPosition: `${count > 1 ? (100 * Math.floor(count / 2)) / (count - 1) : 0}% 0`,
+    });
+  }
+});
+
 function card(question) {
+  const link = make("a", { class: "link", href: `#q-${encodeURIComponent(question.id)}`, title: "link to this question" }, question.id);
   const details = make("details", { class: "card", id: `q-${question.id}` },
     make("summary", {},
+      thumbnail(question),
       make("span", { class: `badge ${question.status}` }, STATUS[question.status]),
-      make("span", { class: "title" }, question.question),
+      make("span", { class: "title" }, question.question, " ", make("small", {}, link)),
       make("small", { class: "gave" }, gave(question, "base"), " → ", gave(question, "policy")),
       make("small", {}, question.family || question.source)));
   details.addEventListener("toggle", () => {
@@ -52,7 +85,7 @@ function drawMore() {
 }
 
 function refresh() {
-  matching = questions.filter(matches);
+  matching = questions.filter(matches).sort(ORDERS[filters.order]);
   drawn = 0;
   document.getElementById("questions-list").replaceChildren();
   document.getElementById("count").textContent = `${matching.length} of ${questions.length} questions`;
@@ -73,6 +106,8 @@ function setUpFilters() {
       select.append(make("option", { value }, value));
     select.addEventListener("change", () => { filters[name] = select.value; refresh(); });
   }
+  const order = document.getElementById("order");
+  order.addEventListener("change", () => { filters.order = order.value; refresh(); });
   let waiting = 0;
   document.getElementById("search").addEventListener("input", (event) => {
     clearTimeout(waiting);
@@ -84,12 +119,21 @@ function setUpFilters() {
 // #q-<id> opens that question, so that a link can point at one.
 function openLinked() {
   const id = decodeURIComponent(location.hash.slice(3));
-  const index = location.hash.startsWith("#q-") ? matching.findIndex((question) => question.id === id) : -1;
-  if (index < 0) return;
+  if (!location.hash.startsWith("#q-") || !questions.some((question) => question.id === id)) return;
+  if (!matching.some((question) => question.id === id)) showAll();
+  const index = matching.findIndex((question) => question.id === id);
   while (drawn <= index) drawMore();
   const details = document.getElementById(`q-${id}`);
   details.open = true;
   details.scrollIntoView();
+}
+
+function showAll() {
+  Object.assign(filters, { status: "all", family: "", source: "", search: "" });
+  for (const name of ["filter-family", "filter-source", "search"]) document.getElementById(name).value = "";
+  for (const button of document.querySelectorAll("[data-status]"))
+    button.setAttribute("aria-pressed", button.dataset.status === "all");
+  refresh();
 }
 
 // The first question that training gained, where the page begins: what the models saw and said, before any table.
@@ -106,6 +150,7 @@ function showExample() {
 async function setUpGallery() {
   if (!document.getElementById("questions-list")) return;
   questions = await inflateJson("questions");
+  questions.forEach((question, place) => { question.place = place; });
   showExample();
   setUpFilters();
   refresh();

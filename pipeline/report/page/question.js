@@ -6,21 +6,26 @@ function optionList(question) {
   const list = make("ol", { class: "options" });
   question.options.forEach((text, i) => {
     const who = make("span", { class: "who" });
-    for (const side of Object.keys(NAMES)) {
-      const given = question[side];
-      if (!given) continue;
-      const likely = given.probabilities ? ` ${(100 * given.probabilities[i]).toFixed(0)} %` : "";
-      if (given.option === i || likely)
-        who.append(make("span", { class: `${side}-ink` }, `${given.option === i ? "● " : ""}${side}${likely}`));
-    }
+    for (const side of Object.keys(NAMES))
+      if (question[side]?.option === i) who.append(make("span", { class: `${side}-ink` }, `● ${side}`));
     const right = i === question.answer;
     list.append(make("li", { class: right ? "truth" : null },
       make("span", {}, LETTERS[i]),
       make("span", {}, text, right ? make("strong", { class: "truth-ink" }, "  ✓ right answer") : null), who));
   });
-  const scored = question.base?.probabilities || question.policy?.probabilities;
-  const key = `● the answer given${scored ? "; percentages: how likely each option is under the direct prompt" : ""}`;
-  return make("div", {}, list, make("small", {}, key));
+  return make("div", {}, list, make("small", {}, "● the answer given after reasoning"), likelihoods(question));
+}
+
+// Another prompt than that of the answers above, so it stands apart from them: the letter is scored without reasoning.
+function likelihoods(question) {
+  const sides = Object.keys(NAMES).filter((side) => question[side]?.probabilities);
+  if (!sides.length) return null;
+  const row = (side) => make("tr", {}, make("th", { class: `${side}-ink` }, side),
+    ...question[side].probabilities.map((share) => make("td", { class: "number" }, `${(100 * share).toFixed(0)} %`)));
+  return make("details", {}, make("summary", {}, "how likely each option is without reasoning (direct prompt)"),
+    make("table", {}, make("thead", {}, make("tr", {}, make("th", {}, ""),
+      ...question.options.map((_, i) => make("th", { class: "number" }, LETTERS[i])))),
+    make("tbody", {}, ...sides.map(row))));
 }
 
 function frameStrip(strip, marks) {

@@ -41,13 +41,15 @@ def test_the_report_s_model_card(inputs: Inputs, tmp_path: Path) -> None:
 def test_the_card_that_travels_with_the_weights(recipe: str, repository: Path, tmp_path: Path) -> None:
     params = json.loads(load_params(repository / "params.yaml").model_dump_json())
     params["prepare_model"]["recipe"] = recipe
-    numbers = {"steps": 160, "chosen_step": 140, "questions_train": 1200}
+    numbers = {"steps": 160, "chosen_step": 140, "questions_train": 1200, "questions_dev": 60}
+    numbers = {**numbers, "dev_accuracy_by_step": {"0": 0.35, "140": 0.85}}
     path = tmp_path / "README.md"
     path.write_text(readme({"params": params, "numbers": numbers, "data": {"data/x": "ab"}}), encoding="utf-8")
     card = ModelCard.load(path)
     _check(card)
     assert card.data.base_model == (None if recipe == "tiny" else "Qwen/Qwen2.5-VL-3B-Instruct")
     assert "step 140 of 160" in card.text
+    assert "On the 60 dev questions" in card.text and "right in 85.0 % (the base: 35.0 %), greedily" in card.text
     assert "learning_rate" in card.text
 
 

@@ -74,6 +74,17 @@ def test_cautions_name_what_speaks_against_the_headline(change: dict[str, float]
     assert words is None or words in found[0]
 
 
+def test_mistakes_that_lie_in_one_family_are_named() -> None:
+    """66 of 75 wrong answers in `count`, as after a run of the embedded default."""
+    families = {"count": {"value": 1 - 66 / 140, "count": 140}, "moved": {"value": 1 - 9 / 140, "count": 140}}
+    controls = {"runs": {"policy reasoning/video": {"families": families}}}
+    assert headline.worst_family(controls) == ("count", 66, 75)
+    assert "66 of the 75 mistakes lie in one family, count." in headline.cautions(GOOD, controls)
+    assert ("where the mistakes lie", "66 of 75 in family count") in headline.details({}, controls)
+    even = {name: {"value": 0.5, "count": 20} for name in ("count", "moved")}
+    assert headline.cautions(GOOD, {"runs": {"policy reasoning/video": {"families": even}}}) == []
+
+
 def test_details_leave_out_what_was_not_measured(inputs: Inputs) -> None:
     labels = [label for label, _ in headline.details(inputs.metrics, inputs.controls)]
     assert labels[0] == "gain, same prompt"
