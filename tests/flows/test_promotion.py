@@ -44,7 +44,7 @@ def test_a_complete_run_is_saved_once_and_an_unfinished_one_not_at_all(project: 
 
     write_merged(project.root, {"train_grpo": {"learning_rate": 6e-4}})  # training and evaluation are now out of date
     graph = Graph(project)
-    with pytest.raises(StageError, match="experiment half is not saved: .*train_grpo did not finish"):
+    with pytest.raises(StageError, match=r"experiment half is not saved: .*train_grpo did not finish"):
         save_experiment(graph, "half", "no")
     graph.close()
     assert second != first
