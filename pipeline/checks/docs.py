@@ -62,7 +62,8 @@ def _index(results: Mapping[str, ExpectationSuiteValidationResult], findings: Se
         for finding in findings
     )
     return (
-        f"<!DOCTYPE html><html lang=en><head><meta charset=utf-8><title>Data Docs</title><style>{_STYLE}</style></head>"
+        "<!DOCTYPE html><html lang=en><head><meta charset=utf-8><title>Data Docs</title>"
+        f"<meta name=viewport content='width=device-width, initial-scale=1'><style>{_STYLE}</style></head>"
         "<body class=index><h1>What was checked</h1><table><tr><th>suite<th>checks<th>critical<th>warnings</tr>"
         f"{rows}</table><h2>What failed</h2><ul>{listed or '<li>nothing</li>'}</ul>"
         "<h2>Every check</h2><table><tr><th>suite<th>check<th>severity<th>held<th>why it matters</tr>"

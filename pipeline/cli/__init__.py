@@ -57,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0, 1 for an expected error (one line on stderr), 2 for wrong usage."""
     apply_defaults()
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if not_text := next((text for text in given if not is_text(text)), None):
+        print(f"egovlm: {ascii(not_text)} is not UTF-8 text: convert it, or rename the file", file=sys.stderr)
+        return 2
     app = build_app()
     try:
         code = app(args=given, prog_name="egovlm", standalone_mode=False)
@@ -76,6 +79,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except typer.Abort:
         return 130
     return code if isinstance(code, int) else 0
+
+
+def is_text(argument: str) -> bool:
+    """Whether an argument of the command line is Unicode text (other bytes come as lone surrogates)."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _command(app: typer.Typer, given: Sequence[str]) -> str:

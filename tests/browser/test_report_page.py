@@ -5,8 +5,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
+from pipeline.checks.docs import write_docs
+from pipeline.checks.expectations import find, validate
+from pipeline.checks.findings import true
 from pipeline.report.gallery import gallery_rows
 from pipeline.report.inputs import read_inputs
 from pipeline.report.page import render
@@ -139,6 +143,47 @@ def test_a_link_opens_its_question(browser: Any, small_page: Path) -> None:
     visit = Visit(context, small_page, "#q-q-00077")
     assert visit.page.locator(".card[open]").get_attribute("id") == "q-q-00077"
     assert visit.complaints == []
+    context.close()
+
+
+def test_a_link_opens_its_question_though_a_filter_hides_it(visit: Visit) -> None:
+    visit.page.fill("#search", "no such words anywhere")
+    visit.wait_for_count("0 of")
+    visit.page.evaluate("location.hash = '#q-q-00077'")
+    visit.wait_for_count("120 of")
+    assert visit.page.locator(".card[open]").get_attribute("id") == "q-q-00077"
+
+
+def test_rows_are_told_apart_by_picture_id_and_order(visit: Visit, rows: list[dict[str, Any]]) -> None:
+    from playwright.sync_api import expect
+
+    first = visit.page.locator(".card").first
+    assert first.locator("a.link").inner_text() == rows[0]["id"]
+    expect(first.locator(".thumb")).to_have_attribute("style", re.compile("background-image: url"))
+    visit.page.select_option("#order", "clip")
+    assert visit.text(".card a.link") == min(row["id"] for row in rows)
+    visit.page.select_option("#order", "family")
+    families = visit.page.locator(".card summary > small:last-child").all_inner_texts()
+    assert families == sorted(families)
+
+
+def test_likelihoods_of_another_prompt_stand_apart(visit: Visit) -> None:
+    visit.open_first()
+    table = visit.page.locator(".card .body details").first
+    assert "without reasoning (direct prompt)" in table.locator("summary").inner_text()
+    assert "%" not in visit.text(".card .options")
+
+
+def test_data_docs_fit_a_phone(browser: Any, tmp_path: Path) -> None:
+    suite = {"splits": ((true("in one split only", "critical", "in_one_split", "because " * 30),), "recording")}
+    table = pd.DataFrame([{"recording": "r" * 90, "in_one_split": False}])
+    results = validate({"splits": table}, suite)
+    write_docs(results, find(results, suite), tmp_path / "docs")
+    context = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True)
+    tab = context.new_page()
+    for name in ("index", "splits"):
+        tab.goto((tmp_path / f"docs/{name}.html").as_uri())
+        assert tab.evaluate("document.documentElement.scrollWidth") <= 390, name
     context.close()
 
 

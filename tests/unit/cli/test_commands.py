@@ -52,6 +52,7 @@ def test_help_is_quick_and_the_module_is_the_same_command() -> None:
         (["keyframes", "missing.mp4"], 1, "missing_file"),
         (["submit", "missing.json"], 1, "no submission file"),
         (["profile", "nope"], 1, "unknown profile 'nope'"),
+        (["ask", "README.md", "what \udcff?"], 2, r"'what \udcff?' is not UTF-8 text: convert it"),
     ],
 )
 def test_errors_are_one_line(
