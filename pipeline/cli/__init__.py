@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     apply_defaults()
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if not_text := next((text for text in given if not is_text(text)), None):
-        print(f"egovlm: {ascii(not_text)} is not UTF-8 text: convert it, or rename the file", file=sys.stderr)
+        print(f"egovlm: {not_text!a} is not UTF-8 text: convert it, or rename the file", file=sys.stderr)
         return 2
     app = build_app()
     try:

@@ -159,6 +159,7 @@ def test_rows_are_told_apart_by_picture_id_and_order(visit: Visit, rows: list[di
 
     first = visit.page.locator(".card").first
     assert first.locator("a.link").inner_text() == rows[0]["id"]
+    first.scroll_into_view_if_needed()  # pictures are drawn when they come into sight
     expect(first.locator(".thumb")).to_have_attribute("style", re.compile("background-image: url"))
     visit.page.select_option("#order", "clip")
     assert visit.text(".card a.link") == min(row["id"] for row in rows)
