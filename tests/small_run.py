@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from pipeline.grpo.clips import ClipLoader
+from pipeline.grpo.clips import ClipLoader, feature_cache
 from pipeline.grpo.run import Run, train
 from pipeline.grpo.samples import Sample
 from pipeline.params import Machine, Params, Stopping, TrainGrpo, load_params
@@ -68,13 +68,14 @@ def small_samples(number: int = 20) -> list[Sample]:
 
 def small_run(folder: Path, **overrides: Any) -> Run:
     """A run below `folder`."""
-    samples = small_samples()
+    samples, params, policy = small_samples(), small_params(**overrides), make_random_policy()
     return Run(
-        params=small_params(**overrides),
-        policy=make_random_policy(),
+        params=params,
+        policy=policy,
         train=samples[:14],
         dev=samples[14:],
         clips=ClipLoader(FakeStore(), 10),
+        cache=feature_cache(policy, params.train_grpo, params.machine, folder / "vision"),
         hashes={"data/dataset/questions.parquet": "1"},
         checkpoints=folder / "checkpoints",
         live=folder / "live",

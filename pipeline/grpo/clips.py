@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from pipeline.models.batch import ModelInputs
 from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy
 from pipeline.models.vision import FeatureCache
+from pipeline.params import Machine, TrainGrpo
 
 
 class ClipLoader:
@@ -50,3 +52,10 @@ def encode_samples(
     inputs = encode_prompts(policy, [s.messages for s in samples], clips, with_pixels=cache is None)
     features = None if cache is None else [cache.get(clips[name]) for row in inputs.clip_ids for name in row]
     return inputs.to(policy.device), features
+
+
+def feature_cache(policy: Policy, settings: TrainGrpo, machine: Machine, folder: Path) -> FeatureCache | None:
+    """The feature cache that the settings ask for; None where features may not be shared (the tower trains)."""
+    if not (settings.cache_vision and settings.freeze_vision):
+        return None
+    return FeatureCache(policy, machine.feature_cache_megabytes, folder if machine.features_on_disk else None)

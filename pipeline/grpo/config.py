@@ -98,6 +98,12 @@ def questions_per_step(settings: TrainGrpo, questions: int) -> int:
     return min(settings.prompts_per_step, questions // whole * parts)
 
 
+def questions_used(settings: TrainGrpo) -> int:
+    """Questions that all steps of a run take together, one that is taken again counted again."""
+    rollouts = -(-settings.max_steps // (settings.updates_per_rollout * settings.iterations))
+    return rollouts * settings.updates_per_rollout * settings.prompts_per_step
+
+
 def _parts(settings: TrainGrpo) -> int:
     """Forward passes that a step is divided into, over all processes."""
     return settings.micro_batches * int(os.environ.get("WORLD_SIZE", "1"))

@@ -7,14 +7,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
+from accelerate import PartialState
+
 from pipeline.errors import ParamsError, StageError
+from pipeline.grpo.config import resolve_device
+from pipeline.params import Machine
 from pipeline.processes import die_with_parent
 from pipeline.records import Quarantined
 from pipeline.reports import StageReport, write_json
 
 GRACE_SECONDS = 5.0
+JOIN_SECONDS = 1800.0  # how long a process waits for the others, as transformers has it
 LAUNCHERS = {"torchrun": "torch.distributed.run", "accelerate": "accelerate.commands.accelerate_cli"}
 
 
@@ -26,6 +32,11 @@ def is_worker() -> bool:
 def is_main_worker() -> bool:
     """Whether this process is the one that writes."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def join_processes(machine: Machine) -> None:
+    """Let the processes of a launcher know each other, and each take its own device, before a model is loaded."""
+    PartialState(cpu=resolve_device(machine) == "cpu", timeout=timedelta(seconds=JOIN_SECONDS))
 
 
 def launcher_command(launch: str, module: str) -> list[str]:

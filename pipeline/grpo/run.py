@@ -30,6 +30,7 @@ from pipeline.grpo.trainer import VideoGRPOTrainer
 from pipeline.grpo.training import Training
 from pipeline.grpo.vllm_rollout import VllmRollout
 from pipeline.models.policy import Policy
+from pipeline.models.vision import FeatureCache
 from pipeline.params import Params, TrainGrpo
 
 WANDB = Path("data/checkpoints/wandb")  # as it stands in the checkout: what a report says must not name this machine
@@ -45,6 +46,7 @@ class Run:
     train: Sequence[Sample]
     dev: Sequence[Sample]
     clips: ClipLoader
+    cache: FeatureCache | None
     hashes: Mapping[str, str]
     checkpoints: Path
     live: Path
@@ -147,8 +149,8 @@ def make_trainer(run: Run, checkpoints: Checkpoints) -> VideoGRPOTrainer:
         run.policy,
         run.train,
         run.clips,
+        run.cache,
         settings,
-        machine,
         run.params.seed,
         checkpoints,
         rollout=None if settings.rollout == "transformers" else VllmRollout,

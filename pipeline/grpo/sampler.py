@@ -9,6 +9,13 @@ from torch.utils.data import Sampler
 from pipeline.errors import StageError
 
 
+def order_of_pass(size: int, seed: int, number: int) -> list[int]:
+    """The order in which pass `number` over `size` questions takes them."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
+    order: list[int] = torch.randperm(size, generator=generator).tolist()
+    return order
+
+
 class GroupSampler(Sampler[int]):
     """Row numbers of the dataset for a whole run.
 
@@ -33,7 +40,6 @@ class GroupSampler(Sampler[int]):
 
     def _batches(self) -> Iterator[list[int]]:
         for number in count():
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
-            order = torch.randperm(self.size, generator=generator).tolist()
+            order = order_of_pass(self.size, self.seed, number)
             for start in range(0, self.size - self.prompts + 1, self.prompts):
                 yield order[start : start + self.prompts]

@@ -38,7 +38,7 @@ from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling
 from pipeline.models.vision import FeatureCache
-from pipeline.params import Machine, TrainGrpo
+from pipeline.params import TrainGrpo
 
 
 class HasComplete(Protocol):
@@ -58,8 +58,8 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         policy: what is trained; a LoRA adapter is added by TRL (`peft_config` in `kwargs`).
         samples: the training questions.
         clips: their frames.
+        cache: their vision features; None if the tower trains.
         settings: section train_grpo.
-        machine: section machine, for the feature cache.
         seed: of the run.
         checkpoints: where the state is kept, atomically.
         rollout: makes what completions come from if not from the policy itself.
@@ -71,14 +71,15 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         policy: Policy,
         samples: Sequence[Sample],
         clips: ClipLoader,
+        cache: FeatureCache | None,
         settings: TrainGrpo,
-        machine: Machine,
         seed: int,
         checkpoints: Checkpoints,
         rollout: "RolloutMaker | None" = None,
         **kwargs: Any,
     ) -> None:
         self.settings, self.run_seed, self.clips, self.checkpoints = settings, seed, clips, checkpoints
+        self.cache = cache
         self.samples = list(samples)
         self.by_id = {s.question_id: s for s in samples}
         self.trouble: str | None = None
@@ -101,7 +102,6 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         self.reference = None if self.ref_model is None else replace(policy, model=self.ref_model)
         if self.reference is not None and settings.share_prompt:
             enable_shared_prompt(self.reference)
-        self.cache = feature_cache(self.policy, settings, machine, checkpoints.folder.parent)
         self._foreign = None if rollout is None else rollout(self).complete
         self._features: dict[str, torch.Tensor] = {}  # of the clips of the current rollout batch
 
@@ -311,15 +311,6 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """None inside checkpoints: the stage writes one beside the policy."""
-
-
-def feature_cache(policy: Policy, settings: TrainGrpo, machine: Machine, folder: Path) -> FeatureCache | None:
-    """The feature cache that the settings ask for; None where features may not be shared (the tower trains)."""
-    if not (settings.cache_vision and settings.freeze_vision):
-        return None
-    return FeatureCache(
-        policy, machine.feature_cache_megabytes, folder / "vision" if machine.features_on_disk else None
-    )
 
 
 def _reward_function(trainer: VideoGRPOTrainer, name: str) -> Callable[..., list[float]]:

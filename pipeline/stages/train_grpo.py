@@ -11,14 +11,14 @@ from pipeline.environment import apply_defaults
 from pipeline.errors import EgovlmError, ItemError
 from pipeline.frames.store import FrameStore
 from pipeline.grpo.checkpoints import digest_path
-from pipeline.grpo.clips import ClipLoader
+from pipeline.grpo.clips import ClipLoader, feature_cache
 from pipeline.grpo.config import resolve_device
-from pipeline.grpo.difficulty import filter_by_difficulty
+from pipeline.grpo.difficulty import Asker, filter_by_difficulty
 from pipeline.grpo.idle import idle_settings
-from pipeline.grpo.launch import is_main_worker, is_worker, run_workers, write_report
+from pipeline.grpo.launch import is_main_worker, is_worker, join_processes, run_workers, write_report
 from pipeline.grpo.run import Run, levers_where_memory_ends, quiet, train
 from pipeline.grpo.samples import Sample, build_sample, group_by_clip
-from pipeline.models.inputs import tokenize_prompt
+from pipeline.models.inputs import VIDEO_TOKEN, render_prompt, tokenize_prompt
 from pipeline.models.policy import Policy, load_policy
 from pipeline.params import Params, load_params
 from pipeline.picture import home_of
@@ -44,8 +44,6 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     if launch is None or is_worker():
         _train(params, root, report)
         return
-    if params.train_grpo.difficulty.samples:
-        read_run(params, root, StageReport("train_grpo"))  # the base is asked once; the workers find its answers
     run_workers(launch, "pipeline.stages.train_grpo", root, root / HANDOFF, report)
 
 
@@ -63,6 +61,7 @@ def read_run(params: Params, root: Path, report: StageReport) -> Run:
     """Everything the training needs, with unusable questions in the report."""
     settings = params.train_grpo
     torch.set_num_threads(settings.threads)
+    join_processes(params.machine)
     store = FrameStore(root / "data/frames")
     with quiet(), levers_where_memory_ends():
         policy = load_policy(
@@ -74,12 +73,17 @@ def read_run(params: Params, root: Path, report: StageReport) -> Run:
     hashes = {path: digest_path(root / path) for path in READS}
     clips = ClipLoader(store, params.machine.feature_cache_megabytes)
     training = [sample for split, sample in samples if split == "train"]
+    cache = feature_cache(policy, settings, params.machine, state.with_name("vision"))
+    asker = Asker(params.seed, params.prompts.reasoning, settings, policy, clips, cache, hashes)
+    with levers_where_memory_ends():
+        chosen = filter_by_difficulty(asker, training, state.with_name("difficulty"), report)
     return Run(
         params=params,
         policy=policy,
-        train=filter_by_difficulty(params, policy, training, clips, state.with_name("difficulty"), hashes, report),
+        train=chosen,
         dev=[sample for split, sample in samples if split == "dev"][: settings.dev_questions],
         clips=clips,
+        cache=cache,
         hashes=hashes,
         checkpoints=state,
         live=root / "data/reports/live/train_grpo",
@@ -123,11 +127,19 @@ def _samples(
 
 
 def _check_length(policy: Policy, sample: Sample, store: FrameStore, max_new_tokens: int) -> None:
-    """A prompt that leaves no room for a completion is refused, never cut."""
+    """A prompt that leaves no room for a completion is refused, never cut.
+
+    Tokenizing every prompt of a large set takes minutes, so only those that might be too long are: a byte of text gives
+    at most one token, and a tokenizer's normaliser makes at most three bytes of one.
+    """
     frames = len(store.pts_seconds(sample.clip_id))
     width, height = store.size(sample.clip_id)
-    ids = tokenize_prompt(policy, sample.messages, [policy.vision.video_tokens(frames, height, width)])
+    video = policy.vision.video_tokens(frames, height, width)
     context = policy.context_length
+    text = render_prompt(policy, sample.messages)
+    if text.count(VIDEO_TOKEN) == 1 and 3 * len(text.encode()) + video + max_new_tokens <= context:
+        return
+    ids = tokenize_prompt(policy, sample.messages, [video])
     if len(ids) + max_new_tokens > context:
         raise ItemError("prompt_too_long", f"{len(ids)} tokens + {max_new_tokens} to write, the context is {context}")
 

@@ -198,21 +198,13 @@ def test_no_usable_question_stops_before_training(root: Path) -> None:
     assert not (root / "data/models/policy").exists()
 
 
-def test_difficulty_keeps_what_the_base_solves_sometimes(root: Path) -> None:
+def test_difficulty_keeps_what_the_base_solves_sometimes_and_asks_no_more_than_the_steps_use(root: Path) -> None:
     everything = {"samples": 4, "min_accuracy": 0.0, "max_accuracy": 1.0}
-    report = run(root, difficulty=everything)
-    assert report.outcomes["difficulty"] == {"kept": 8}
+    report = run(root, difficulty=everything)  # two steps of two questions
+    assert report.outcomes["difficulty"] == {"kept": 4, "not_asked": 4}
+    assert report.values["questions_train"] == 4
     with pytest.raises(EmptyInput, match=r"outside \[0.99, 1.0\] on all 8 questions"):
         run(root, difficulty={"samples": 4, "min_accuracy": 0.99, "max_accuracy": 1.0})
-
-
-def test_the_bases_answers_are_asked_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    difficulty = {"samples": 2, "min_accuracy": 0.99, "max_accuracy": 1.0}
-    with pytest.raises(EmptyInput):
-        run(root, difficulty=difficulty)
-    monkeypatch.setattr("pipeline.grpo.difficulty._ask", lambda *_: pytest.fail("asked again"))
-    with pytest.raises(EmptyInput):
-        run(root, difficulty=difficulty)
 
 
 def test_missing_inputs_say_what_makes_them(root: Path) -> None:
@@ -247,12 +239,16 @@ def test_the_threads_are_those_of_params(root: Path) -> None:
 def test_two_processes_compute_what_one_computes(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     other = tmp_path_factory.mktemp("two") / "project"
     shutil.copytree(root, other)
-    settings = {"max_steps": 3, "dev_every": 3, "prompts_per_step": 4, "save_every": 3}
+    difficulty = {"samples": 2, "min_accuracy": 0.0, "max_accuracy": 1.0}
+    settings = {"max_steps": 3, "dev_every": 3, "prompts_per_step": 4, "save_every": 3, "difficulty": difficulty}
     one = run(root, small_params(**settings))
     params = small_params(**settings, launch="torchrun --standalone --nproc_per_node 2")
     (other / "params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json")))
     two = run(other, params)
     assert one.as_dict() == two.as_dict()
+    answers = [next((folder / "data/checkpoints/difficulty").iterdir()).read_text() for folder in (root, other)]
+    assert len(answers[0].split()) == 4 * 8
+    assert sorted(answers[0].splitlines()) == sorted(answers[1].splitlines())
     for name in ("reward", "entropy", "grad_norm", "loss", "completion_length"):
         paths = [folder / f"data/reports/live/train_grpo/plots/metrics/{name}.tsv" for folder in (root, other)]
         left, right = (np.loadtxt(path, skiprows=1) for path in paths)
