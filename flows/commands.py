@@ -11,15 +11,18 @@ import typer
 
 from flows.dvc.explain import one_line
 from pipeline.cli import doctor
-from pipeline.cli.doctor import Finding
 from pipeline.cli.output import AsJson, emit
 from pipeline.cli.place import checkout
+from pipeline.preflight.findings import Finding
 
 
 def run(
     targets: Annotated[list[str] | None, typer.Argument(help="Stages to bring up to date; default: all.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Run stages even where nothing changed.")] = False,
     experiment: Annotated[str | None, typer.Option(help="What the run is called in `dvc exp show`.")] = None,
+    unchecked: Annotated[
+        bool, typer.Option("--unchecked", help="Start although something seems to be missing here.")
+    ] = False,
     profile: Annotated[str | None, typer.Option(help="Overlay profiles/PROFILE.yaml for this run.")] = None,
     override: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A value of params.yaml.")
@@ -27,8 +30,9 @@ def run(
 ) -> None:
     """Bring the pipeline up to date, as `make run` does.
 
-    A finished run is kept as a DVC experiment on this machine. It is sent on only if `publish` in params.yaml names
-    remotes.
+    What can be known before the first stage is looked at first (files, device, disk, model); a run that cannot be
+    finished here is refused. A finished run is kept as a DVC experiment on this machine. It is sent on only if
+    `publish` in params.yaml names remotes.
 
     \b
     Examples:
@@ -37,7 +41,7 @@ def run(
     """
     from flows.run import main
 
-    arguments = [*(targets or []), *(["--force"] if force else [])]
+    arguments = [*(targets or []), *(["--force"] if force else []), *(["--unchecked"] if unchecked else [])]
     for name, value in (("--experiment", experiment), ("--profile", profile)):
         arguments += [name, value] if value else []
     code = main([*arguments, *(part for value in override or [] for part in ("--set", value))])

@@ -21,6 +21,7 @@ from flows.dvc.overlay import overlaid
 from flows.dvc.project import Project
 from flows.dvc.publishing import destination, for_another_machine
 from flows.dvc.reproduce import reproduce
+from flows.preflight import stop_at_preflight
 from flows.promotion.sending import is_registry_unsent
 from flows.remote.travel import reproduce_on_gpu
 from flows.service.reaper import reap
@@ -47,6 +48,7 @@ class Request:
     experiment: str | None = None
     promote: bool = False
     skip_unchanged: bool = False  # do nothing at all where nothing changed
+    unchecked: bool = False  # start whatever the preflight finds
     wait_seconds: float = 0.0  # for another run to let go of the project
 
 
@@ -97,6 +99,9 @@ def _run(graph: Graph, request: Request, logger: Logger) -> State[Any]:
         return Completed(name="Skipped", message=f"nothing changed in code, params or data; {headline(project)}")
     if new_sources:
         logger.info("%s", new_sources)
+    if not request.unchecked:
+        elsewhere = GPU_STAGES if request.train_on == "gpu" else ()
+        stop_at_preflight(graph, chosen, forced, elsewhere, lambda line: logger.warning("%s", line))
     states = run_stages(graph, chosen, forced, request.train_on)
     if DOWNLOAD in states and states[DOWNLOAD].is_completed():
         note_sources(project, listings)

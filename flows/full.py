@@ -28,6 +28,7 @@ def egovlm(
     train_on: TrainOn = "local",
     experiment: str | None = None,
     promote: bool = False,
+    unchecked: bool = False,
 ) -> State[Any]:
     """Run the DVC graph: egocentric video in, trained model and score out.
 
@@ -39,11 +40,21 @@ def egovlm(
         train_on: `local` trains in this checkout; `gpu` sends training and evaluation to the work pool `gpu`.
         experiment: name of the DVC experiment and of the run.
         promote: let the promotion gate judge the result; a better model becomes champion.
+        unchecked: start although the preflight finds that the run cannot be finished here.
     """
     logger = get_run_logger()
     try:
         request = Request(
-            profile, overrides or {}, targets or (), force, train_on, experiment, promote, wait_seconds=WAIT_SECONDS
+            profile,
+            overrides or {},
+            targets or (),
+            force,
+            train_on,
+            experiment,
+            promote,
+            False,
+            unchecked,
+            WAIT_SECONDS,
         )
         return run_graph(find_project(), request, logger)
     except EgovlmError as error:  # expected: a message, not a traceback

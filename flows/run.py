@@ -25,6 +25,7 @@ from flows.dvc.overlay import overlaid
 from flows.dvc.project import Project, find_project
 from flows.dvc.publishing import Destination, destination, sent
 from flows.dvc.reproduce import Outcome, is_noise, reproduce
+from flows.preflight import stop_at_preflight
 from flows.summary import METRICS, headline, read_report
 from pipeline.errors import EgovlmError, ParamsError
 from pipeline.params import load_params, parse_params
@@ -60,7 +61,9 @@ class Terminal:
         self._bar, self._told = in_place, self.clock()
 
 
-def run(project: Project, targets: Sequence[str], force: bool, experiment: str | None = None) -> None:
+def run(
+    project: Project, targets: Sequence[str], force: bool, experiment: str | None = None, unchecked: bool = False
+) -> None:
     """Bring the stages up to date, one after another, keep the run as an experiment, and print the headline."""
     started = time.perf_counter()
     check_name(experiment)
@@ -69,6 +72,9 @@ def run(project: Project, targets: Sequence[str], force: bool, experiment: str |
     try:
         stages = graph.select(targets)
         listings, new_sources = read_sources(project), sources_changed(project)
+        if not unchecked:
+            names = [stage.name for stage in stages] if force else [DOWNLOAD] if new_sources else []
+            stop_at_preflight(graph, stages, names, (), print)
         for number, stage in enumerate(stages, 1):
             forced = force or (stage.name == DOWNLOAD and new_sources is not None)
             _one(graph, stage, f"[{number}/{len(stages)}]", forced)
@@ -133,6 +139,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("targets", nargs="*", help="stages to bring up to date, with what they need (default: all)")
     parser.add_argument("--force", action="store_true", help="run stages even where nothing changed")
     parser.add_argument("--experiment", metavar="NAME", help="what the run is called in `dvc exp show`")
+    parser.add_argument("--unchecked", action="store_true", help="start whatever the preflight finds")
     parser.add_argument("--profile", help="overlay profiles/PROFILE.yaml for this run")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="a value of params.yaml, this run"
@@ -162,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with explained(), held(project, "make-run", WAIT_SECONDS, _waiting):
             overrides = dict(_override(text) for text in options.set)
             with overlaid(project, options.profile, overrides, parse_params):
-                run(project, options.targets, options.force, options.experiment)
+                run(project, options.targets, options.force, options.experiment, options.unchecked)
     except EgovlmError as error:
         print(f"egovlm: {error}", file=sys.stderr)
         return 1

@@ -8,32 +8,25 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
 from pipeline.cli.output import AsJson, columns, emit
 from pipeline.cli.place import checkout, find_params
 from pipeline.errors import ParamsError
+from pipeline.preflight.findings import Finding, State
 
-State = Literal["ok", "info", "warn", "fail"]
+if TYPE_CHECKING:
+    from pipeline.params import Params
+
 MARKS: dict[State, str] = {"ok": "ok", "info": "--", "warn": "!!", "fail": "XX"}
 DISK_GB = 5  # the embedded default with its cache and experiments
 MEMORY_GB = 4
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the doctor: what was looked at, what was found, what to do about it ("" where nothing)."""
-
-    name: str
-    state: State
-    found: str
-    mend: str = ""
 
 
 def check_python() -> Iterator[Finding]:
@@ -157,12 +150,14 @@ def _codec(name: str, mode: Literal["r", "w"]) -> bool:
 
 
 def check_room() -> Iterator[Finding]:
-    """Disk and memory for the embedded default, and a data/ folder one can write to."""
+    """Memory, disk for the embedded default, and a data/ folder one can write to."""
     import psutil
 
     disk = shutil.disk_usage(checkout()).free / 1e9
     mend = "free some space, or point `dvc cache dir` elsewhere"
-    yield Finding("disk", "ok" if disk >= DISK_GB else "warn", f"{disk:.0f} GB free", "" if disk >= DISK_GB else mend)
+    if disk < DISK_GB or not _asks_for_more():
+        enough = disk >= DISK_GB
+        yield Finding("disk", "ok" if enough else "warn", f"{disk:.0f} GB free", "" if enough else mend)
     memory = psutil.virtual_memory().available / 1e9
     state: State = "ok" if memory >= MEMORY_GB else "warn"
     yield Finding("memory", state, f"{memory:.0f} GB available", "" if state == "ok" else "close something")
@@ -172,17 +167,37 @@ def check_room() -> Iterator[Finding]:
 
 
 def check_params() -> Iterator[Finding]:
-    """params.yaml of this folder is valid."""
+    """params.yaml of this folder is valid, and what it asks for can be had here."""
     if not (checkout() / "params.yaml").is_file():
         mend = "run egovlm in a checkout, or set EGOVLM_PROJECT to one"
         yield Finding("params", "fail", f"no params.yaml in {checkout().resolve()}", mend)
         return
     try:
-        find_params(None)
+        params = find_params(None)
     except ParamsError as error:
         yield Finding("params", "fail", str(error), "mend the key named, or `git checkout params.yaml`")
-    else:
-        yield Finding("params", "ok", "params.yaml is valid")
+        return
+    from pipeline.preflight.check import preflight
+
+    yield Finding("params", "ok", f"params.yaml is valid and asks for {_subject(params)}")
+    yield from preflight(params, checkout())
+
+
+def _asks_for_more() -> bool:
+    """Whether params.yaml asks for more than the embedded default, whose needs arithmetic tells."""
+    try:
+        return find_params(None).prepare_model.recipe != "tiny"
+    except ParamsError:
+        return False
+
+
+def _subject(params: "Params") -> str:
+    """What params.yaml asks for, in a few words."""
+    kinds = {name: section.kind for name, section in params.download_videos.sources.items() if section is not None}
+    if params.prepare_model.recipe == "tiny" and set(kinds.values()) == {"synthetic"}:
+        return "the embedded default"
+    model = "the tiny base" if params.prepare_model.recipe == "tiny" else params.prepare_model.hub.model
+    return f"{model} on {', '.join(sorted(kinds))}"
 
 
 def check_accounts() -> Iterator[Finding]:
@@ -233,8 +248,9 @@ def examine() -> list[Finding]:
 def doctor(as_json: AsJson = False) -> None:
     """Check this machine and say how to mend what is missing.
 
-    Looks at Python, packages, torch and torchvision, codecs, disk, memory, params.yaml, the DVC remote, the Prefect
-    server and accounts. The exit code is 1 where something must be mended before the pipeline can run.
+    Looks at Python, packages, torch and torchvision, codecs, disk, memory, the DVC remote, the Prefect server and
+    accounts, and at what params.yaml asks for: files of the sources, devices, cores, GPU memory, the base model and
+    its chat template. The exit code is 1 if something must be mended before the pipeline can run.
 
     \b
     Examples:
@@ -252,9 +268,16 @@ def _verdict(findings: Sequence[Finding]) -> str:
     """What the marks come to, in one line."""
     failed = [f.name for f in findings if f.state == "fail"]
     if failed:
-        return f"To mend before the pipeline can run (XX): {', '.join(failed)}."
+        return f"To mend before the pipeline can run (XX): {', '.join(dict.fromkeys(failed))}."
     doubts = [f.name for f in findings if f.state == "warn"]
-    return "Fit for the embedded default." + (f" To look at (!!): {', '.join(doubts)}." if doubts else "")
+    return f"Fit for {_asked_for()}." + (f" To look at (!!): {', '.join(doubts)}." if doubts else "")
+
+
+def _asked_for() -> str:
+    try:
+        return _subject(find_params(None))
+    except ParamsError:
+        return "the embedded default"
 
 
 def register(app: typer.Typer) -> None:

@@ -13,6 +13,7 @@ from pipeline.evaluation.keyframe_quality import named_frames
 from pipeline.evaluation.predict import Desk, Examinee, LoadClip, plan, predict
 from pipeline.evaluation.runs import HEADLINE, Run, modes_of
 from pipeline.evaluation.views import Context
+from pipeline.models.device import resolve_device
 from pipeline.models.policy import load_policy
 from pipeline.models.vision import FeatureCache, tower_digest
 from pipeline.params import EvaluateEgoschema, Machine, Prompts
@@ -42,9 +43,7 @@ def examinees(
 
 def _place(settings: EvaluateEgoschema, machine: Machine) -> str:
     """The device to run on; on CPU the number of threads is set, as it can change the last bits of a result."""
-    device: str = machine.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = resolve_device(machine)
     if device == "cpu":
         torch.set_num_threads(settings.threads)
     return device

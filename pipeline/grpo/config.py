@@ -4,24 +4,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-import torch
 from trl import GRPOConfig
 
 from pipeline.errors import ParamsError
 from pipeline.grpo.rewards import rewards_in_use
+from pipeline.models.device import resolve_device
 from pipeline.params import Machine, TrainGrpo
-
-
-def resolve_device(machine: Machine) -> str:
-    """`cpu` or `cuda`.
-
-    Raises:
-        ParamsError: cuda is asked for and there is none.
-    """
-    available = torch.cuda.is_available()
-    if machine.device == "cuda" and not available:
-        raise ParamsError("machine.device is cuda, but torch sees no CUDA device: use auto, or install a CUDA build")
-    return "cuda" if available and machine.device != "cpu" else "cpu"
 
 
 def make_config(settings: TrainGrpo, machine: Machine, seed: int, output: Path, questions: int) -> GRPOConfig:

@@ -20,23 +20,65 @@ def hub_folder(name: str, revision: str) -> Path:
     Raises:
         ModelError: the hub does not answer, refuses, or does not know it.
     """
-    from httpx import HTTPError
+    cached = _cached(name, revision)
+    if cached is not None:
+        return cached
+    _fetch(name, revision, SMALL)
+    return _fetch(name, revision, WEIGHTS)
+
+
+def hub_small_folder(name: str, revision: str, seconds: float) -> Path:
+    """As `hub_folder` without the weights (a few MB), if the hub answers within `seconds`.
+
+    Raises:
+        ModelError: as there.
+    """
+    cached = _cached(name, revision)
+    if cached is not None:
+        return cached
+    _knock(name, revision, seconds)
+    return _fetch(name, revision, SMALL)
+
+
+def _cached(name: str, revision: str) -> Path | None:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        cached = Path(snapshot_download(name, revision=revision, local_files_only=True))
+        folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
     except LocalEntryNotFoundError:
-        cached = None
-    if cached is not None and is_whole(cached):
-        return cached
+        return None
+    return folder if is_whole(folder) else None
+
+
+def _knock(name: str, revision: str, seconds: float) -> None:
+    """One question without the library's patience, which is 50 s if nobody answers."""
+    import httpx
+    from huggingface_hub import constants
+    from huggingface_hub.utils._headers import build_hf_headers
+
+    if constants.HF_HUB_OFFLINE:
+        raise ModelError(
+            f"{name} at {revision[:12]} is not whole in the cache, and HF_HUB_OFFLINE forbids to ask the hub"
+        )
+    address = f"{os.environ.get('HF_ENDPOINT') or constants.ENDPOINT}/api/models/{name}/revision/{revision}"
+    try:
+        answer = httpx.get(address, headers=build_hf_headers(), timeout=seconds, follow_redirects=True)
+        answer.raise_for_status()
+    except httpx.HTTPError as error:
+        raise ModelError(_advice(name, revision, error)) from error
+
+
+def _fetch(name: str, revision: str, patterns: tuple[str, ...]) -> Path:
+    from httpx import HTTPError
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
     endpoint = os.environ.get("HF_ENDPOINT")
     try:
-        for patterns in (SMALL, WEIGHTS):
-            folder = snapshot_download(name, revision=revision, allow_patterns=list(patterns), endpoint=endpoint)
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(patterns), endpoint=endpoint))
     except (HfHubHTTPError, HTTPError, OSError) as error:
         raise ModelError(_advice(name, revision, error)) from error
-    return Path(folder)
 
 
 def is_whole(folder: Path) -> bool:

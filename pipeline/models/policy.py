@@ -1,6 +1,8 @@
 """A Qwen2.5-VL policy: model, tokenizer and what is needed to feed it video. The tiny base and the 3B load alike."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,28 +83,54 @@ def load_policy(
         ModelError: nothing can be loaded from there, it is not a Qwen2.5-VL, or model and tokenizer do not match.
     """
     name = str(folder_or_id)
-    _check_source(name, revision)
+    check_source(name, revision)
     refuse_code(Path(name))
     folder = Path(name) if Path(name).is_dir() else hub_folder(name, str(revision))
-    own: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
-    try:
-        config = AutoConfig.from_pretrained(folder, **own)
+    _, tokenizer = load_small(folder, name)
+    with _foreign(name):
+        load: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained
+        model = load(folder, **_OWN, dtype=dtype, use_safetensors=True, attn_implementation=attention)
+        return make_policy(model.to(device), tokenizer, str(folder), revision)
+
+
+_OWN: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
+
+
+def load_small(folder: Path, name: str) -> tuple[Any, Any]:
+    """Config and tokenizer of `folder`, checked; its weights need not be there. `name` is what messages call it.
+
+    Raises:
+        ModelError: it is not a Qwen2.5-VL, or config and tokenizer do not match (token ids, chat template).
+    """
+    with _foreign(name):
+        config = AutoConfig.from_pretrained(folder, **_OWN)
         if getattr(config, "auto_map", None):
             raise ModelError(f"{name} brings its own Python code (auto_map in config.json): egovlm runs none")
         if config.model_type != "qwen2_5_vl":
             raise ModelError(f"{name} is a {config.model_type} model: egovlm trains the qwen2_5_vl architecture")
-        tokenizer = AutoTokenizer.from_pretrained(folder, **own)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **_OWN)
         adopt_processor_template(tokenizer, folder)
-        load: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained
-        model = load(folder, **own, dtype=dtype, use_safetensors=True, attn_implementation=attention)
-        return make_policy(model.to(device), tokenizer, str(folder), revision)
+        _check_match(config, tokenizer, _special_ids(tokenizer), name)
+        return config, tokenizer
+
+
+@contextmanager
+def _foreign(name: str) -> Iterator[None]:
+    """Foreign files: the libraries raise whatever a wrong value leads to, bare Exception too."""
+    try:
+        yield
     except ModelError:
         raise
-    except Exception as error:  # foreign files: the libraries raise whatever a wrong value leads to, bare Exception too
+    except Exception as error:
         raise ModelError(f"no Qwen2.5-VL policy can be loaded from {name}: {_first_line(error)}") from error
 
 
-def _check_source(name: str, revision: str | None) -> None:
+def check_source(name: str, revision: str | None) -> None:
+    """A model is named by a folder, or by a hub id with the commit it is pinned to.
+
+    Raises:
+        ModelError: it is neither.
+    """
     if Path(name).is_dir():
         if not (Path(name) / "config.json").is_file():
             raise ModelError(f"{name} has no config.json: run `dvc repro prepare_model` to make it")
@@ -124,8 +152,7 @@ def make_policy(model: Any, tokenizer: Any, folder: str = "", revision: str | No
         ModelError: they do not match (token ids, vocabulary size, chat template).
     """
     config = model.config
-    special = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("video_pad", "image_pad")}
-    special |= {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("vision_start", "vision_end")}
+    special = _special_ids(tokenizer)
     _check_match(config, tokenizer, special, folder)
     tokenizer.padding_side = "left"
     follow_publisher(model)
@@ -141,6 +168,11 @@ def make_policy(model: Any, tokenizer: Any, folder: str = "", revision: str | No
         folder=folder,
         revision=revision,
     )
+
+
+def _special_ids(tokenizer: Any) -> dict[str, int | None]:
+    names = ("video_pad", "image_pad", "vision_start", "vision_end")
+    return {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in names}
 
 
 def _check_match(config: Any, tokenizer: Any, special: dict[str, int | None], folder: str) -> None:

@@ -131,6 +131,17 @@ class EgoschemaSource(Source):
             raise ItemError("missing_file", f"{item.filename} is not in {self.videos}{hint}")
         return file if is_in_inputs(file) else copy_whole(file, target)
 
+    def is_there(self, item: VideoItem) -> bool:
+        """Whether what the clip is made from lies in `videos`; no file is opened but a zip's table of contents."""
+        match self.params.layout:
+            case "ego4d":
+                return (self.videos / f"{item.location.split(' ')[0]}.mp4").is_file()
+            case "zips":
+                return ZipFolder(self.videos).holds(item.filename)
+            case layout:
+                zipped = layout == "auto" and ZipFolder(self.videos).holds(item.filename)
+                return zipped or self._file(item.filename) is not None
+
     def _file(self, filename: str) -> Path | None:
         places = [self.videos / filename, self.videos / "videos" / filename]
         return next((path for path in places if path.is_file()), None)

@@ -27,6 +27,10 @@ class ZipFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def holds(self, filename: str) -> bool:
+        """Whether some zip has a member called `filename`."""
+        return filename in _members(self.folder)[0]
+
     def extract(self, filename: str, target: Path) -> Path:
         """Unpack the member called `filename`, in whatever folder of whichever archive, to `target`.
 

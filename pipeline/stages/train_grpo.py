@@ -12,12 +12,12 @@ from pipeline.errors import EgovlmError, ItemError
 from pipeline.frames.store import FrameStore
 from pipeline.grpo.checkpoints import digest_path
 from pipeline.grpo.clips import ClipLoader, feature_cache
-from pipeline.grpo.config import resolve_device
 from pipeline.grpo.difficulty import Asker, filter_by_difficulty
 from pipeline.grpo.idle import idle_settings
 from pipeline.grpo.launch import is_main_worker, is_worker, join_processes, run_workers, write_report
 from pipeline.grpo.run import Run, levers_where_memory_ends, quiet, train
 from pipeline.grpo.samples import Sample, build_sample, group_by_clip
+from pipeline.models.device import resolve_device
 from pipeline.models.inputs import VIDEO_TOKEN, render_prompt, tokenize_prompt
 from pipeline.models.policy import Policy, load_policy
 from pipeline.params import Params, load_params

@@ -10,6 +10,7 @@ import pytest
 LEVELS = [
     {"flows"},
     {"pipeline.cli", "pipeline.__main__"},
+    {"pipeline.preflight"},
     {"pipeline.stages"},
     {"pipeline.report"},
     {"pipeline.comparison"},

@@ -1,0 +1,114 @@
+"""Disk and GPU memory by arithmetic, in decimal GB. What a step takes beyond it (activations) is an estimate.
+
+Full training keeps float32 weights, gradients and two moments of Adam (4 + 4 + 8 bytes a weight); `dtype: bfloat16`
+adds autocast's copies. A rollout keeps keys and values of every completion, while there are no gradients.
+"""
+
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.params import Params
+from pipeline.preflight.findings import Finding
+from pipeline.preflight.model import BaseModel
+
+GB = 1e9
+ACTIVATION_GB = 3.0  # of one question's group with recomputation: estimated, not measured
+TEXT_TOKENS = 400  # of a prompt beside its video; 362 on average over 300 of EgoSchema's questions
+HEADROOM = 0.1  # of the card: fragments, cuBLAS, the driver
+FRAME_BYTES_PER_PIXEL = 0.47  # JPEG at quality 95: 1.5 MB for 32 frames of 100,352 pixels
+
+
+def gpu_memory(base: BaseModel, params: Params) -> dict[str, float]:
+    """GB on the card in a step of training, by what takes it; the largest moment of a step is `peak`."""
+    settings, size = params.train_grpo, 2 if params.train_grpo.dtype == "bfloat16" else 4
+    frozen = base.vision_parameters if settings.freeze_vision else 0
+    trained = base.parameters - frozen
+    if settings.lora is not None:
+        trained = base.adapter_parameters(settings.lora)
+    parts = {
+        "weights": 4 * base.parameters if settings.lora is None else size * base.parameters + 4 * trained,
+        "gradients": 4 * trained,
+        "Adam": 8 * trained,
+        "autocast copies": 2 * trained if size == 2 else 0,
+        "reference model": size * base.parameters if settings.beta and settings.lora is None else 0,
+    }
+    found = {name: count / GB for name, count in parts.items() if count}
+    rows = settings.prompts_per_step * settings.completions_per_prompt
+    tokens = prompt_tokens(params) + settings.max_new_tokens
+    found["keys and values"] = 2 * base.layers * base.kv_heads * base.head_size * size * rows * tokens / GB
+    found["activations"] = ACTIVATION_GB
+    passing = max(found["gradients"] + ACTIVATION_GB, found["keys and values"])
+    steady = sum(v for k, v in found.items() if k not in ("gradients", "keys and values", "activations"))
+    return found | {"peak": steady + passing}
+
+
+def prompt_tokens(params: Params) -> int:
+    """Tokens of a prompt with one clip, about: two frames make one step of the video."""
+    frames = params.extract_frames
+    return math.ceil(frames.frames_per_clip / 2) * (frames.max_pixels // 28**2) + TEXT_TOKENS
+
+
+def disk(base: BaseModel, params: Params) -> dict[str, float]:
+    """GB that a run writes beside its videos and frames. DVC's cache holds a second copy of every product."""
+    settings = params.train_grpo
+    frozen = base.vision_parameters if settings.freeze_vision else 0
+    trained = base.parameters - frozen if settings.lora is None else base.adapter_parameters(settings.lora)
+    weights = 4 * base.parameters if settings.lora is None else 0
+    checkpoint = (weights + 8 * trained) / GB if settings.lora is None else 12 * trained / GB
+    kept = params.machine.keep_checkpoints + 1 + 1  # the best one, and the one being written
+    return {
+        "base": 3 * 2 * base.parameters / GB,  # the hub's cache, data/models/base, DVC's cache
+        "policy": 2 * 2 * base.parameters / GB,
+        f"{kept} checkpoints": kept * checkpoint,
+    }
+
+
+def check_gpu_memory(params: Params, root: Path, base: BaseModel) -> Iterator[Finding]:
+    """What a training step needs beside what the card has; without a card only the need is said."""
+    import torch
+
+    if params.machine.launch is not None:
+        yield Finding("gpu memory", "info", f"not judged: machine.launch shares the model out ({_launcher(params)})")
+        return
+    need = gpu_memory(base, params)
+    told = f"training needs about {need['peak']:.0f} GB ({_parts(need)})"
+    if not torch.cuda.is_available():
+        yield Finding("gpu memory", "info", told)
+        return
+    card = torch.cuda.get_device_properties(0).total_memory / GB
+    if need["peak"] > card:
+        mend = "set train_grpo.lora, fewer prompts_per_step, or launch over several GPUs"
+        yield Finding(
+            "gpu memory", "fail", f"{told}, the card has {card:.0f}", mend, ("train_grpo",), is_of_machine=True
+        )
+    elif need["peak"] > (1 - HEADROOM) * card:
+        yield Finding("gpu memory", "warn", f"{told}, the card has {card:.0f}", "that is tight: see docs/scaling.md")
+    else:
+        yield Finding("gpu memory", "ok", f"{told}, the card has {card:.0f}")
+
+
+def check_disk(params: Params, root: Path, base: BaseModel) -> Iterator[Finding]:
+    """What models and checkpoints take beside what is free; frames by the clip, since nobody has counted clips yet."""
+    need = disk(base, params)
+    total = sum(need.values())
+    free = shutil.disk_usage(root).free / GB
+    frames = params.extract_frames
+    clip = 2 * frames.frames_per_clip * frames.max_pixels * FRAME_BYTES_PER_PIXEL / 1e6
+    told = (
+        f"{free:.0f} GB free; models take about {total:.0f} GB ({_parts(need)}) and frames up to {clip:.1f} MB a clip"
+    )
+    if free < total:
+        mend = "make room, lower machine.keep_checkpoints, or point `dvc cache dir` and data/checkpoints elsewhere"
+        yield Finding("disk", "fail", told, mend, ("prepare_model",), is_of_machine=True)
+    else:
+        yield Finding("disk", "ok", told)
+
+
+def _parts(amounts: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.1f}" for name, value in amounts.items() if name != "peak")
+
+
+def _launcher(params: Params) -> str:
+    return str(params.machine.launch).split()[0]

@@ -1,0 +1,58 @@
+"""Whether this machine has what the params name: a GPU, cores, optional packages, programs."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from pipeline.params import Params
+from pipeline.preflight.findings import Finding
+
+DEVICE_STAGES = ("train_grpo", "evaluate_egoschema")
+
+
+def check_devices(params: Params, root: Path) -> Iterator[Finding]:
+    """A GPU that is asked for is there, and a model of the hub is not put on the CPU by a mere `auto`."""
+    device, hub = params.machine.device, params.prepare_model.recipe == "hub"
+    if device == "cpu" or (device == "auto" and not hub):
+        return
+    import torch  # seconds: not for the embedded default
+
+    if torch.cuda.is_available():
+        return
+    found = "machine.device is cuda, but torch sees no CUDA device"
+    if device == "auto":
+        found = f"machine.device is auto and torch sees no GPU: {params.prepare_model.hub.model} would run on the CPU"
+    mend = "run it on a GPU machine; if you mean the CPU, set machine.device: cpu"
+    yield Finding("device", "fail", found, mend, DEVICE_STAGES, is_of_machine=True)
+
+
+def check_cores(params: Params, root: Path) -> Iterator[Finding]:
+    """Workers that are more than twice the cores only take memory."""
+    cores, workers = os.cpu_count() or 1, params.machine.workers
+    if params.machine.executor == "processes" and workers > 2 * cores:
+        yield Finding("cores", "warn", f"machine.workers is {workers}, on {cores} cores", f"set it to {cores}")
+
+
+def check_packages(params: Params, root: Path) -> Iterator[Finding]:
+    """Optional packages and programs that the params need."""
+    train, evaluate = params.train_grpo, params.evaluate_egoschema
+    needs = [
+        ("vllm", train.rollout == "vllm_colocate", "train_grpo.rollout: vllm_colocate", "train_grpo"),
+        ("flash_attn", train.attention == "flash_attention_2", "train_grpo.attention: flash_attention_2", "train_grpo"),
+        ("peft", train.lora is not None, "train_grpo.lora", "train_grpo"),
+        ("vllm", evaluate.backend == "vllm", "evaluate_egoschema.backend: vllm", "evaluate_egoschema"),
+        ("decord", params.extract_frames.decoder == "decord", "extract_frames.decoder: decord", "extract_frames"),
+        ("ray", params.machine.executor == "ray", "machine.executor: ray", "extract_frames"),
+    ]
+    for package, is_needed, by, stage in needs:
+        if is_needed and find_spec(package) is None:
+            found, mend = f"{by} needs {package}", "install it, or change that"
+            yield Finding("packages", "fail", found, mend, (stage,), is_of_machine=stage in DEVICE_STAGES)
+    launcher = (params.machine.launch or "").split()[:1]
+    if launcher and shutil.which(launcher[0]) is None:
+        found = f"machine.launch: no program {launcher[0]}"
+        yield Finding(
+            "launch", "fail", found, "install it, or correct the command", ("train_grpo",), is_of_machine=True
+        )

@@ -1,0 +1,88 @@
+"""The base model before its weights are fetched: does it exist, may we have it, is it one that can be trained?"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import EgovlmError
+from pipeline.params import Lora, Params
+from pipeline.preflight.findings import Finding
+
+STAGES = ("prepare_model",)
+REACH_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """What arithmetic needs of a base: numbers of weights, and the shape of its key-value cache."""
+
+    parameters: int
+    vision_parameters: int
+    layers: int
+    kv_heads: int
+    head_size: int
+    linears: tuple[tuple[str, int, int], ...]  # name, inputs, outputs of the language model's
+
+    def adapter_parameters(self, lora: Lora) -> int:
+        """Weights of a LoRA adapter on the layers that it names."""
+        chosen = [(n, m) for name, n, m in self.linears if name.rsplit(".", 1)[-1] in lora.targets]
+        return sum(lora.rank * (inputs + outputs) for inputs, outputs in chosen)
+
+
+def check_base(params: Params, root: Path) -> tuple[BaseModel | None, list[Finding]]:
+    """The base as far as its small files tell, and what is wrong with it."""
+    hub = params.prepare_model.hub
+    try:
+        folder = _small_files(hub.model, hub.revision, root)
+        base = counted(_config(folder, hub.model))
+    except EgovlmError as error:
+        mend = "correct prepare_model.hub, log in, or name a local folder"
+        return None, [Finding("base model", "fail", str(error), mend, STAGES)]
+    billions = base.parameters / 1e9
+    return base, [Finding("base model", "ok", f"{hub.model}: {billions:.2f} billion weights, its template takes video")]
+
+
+def _small_files(model: str, revision: str | None, root: Path) -> Path:
+    """A folder with the model's JSON files: the local one, the cache's, or fetched now (a few MB)."""
+    from pipeline.models.hub import hub_small_folder
+    from pipeline.models.policy import check_source
+
+    for folder in (Path(model), root / model):
+        if folder.is_dir():
+            return folder
+    check_source(model, revision)
+    return hub_small_folder(model, str(revision), REACH_SECONDS)
+
+
+def _config(folder: Path, name: str) -> Any:
+    """The config, once config, tokenizer and chat template have been checked as loading does."""
+    from pipeline.models.policy import load_small
+
+    return load_small(folder, name)[0]
+
+
+def counted(config: Any) -> BaseModel:
+    """What a model of this config is made of, without any memory for it."""
+    import torch
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
+    with torch.device("meta"):
+        model: Any = Qwen2_5_VLForConditionalGeneration(config)
+    text = config.get_text_config()
+    return BaseModel(
+        parameters=sum(weight.numel() for weight in model.parameters()),
+        vision_parameters=sum(weight.numel() for weight in model.model.visual.parameters()),
+        layers=text.num_hidden_layers,
+        kv_heads=text.num_key_value_heads,
+        head_size=text.hidden_size // text.num_attention_heads,
+        linears=tuple(_linears(model.model.language_model)),
+    )
+
+
+def _linears(model: Any) -> Iterator[tuple[str, int, int]]:
+    import torch
+
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            yield name, module.in_features, module.out_features

@@ -1,0 +1,64 @@
+"""Settings that contradict each other or the sources: what a stage would say after hours, said now."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.params import Params
+from pipeline.preflight.findings import Finding
+from pipeline.source_params import EgoschemaSource, SyntheticSource
+
+
+def check_settings(params: Params, root: Path) -> Iterator[Finding]:
+    """What the sections ask of each other."""
+    yield from _decontamination(params, root)
+    yield from _benchmark(params)
+    if params.train_grpo.dev_questions and not has_dev_split(params):
+        found = f"train_grpo.dev_questions {params.train_grpo.dev_questions}, but no source gives a dev split"
+        mend = "let one be `split: by_hash` with prepare_questions.splits.dev above 0, or set dev_questions: 0"
+        yield Finding("dev split", "warn", found, mend)
+
+
+def has_dev_split(params: Params) -> bool:
+    """Whether any source states a dev split or leaves the split open."""
+    open_ = params.prepare_questions.splits.dev > 0
+    for section in params.download_videos.sources.values():
+        if isinstance(section, SyntheticSource) and section.videos_dev:
+            return True
+        split = getattr(section, "split", None)
+        if split == "dev" or (split == "by_hash" and open_):
+            return True
+    return False
+
+
+def _decontamination(params: Params, root: Path) -> Iterator[Finding]:
+    settings, stages = params.validate_dataset, ("validate_dataset",)
+    real = sorted(
+        name
+        for name, section in params.download_videos.sources.items()
+        if section is not None and getattr(section, "split", None) in ("train", "by_hash")
+    )
+    if not real and settings.egoschema_windows is None and settings.egoschema_questions is None:
+        return
+    from pipeline.checks.dataset import UNWANTED, needs_questions, needs_windows  # not for the embedded default
+
+    if real and settings.egoschema_windows is None:
+        yield Finding("leakage", "fail", needs_windows(real), "set it", stages)
+    elif real and settings.egoschema_windows != UNWANTED and settings.egoschema_questions is None:
+        yield Finding("leakage", "fail", needs_questions(real), "set it", stages)
+    for key in ("egoschema_windows", "egoschema_questions"):
+        value = getattr(settings, key)
+        if value not in (None, UNWANTED) and not (root / value).is_file():
+            yield Finding("leakage", "fail", f"validate_dataset.{key}: {value} is not there", "get it", stages)
+
+
+def _benchmark(params: Params) -> Iterator[Finding]:
+    name = params.evaluate_egoschema.benchmark
+    if not name.startswith("egoschema"):
+        return
+    sources = [s for s in params.download_videos.sources.values() if isinstance(s, EgoschemaSource)]
+    stages = ("evaluate_egoschema",)
+    if not sources:
+        yield Finding("benchmark", "fail", f"{name}, but no source is of kind egoschema", "switch one on", stages)
+    elif name == "egoschema_full" and all(source.only_answered for source in sources):
+        mend = "set only_answered: false for a submission of all 5,031"
+        yield Finding("benchmark", "warn", "egoschema_full, but the source brings only the answered questions", mend)
