@@ -29,7 +29,7 @@ def test_round_trip(folder: Path) -> None:
     for name, weight in made.model.state_dict().items():
         assert torch.equal(policy.model.state_dict()[name], weight), name
     assert policy.vision == made.vision
-    assert policy.eos_token_ids == (policy.tokenizer.convert_tokens_to_ids("<|im_end|>"),)
+    assert policy.eos_token_ids == (policy.tokenizer.convert_tokens_to_ids("<|im_end|>"), policy.pad_token_id)
     assert policy.context_length == 512
     assert policy.tokenizer.padding_side == "left"
 
