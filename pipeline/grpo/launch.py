@@ -13,7 +13,7 @@ from pathlib import Path
 from accelerate import PartialState
 
 from pipeline.errors import ParamsError, StageError
-from pipeline.grpo.config import resolve_device
+from pipeline.models.device import resolve_device
 from pipeline.params import Machine
 from pipeline.processes import die_with_parent
 from pipeline.records import Quarantined
