@@ -32,8 +32,9 @@ install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "egovlm: installing the pinned packages into $(VENV): 3 GB on disk, 3 to 15 minutes, once"
-	@$(BIN)/python -m pip install --disable-pip-version-check --prefer-binary -c constraints.txt -e '.[browser,dev,ray]'
+	@echo "egovlm: installing the pinned packages into $(VENV), once: 3 to 15 minutes, 3 GB on disk (more with CUDA: see README)"
+	@$(BIN)/python -m pip install --disable-pip-version-check --prefer-binary -c constraints.txt -e '.[browser,dev,plots,ray]'
+	@$(BIN)/python -m flows.dvc.plots_page
 	@touch $(STAMP)
 
 clean:  ## forget all products (data/, DVC cache); keeps code, reports in git and the environment
