@@ -19,11 +19,13 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from pipeline.provenance import CODE, code_files, differences, listed, shown, value_at
+from pipeline.errors import StageError
+from pipeline.provenance import CODE, Listed, code_files, differences, listed, shown, value_at
 
 VARIABLE = "EGOVLM_PICTURE"  # folder of the picture that this process and all it starts run from
 WATCH_SECONDS = 5.0
@@ -39,7 +41,7 @@ def start_from_picture(root: Path, stage: str) -> None:
     if picture_folder() == folder or not listed(root, stage).code:
         return
     _clear_dead(folder.parent, stage)
-    _copy(root, folder, _signatures(root, listed(root, stage).data))
+    _copy(root, folder, signatures(root, listed(root, stage).data))
     path = [str(folder), str(root.absolute()), *filter(None, [os.environ.get("PYTHONPATH")])]
     # Without PYTHONSAFEPATH `python -m` would look into the working directory first, where the files change.
     changed = {VARIABLE: str(folder), "PYTHONPATH": os.pathsep.join(path), "PYTHONSAFEPATH": "1"}
@@ -94,81 +96,102 @@ def home_of(root: Path) -> Path:
     return picture_folder() or root
 
 
-def changes(root: Path, stage: str, data: bool = True) -> list[str]:
-    """What differs between the picture and `root` now, one phrase each; [] if nothing does or there is no picture.
+@dataclass(frozen=True)
+class Picture:
+    """What a stage started from, in memory: params.yaml and its listed code as bytes, size and time of its data."""
 
-    Without `data` only params and code are compared, which takes milliseconds.
-    """
+    stage: str
+    listed: Listed
+    params: bytes
+    code: Mapping[str, bytes]
+    data: Mapping[str, Sequence[int]]
+
+    def changes(self, root: Path, data: bool = True) -> list[str]:
+        """What is another in `root` now, one phrase each. Without `data` this takes milliseconds."""
+        now = _code(root, self.listed)
+        files = sorted(name for name in self.code.keys() | now.keys() if self.code.get(name) != now.get(name))
+        return [
+            *self._changed_params(root),
+            *(f"{name} changed" for name in files),
+            *(self._changed_data(root) if data else ()),
+        ]
+
+    def refuse_changes(self, root: Path) -> None:
+        """Make sure that DVC will record what ran.
+
+        Raises:
+            StageError: params, code or data changed; the message names key and both values, or the file.
+        """
+        found = self.changes(root)
+        if found:
+            more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+            raise StageError(
+                f"{'; '.join(found[:_SHOWN])}{more} while {self.stage} ran: the result is not recorded, dvc.lock would "
+                "name what never ran. Undo the change to go on (a training from its checkpoint), or keep it and begin "
+                "anew: run it again"
+            )
+
+    def _changed_params(self, root: Path) -> list[str]:
+        now = _bytes(root / "params.yaml")
+        if now == self.params:
+            return []
+        try:
+            before, after = yaml.safe_load(self.params), yaml.safe_load(now or b"")
+        except yaml.YAMLError:
+            return ["params.yaml cannot be read any more"]
+        return [
+            f"params.yaml: {leaf} changed from {shown(was)} to {shown(is_now)}"
+            for key in self.listed.params
+            for leaf, was, is_now in differences(value_at(before, key), value_at(after, key), key)
+        ]
+
+    def _changed_data(self, root: Path) -> list[str]:
+        now = signatures(root, self.listed.data)
+        names = sorted(self.data.keys() | now.keys())
+        return [f"{name} changed" for name in names if list(self.data.get(name, ())) != list(now.get(name, ()))]
+
+
+def read_picture(stage: str) -> Picture | None:
+    """The picture this process runs from; None if it runs from the checkout."""
     folder = picture_folder()
     if folder is None:
-        return []
+        return None
     entry = listed(folder, stage)
-    found = _changed_params(folder, root, entry.params)
-    for path in entry.code:
-        found += [f"{name} changed" for name in _changed_files(folder, root, path)]
-    return found + (_changed_data(folder, root, entry.data) if data else [])
+    data = json.loads((folder / "data.json").read_text(encoding="utf-8"))
+    return Picture(stage, entry, (folder / "params.yaml").read_bytes(), _code(folder, entry), data)
 
 
 @contextmanager
-def watching(root: Path, stage: str, seconds: float = WATCH_SECONDS) -> Iterator[None]:
+def watching(picture: Picture | None, root: Path, seconds: float = WATCH_SECONDS) -> Iterator[None]:
     """Say a change of params or code as soon as it happens, once: hours before the stage would fail of it."""
+    if picture is None:
+        yield
+        return
     ended = threading.Event()
 
     def watch() -> None:
         while not ended.wait(seconds):
-            found = changes(root, stage, data=False)
+            found = picture.changes(root, data=False)
             if found:
-                print(f"egovlm {stage}: {'; '.join(found[:_SHOWN])} while it runs: it goes on from its own copy, but "
-                      "fails at its end if that is not undone by then", file=sys.stderr, flush=True)  # fmt: skip
+                print(f"egovlm {picture.stage}: {'; '.join(found[:_SHOWN])} while it runs: it goes on from its own "
+                      "copy, but fails at its end if that is not undone by then", file=sys.stderr, flush=True)  # fmt: skip
                 return
 
     watcher = threading.Thread(target=watch, name="watch", daemon=True)
-    if picture_folder() is not None:
-        watcher.start()
+    watcher.start()
     try:
         yield
     finally:
         ended.set()
-        if watcher.is_alive():
-            watcher.join()
+        watcher.join()
 
 
-def refusal(found: Sequence[str], stage: str) -> str:
-    """The one line with which a stage fails whose code, params or data changed."""
-    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return (
-        f"{'; '.join(found[:_SHOWN])}{more} while {stage} ran: the result is not recorded, dvc.lock would name what "
-        "never ran. Undo the change to go on (a training from its checkpoint), or keep it and begin anew: run it again"
-    )
+def _code(home: Path, entry: Listed) -> dict[str, bytes]:
+    files = (file for path in entry.code for file in code_files(home / path))
+    return {file.relative_to(home).as_posix(): _bytes(file) or b"" for file in files}
 
 
-def _changed_params(folder: Path, root: Path, keys: Sequence[str]) -> list[str]:
-    if (folder / "params.yaml").read_bytes() == _bytes(root / "params.yaml"):
-        return []
-    before = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
-    try:
-        now = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
-        return ["params.yaml cannot be read any more"]
-    return [
-        f"params.yaml: {leaf} changed from {shown(was)} to {shown(is_now)}"
-        for key in keys
-        for leaf, was, is_now in differences(value_at(before, key), value_at(now, key), key)
-    ]
-
-
-def _changed_files(folder: Path, root: Path, path: str) -> list[str]:
-    names = {file.relative_to(home).as_posix() for home in (folder, root) for file in code_files(home / path)}
-    return [name for name in sorted(names) if _bytes(folder / name) != _bytes(root / name)]
-
-
-def _changed_data(folder: Path, root: Path, paths: Sequence[str]) -> list[str]:
-    before = json.loads((folder / "data.json").read_text(encoding="utf-8"))
-    now = {name: list(value) for name, value in _signatures(root, paths).items()}
-    return [f"{name} changed" for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]
-
-
-def _signatures(root: Path, paths: Sequence[str]) -> dict[str, tuple[int, int]]:
+def signatures(root: Path, paths: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Size and time of every file of the data: read whole they would cost minutes."""
     found = {}
     for path in paths:

@@ -7,7 +7,7 @@ when the next stage starts from it, before it is saved as an experiment, before 
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,19 +77,38 @@ def disagreements(root: Path) -> dict[str, list[str]]:
     return found
 
 
-def refuse_disagreements(root: Path, only: str | None = None) -> None:
-    """Make sure that dvc.lock names what ran, for all stages or for `only` one.
+def refuse_disagreements(root: Path, only: Collection[str] | None = None) -> None:
+    """Make sure that dvc.lock names what ran, for all stages or for `only` some.
 
     Raises:
         ArtifactError: it does not; the message names stage, key and both values.
     """
     for stage, differing in disagreements(root).items():
-        if only not in (None, stage):
+        if only is not None and stage not in only:
             continue
         raise ArtifactError(
             f"dvc.lock does not say what {stage} ran from: {'; '.join(differing[:3])}. It was changed while the stage "
             f"ended: `egovlm run {stage} --force` makes the result anew"
         )
+
+
+def makers(root: Path, stage: str) -> set[str]:
+    """The stages of dvc.yaml that make what `stage` reads."""
+    try:
+        stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+        read = [dep for dep in stages[stage].get("deps", []) if isinstance(dep, str)]
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return set()
+    return {name for name, entry in stages.items() if any(_meet(out, dep) for out in _outs(entry) for dep in read)}
+
+
+def _outs(entry: Mapping[str, Any]) -> list[str]:
+    listed_outs = [out for kind in ("outs", "metrics", "plots") for out in entry.get(kind, [])]
+    return [out if isinstance(out, str) else next(iter(out)) for out in listed_outs]
+
+
+def _meet(one: str, other: str) -> bool:
+    return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
 
 
 def _locked(root: Path) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def reproduce(graph: Graph, stage: str, on_line: OnLine, force: bool = False) ->
         return Outcome.CACHED
     on_line(f"{stage}: {'; '.join(reasons[:5])}", False)
     outcome = run_dvc_repro(graph, stage, on_line, force or bool(untrue))
-    refuse_disagreements(graph.project.root, stage)
+    refuse_disagreements(graph.project.root, [stage])
     return outcome
 
 

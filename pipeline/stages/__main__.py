@@ -4,6 +4,7 @@ Checks all of params.yaml, runs the stage's `run(params, root, report)`, writes 
 error is one line and exit code 1.
 """
 
+import atexit
 import importlib
 import os
 import resource
@@ -16,9 +17,9 @@ from pathlib import Path
 from pipeline.environment import apply_defaults
 from pipeline.errors import EgovlmError, StageError, printable
 from pipeline.params import load_params
-from pipeline.picture import changes, drop_picture, home_of, refusal, start_from_picture, watching
+from pipeline.picture import Picture, drop_picture, home_of, read_picture, start_from_picture, watching
 from pipeline.processes import Stopped, die_with_parent, stop_on_signals
-from pipeline.provenance import ran_from
+from pipeline.provenance import makers, ran_from, refuse_disagreements
 from pipeline.reports import StageReport, write_json
 from pipeline.workspace import disk_refusal, sole_run
 
@@ -30,21 +31,39 @@ def run_stage(name: str, root: Path) -> None:
 
     Raises:
         StageError: its params, code or data changed meanwhile; there is no report then and its state is kept.
+        ArtifactError: dvc.lock names other params or code for a stage whose result this one reads.
     """
     params = load_params(home_of(root) / "params.yaml")
+    refuse_disagreements(root, makers(root, name))
     stage = importlib.import_module(f"pipeline.stages.{name}")
-    report = StageReport(name)
+    report, picture = StageReport(name), read_picture(name)
     report.ran_from = ran_from(home_of(root), name)
     started = time.perf_counter()
-    with watching(root, name):
+    with watching(picture, root):
         stage.run(params, root, report)
-    found = changes(root, name)
-    if found:
-        raise StageError(refusal(found, name))
-    report.write(root)
-    write_json(root / "data/reports/costs" / f"{name}.json", _cost(time.perf_counter() - started))
+    if picture is not None:
+        picture.refuse_changes(root)
     for folder in report.state:
         shutil.rmtree(folder, ignore_errors=True)
+    report.write(root)
+    write_json(root / "data/reports/costs" / f"{name}.json", _cost(time.perf_counter() - started))
+    if picture is not None:
+        _last_look(picture, root)
+
+
+def _last_look(picture: Picture, root: Path) -> None:
+    """Does not come back if all is well: DVC takes over at once, without the second that Python needs to end, in which
+    an edit would still be recorded."""
+    atexit._run_exitfuncs()
+    drop_picture()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        picture.refuse_changes(root)
+    except StageError:
+        (root / f"data/reports/{picture.stage}.json").unlink(missing_ok=True)
+        raise
+    os._exit(0)
 
 
 def _cost(wall_seconds: float) -> dict[str, float]:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from pipeline.errors import ArtifactError
-from pipeline.picture import VARIABLE, watching
+from pipeline.picture import VARIABLE, read_picture, watching
 from pipeline.provenance import disagreements, dvc_digest, refuse_disagreements
 
 STAGE = "download_videos"
@@ -24,6 +24,11 @@ DVC_YAML = f"""stages:
     params: [seed, download_videos]
     outs: [data/raw]
 """
+READER = """
+  prepare_questions:
+    cmd: python -m pipeline.stages prepare_questions
+    deps: [data/raw/videos.parquet]
+    outs: [data/questions]"""
 WAITING = f"""
 import time
 from pathlib import Path
@@ -151,7 +156,7 @@ def test_a_change_is_told_when_it_happens(
     running = start()
     picture = root / f"data/.locks/{STAGE}.{running.process.pid}"
     monkeypatch.setenv(VARIABLE, str(picture))
-    with watching(root, STAGE, seconds=0.01):
+    with watching(read_picture(STAGE), root, seconds=0.01):
         replace(root / "params.yaml", "seed: 0", "seed: 7")
         said = ""
         while "fails at its end if that is not undone" not in said:
@@ -177,6 +182,12 @@ def test_a_lock_that_names_another_value_or_code_is_found(root: Path, start: Cal
     assert disagreements(root) == {STAGE: found}
     with pytest.raises(ArtifactError, match=f"seed was 0, dvc.lock says 9.*egovlm run {STAGE} --force"):
         refuse_disagreements(root)
+    refuse_disagreements(root, ["prepare_questions"])
+    (root / "dvc.yaml").write_text(DVC_YAML.replace("stages:", f"stages:{READER}"))  # what reads it does not start
+    command = [sys.executable, "-W", "ignore", "-m", "pipeline.stages", "prepare_questions"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and f"ArtifactError: dvc.lock does not say what {STAGE} ran from" in done.stderr
+
     (root / "dvc.lock").write_text("<<<<<<< HEAD\n")
     with pytest.raises(ArtifactError, match=r"dvc\.lock cannot be read"):
         disagreements(root)
