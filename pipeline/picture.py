@@ -173,8 +173,9 @@ def watching(picture: Picture | None, root: Path, seconds: float = WATCH_SECONDS
         while not ended.wait(seconds):
             found = picture.changes(root, data=False)
             if found:
-                print(f"egovlm {picture.stage}: {'; '.join(found[:_SHOWN])} while it runs: it goes on from its own "
-                      "copy, but fails at its end if that is not undone by then", file=sys.stderr, flush=True)  # fmt: skip
+                text = "it goes on from its own copy, but fails at its end if that is not undone by then"
+                told = f"egovlm {picture.stage}: {'; '.join(found[:_SHOWN])} while it runs: {text}"
+                print(told, file=sys.stderr, flush=True)
                 return
 
     watcher = threading.Thread(target=watch, name="watch", daemon=True)
