@@ -71,7 +71,7 @@ def save(job: Finished) -> State[None]:
     if not job.is_new:
         known = name_of(job.graph.project, job.commit)
         return Completed(name="Cached", message=f"experiment {known} has these results already")
-    return Completed(message=f"experiment {job.name} saved")
+    return Completed(message=f"experiment {job.name} saved{'' if job.to else ', on this machine only'}")
 
 
 @task(name="promotion", task_run_name="promotion", cache_policy=NO_CACHE, persist_result=False)

@@ -43,8 +43,8 @@ class Verdict:
 def judge(challenger: Evidence, champion: Evidence | None, rules: Promotion, seed: int) -> Verdict:
     """Compare on the champion's questions (the frozen set); the first champion has to beat its own base model.
 
-    The interval of the gain is the paired bootstrap over recordings: both models answer the same questions, and
-    questions on one recording stand or fall together.
+    The interval of the gain is paired and clustered by recording (`clustered_mean`): both models answer the same
+    questions, and questions on one recording stand or fall together.
     """
     mine = _answers(challenger, "policy")
     theirs = _answers(champion, "policy") if champion else _answers(challenger, "base")
