@@ -32,7 +32,7 @@ def destination(project: Project) -> Destination | None:
         return None
     _check("git_remote", settings.git_remote, project.git("remote").split(), "git remote add NAME URL")
     if settings.dvc_remote is not None:
-        known = list(Config(dvc_dir=str(project.root / ".dvc")).get("remote", {}))
+        known = list(_dvc_config(project)["remote"])
         _check("dvc_remote", settings.dvc_remote, known, "dvc remote add NAME URL")
     return Destination(settings.git_remote, settings.dvc_remote)
 
@@ -49,7 +49,7 @@ def for_another_machine(project: Project) -> tuple[str, str]:
     """The git and the DVC remote through which a stage travels to a GPU worker.
 
     Raises:
-        ParamsError: `publish` does not name both.
+        ParamsError: `publish` does not name both, or the second is not the remote that DVC takes the result from.
     """
     to = destination(project)
     if to is None or to.dvc_remote is None:
@@ -57,7 +57,17 @@ def for_another_machine(project: Project) -> tuple[str, str]:
             "train_on=gpu sends code and data to another machine: name the remotes that both reach, "
             "publish.git_remote and publish.dvc_remote in params.yaml"
         )
+    default = _dvc_config(project)["core"].get("remote")
+    if default != to.dvc_remote:
+        raise ParamsError(
+            f"train_on=gpu fetches its result from DVC's default remote ({default or 'none'}), and publish.dvc_remote "
+            f"is {to.dvc_remote}: make them one by `dvc remote default {to.dvc_remote}`"
+        )
     return to.git_remote, to.dvc_remote
+
+
+def _dvc_config(project: Project) -> Config:
+    return Config(dvc_dir=str(project.root / ".dvc"))
 
 
 def _check(key: str, name: str, known: list[str], remedy: str) -> None:

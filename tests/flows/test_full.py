@@ -69,3 +69,6 @@ def test_a_wrong_parameter_is_one_clear_line_and_changes_nothing(service: Servic
     assert run.state is not None and run.state.is_failed()
     assert run.state.message == "params.yaml: unknown key train_grpo.learning_rat; did you mean learning_rate?"
     assert (service.project.root / "params.yaml").read_bytes() == before
+    lonely = service.run(train_on="gpu")
+    assert lonely.state is not None and lonely.state.is_failed() and service.tasks(lonely.id) == {}
+    assert "name the remotes that both reach, publish.git_remote and publish.dvc_remote" in (lonely.state.message or "")

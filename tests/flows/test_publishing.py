@@ -149,3 +149,12 @@ def test_a_remote_that_is_missing_is_named(
     _publish(project, **remotes)
     with pytest.raises(ParamsError, match=message):
         for_another_machine(project)
+
+
+def test_a_stage_travels_through_one_dvc_remote(project: Project, origin: RecordingRemote, tmp_path: Path) -> None:
+    dvc(project.root, "remote", "add", "--local", "store", str(tmp_path / "store"))
+    _publish(project, git_remote="origin", dvc_remote="store")
+    with pytest.raises(ParamsError, match=r"DVC's default remote \(none\), and publish.dvc_remote is store"):
+        for_another_machine(project)
+    dvc(project.root, "remote", "default", "--local", "store")
+    assert for_another_machine(project) == ("origin", "store")
