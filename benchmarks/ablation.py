@@ -1,7 +1,7 @@
 """The table of an ablation from prediction files: accuracy, gain over the base and difference to a reference arm, with
 intervals over training seeds and recordings.
 
-    python benchmarks/ablation.py --reference full \\
+    python -m benchmarks.ablation --reference full \\
         full=runs/full-0.parquet,runs/full-1.parquet no_keyframe=runs/nk-0.parquet,runs/nk-1.parquet
 
 Each file is the data/predictions/predictions.parquet of one training seed; seeds stand in the same order in every arm.
@@ -10,8 +10,8 @@ Each file is the data/predictions/predictions.parquet of one training seed; seed
 import argparse
 from pathlib import Path
 
+from benchmarks.arms import compare_arms, render_arms
 from pipeline.comparison.compare import read_predictions
-from pipeline.evaluation.ablation import compare_arms, render_arms
 from pipeline.evaluation.scores import Judge
 
 

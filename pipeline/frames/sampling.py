@@ -36,17 +36,6 @@ def rate_times(start_seconds: float, end_seconds: float, per_second: float) -> T
     return start_seconds + np.arange(n) / per_second
 
 
-def times_around(centres: ArrayLike, offsets: ArrayLike, start_seconds: float, end_seconds: float) -> Times:
-    """Every centre plus every offset, kept within the span, sorted, each once: `float64 [<= centres * offsets]`.
-
-    >>> times_around([1.0, 5.9], [-0.2, 0.0, 0.2], 0, 6).tolist()
-    [0.8, 1.0, 1.2, 5.7, 5.9, 6.0]
-    """
-    _check_span(start_seconds, end_seconds)
-    grid = np.add.outer(np.asarray(centres, np.float64), np.asarray(offsets, np.float64))
-    return np.unique(np.clip(grid, start_seconds, end_seconds).round(6))
-
-
 def frames_on_screen(pts_seconds: ArrayLike, times_seconds: ArrayLike) -> NDArray[np.int64]:
     """Index of the frame a viewer sees at each time: the last with `pts <= time`, the first for earlier times.
 

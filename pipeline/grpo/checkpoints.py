@@ -24,7 +24,8 @@ class Checkpoints:
     """The checkpoints of one run.
 
     `origin` is what the run is determined by (flattened params and data hashes); a checkpoint made under another is
-    refused. `keep` newest ones stay, and the one with the best dev accuracy.
+    refused. `keep` newest ones stay, and of the one with the best dev accuracy its weights: nobody goes on from it, and
+    the optimizer's state is two thirds of a checkpoint.
     """
 
     folder: Path
@@ -47,7 +48,9 @@ class Checkpoints:
             problem = _damage(path)
             if problem is None:
                 self._refuse_other_origin(path)
-                return path
+                if _resumable(path):
+                    return path
+                problem = "its weights were kept, to choose the best step, and not the optimizer's state"
             print(f"train_grpo: {path.name} is left out: {problem}", file=sys.stderr)
         return None
 
@@ -83,9 +86,12 @@ class Checkpoints:
     def _prune(self, step: int, scores: Mapping[int, float]) -> None:
         wanted = {p.name for p in self.all()[-self.keep :]} | {self.path(step).name}
         best = best_step(scores)
-        wanted |= {self.path(best).name} if best is not None else set()
         for path in self.all():
-            if path.name not in wanted:
+            if path.name in wanted:
+                continue
+            if best is not None and path == self.path(best):
+                _drop_optimizer(path)
+            else:
                 shutil.rmtree(path)
 
     def _refuse_other_origin(self, path: Path) -> None:
@@ -109,6 +115,19 @@ def best_step(scores: Mapping[int, float]) -> int | None:
     """The step after 0 with the best dev accuracy, the later one of equals; None where nothing was measured."""
     measured = {step: score for step, score in scores.items() if step > 0}
     return max(measured, key=lambda step: (measured[step], step)) if measured else None
+
+
+def _drop_optimizer(path: Path) -> None:
+    """Keep what a policy is made of. The manifest comes first: killed in between, the folder only holds too much."""
+    manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    manifest["files"] = {n: digest for n, digest in manifest["files"].items() if not n.startswith("optimizer")}
+    write_json(path / MANIFEST, {**manifest, "weights_only": True})
+    for dropped in path.glob("optimizer*"):
+        shutil.rmtree(dropped) if dropped.is_dir() else dropped.unlink()
+
+
+def _resumable(path: Path) -> bool:
+    return not json.loads((path / MANIFEST).read_text(encoding="utf-8")).get("weights_only", False)
 
 
 def _damage(path: Path) -> str | None:

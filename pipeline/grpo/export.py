@@ -6,27 +6,44 @@ from typing import Any
 
 import yaml
 from huggingface_hub import ModelCardData
+from transformers import GenerationConfig
 
+from pipeline.models.folder import copy_small, stored_dtype
 from pipeline.models.policy import Policy
 from pipeline.reports import write_json
 
-COPIED = ("preprocessor_config.json", "video_preprocessor_config.json", "chat_template.json", "chat_template.jinja")
+# Written here, or of no use beside a policy: the base's card, and a generation config that it was not trained with.
+_OWN = frozenset({"README.md", "generation_config.json", "training.json"})
 
 
 def export_policy(
     policy: Policy, folder: Path, card: dict[str, Any], text: str, state: dict[str, Any] | None = None
 ) -> None:
-    """Write weights (safetensors; a LoRA adapter merged), configuration, tokenizer, `training.json` (`card`) and the
-    model card `text`, whole or not at all. `state` holds the weights where the model itself has only a piece of them.
+    """Write weights (safetensors; a LoRA adapter merged), `training.json` (`card`) and the model card `text`, whole or
+    not at all. `state` holds the weights where the model itself has only a piece of them.
+
+    Weights are stored in the precision of the base's files, and the model is left in it. Every small file of the base
+    (tokenizer, templates, processors, licence) is copied as it is, so that another program shows base and policy the
+    same pixels and tokens. The generation config is the one that scores are made with: greedy, without penalties.
     """
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     model = policy.model.merge_and_unload() if hasattr(policy.model, "merge_and_unload") else policy.model
+    base = Path(policy.folder) if policy.folder else None
+    if base is not None:
+        dtype = stored_dtype(base)
+        if state is None:
+            model.to(dtype)
+        else:
+            state = {k: v.to(dtype) if v.is_floating_point() else v for k, v in state.items()}
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+        do_sample=False, eos_token_id=list(policy.eos_token_ids), pad_token_id=policy.pad_token_id
+    )
     model.save_pretrained(partial, safe_serialization=True, state_dict=state)
-    policy.tokenizer.save_pretrained(partial)
-    for name in COPIED:
-        if policy.folder and (Path(policy.folder) / name).is_file() and not (partial / name).exists():
-            shutil.copyfile(Path(policy.folder) / name, partial / name)
+    if base is None:
+        policy.tokenizer.save_pretrained(partial)
+    else:
+        copy_small(base, partial, _OWN)
     write_json(partial / "training.json", card)
     (partial / "README.md").write_text(text, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)

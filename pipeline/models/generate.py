@@ -132,6 +132,25 @@ def video_kwargs(inputs: ModelInputs, features: Sequence[torch.Tensor] | None) -
     return {"pixel_values_videos": inputs.pixel_values_videos, "video_grid_thw": inputs.video_grid_thw}
 
 
+class RolloutCache(DynamicCache):
+    """Keys and values in the precision that attention computes in: under autocast its own, half of what the rotary
+    embedding returns. Attention casts them all the same, so nothing else changes."""
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__(config=policy.base.config.get_text_config())
+        kind = policy.device.type
+        self.dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append; returns all keys and values of the layer."""
+        if self.dtype is not None:
+            key_states, value_states = key_states.to(self.dtype), value_states.to(self.dtype)
+        appended: tuple[torch.Tensor, torch.Tensor] = super().update(key_states, value_states, *args, **kwargs)
+        return appended
+
+
 @dataclass
 class _State:
     """Decoding state of R rows: next-token logits [R, V], cache, mask [R, T], position of the next token [R]."""
@@ -154,7 +173,7 @@ class _State:
 
 def _prefill(policy: Policy, inputs: ModelInputs, features: Sequence[torch.Tensor] | None) -> _State:
     positions, shift = rope_positions(policy, inputs)
-    cache = DynamicCache(config=policy.base.config.get_text_config())
+    cache = RolloutCache(policy)
     outputs = policy.model(
         input_ids=inputs.input_ids,
         attention_mask=inputs.attention_mask,
@@ -166,14 +185,6 @@ def _prefill(policy: Policy, inputs: ModelInputs, features: Sequence[torch.Tenso
     )
     position = inputs.attention_mask.sum(-1) + shift
     return _State(outputs.logits[:, -1], cache, inputs.attention_mask, position)
-
-
-def next_token_logits(
-    policy: Policy, inputs: ModelInputs, features: Sequence[torch.Tensor] | None = None
-) -> torch.Tensor:
-    """Logits [B, vocabulary] of the token after each prompt."""
-    with torch.no_grad(), _evaluating(policy.model):
-        return _prefill(policy, inputs.to(policy.device), features).logits
 
 
 def _decode(policy: Policy, state: _State, sampling: Sampling, uniforms: torch.Tensor) -> list[list[int]]:

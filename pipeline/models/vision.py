@@ -43,9 +43,12 @@ def as_encoder_outputs(features: list[torch.Tensor]) -> dict[str, EncodedVideos]
 class FeatureCache:
     """Features of clips by content: the most recently used in memory, optionally all in a store on disk.
 
+    They are held in the host's memory, not in a GPU's, where gigabytes of them would end a run after an hour.
+
     Args:
         max_megabytes: bound on the features held in memory (1 MB = 10**6 bytes).
-        folder: store on disk; its file names hold the tower's weights and the frames, so it is never stale.
+        folder: store on disk; its file names hold the tower's weights, the precision it computed in (autocast's where
+            that is on) and the frames, so it is never stale.
     """
 
     def __init__(self, policy: Policy, max_megabytes: float, folder: Path | None = None) -> None:
@@ -58,26 +61,25 @@ class FeatureCache:
 
     def get(self, clip: ClipFrames) -> torch.Tensor:
         """Features [video tokens, hidden size] of `clip`, encoded only where they are not held yet."""
-        key = clip_digest(clip)
+        key = f"{_autocast_dtype(self.policy)}{clip_digest(clip)}"
         if key in self._entries:
             self.hits += 1
             self._entries.move_to_end(key)
-            return self._entries[key]
-        self.misses += 1
-        features = self._load_or_encode(key, clip)
-        self._remember(key, features)
-        return features
+        else:
+            self.misses += 1
+            self._remember(key, self._load_or_encode(key, clip))
+        return self._entries[key].to(self.policy.device)
 
     def _load_or_encode(self, key: str, clip: ClipFrames) -> torch.Tensor:
         if self.folder is None:
-            return encode_clip(self.policy, clip)
+            return encode_clip(self.policy, clip).cpu()
         path = self.folder / f"{hashlib.sha256((self._tower + key).encode()).hexdigest()}.safetensors"
         if path.is_file():
-            return load_file(path)["features"].to(self.policy.device)
-        features = encode_clip(self.policy, clip)
+            return load_file(path)["features"]
+        features = encode_clip(self.policy, clip).cpu()
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
-        save_file({"features": features.cpu().contiguous()}, partial)
+        save_file({"features": features.contiguous()}, partial)
         partial.replace(path)
         return features
 
@@ -87,6 +89,12 @@ class FeatureCache:
         while self.bytes > self.max_bytes and len(self._entries) > 1:
             _, dropped = self._entries.popitem(last=False)
             self.bytes -= dropped.nbytes
+
+
+def _autocast_dtype(policy: Policy) -> str:
+    """What the tower computes in at this moment, if it is not what its weights are in."""
+    kind = policy.device.type
+    return str(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else ""
 
 
 def clip_digest(clip: ClipFrames) -> str:

@@ -73,17 +73,20 @@ def _make_tiny(params: Params, folder: Path) -> dict[str, Any]:
 
 
 def _fetch(hub: HubRecipe, folder: Path) -> dict[str, Any]:
-    """Copy a hub or local model through the loader that training uses."""
+    """Copy a hub or local model byte for byte, once the loader that training uses has taken it."""
     import torch
 
+    from pipeline.models.folder import copy_whole, stored_dtype
     from pipeline.models.policy import load_policy
     from pipeline.tiny_base.model import parameter_count
 
     policy = load_policy(hub.model, hub.revision, dtype=torch.bfloat16)
-    policy.model.save_pretrained(folder)
-    policy.tokenizer.save_pretrained(folder)
-    _write_colours(policy.vision, folder)
-    return {"name": hub.model, "revision": hub.revision, "parameters": parameter_count(policy.model)}
+    source = Path(policy.folder)
+    copy_whole(source, folder)
+    if not (folder / "preprocessor_config.json").is_file():
+        _write_colours(policy.vision, folder)
+    values = {"name": hub.model, "revision": hub.revision, "parameters": parameter_count(policy.model)}
+    return {**values, "dtype": str(stored_dtype(source)).removeprefix("torch.")}
 
 
 def _write_colours(vision: Any, folder: Path) -> None:
@@ -91,6 +94,5 @@ def _write_colours(vision: Any, folder: Path) -> None:
 
     colours = {"image_mean": list(vision.image_mean), "image_std": list(vision.image_std)}
     geometry = {name: getattr(vision, name) for name in ("patch_size", "temporal_patch_size", "merge_size")}
-    write_json(
-        folder / "preprocessor_config.json", {**colours, **geometry, "image_processor_type": "Qwen2VLImageProcessor"}
-    )
+    kinds = {"image_processor_type": "Qwen2VLImageProcessor", "processor_class": "Qwen2_5_VLProcessor"}
+    write_json(folder / "preprocessor_config.json", {**colours, **geometry, **kinds})

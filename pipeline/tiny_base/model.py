@@ -96,7 +96,10 @@ def save_tiny(model: Any, tokenizer: Any, folder: Path, card: str) -> None:
         "patch_size": vision.patch_size,
         "temporal_patch_size": vision.temporal_patch_size,
         "merge_size": vision.spatial_merge_size,
+        "min_pixels": (vision.patch_size * vision.spatial_merge_size) ** 2,  # so that nobody enlarges the frames
+        "max_pixels": 12845056,  # as Qwen's
         "image_processor_type": "Qwen2VLImageProcessor",
+        "processor_class": "Qwen2_5_VLProcessor",
     }
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor, indent=2) + "\n", encoding="utf-8")
     (folder / "README.md").write_text(card, encoding="utf-8")

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.frames.sampling import frames_on_screen, rate_times, times_around, uniform_times
+from pipeline.frames.sampling import frames_on_screen, rate_times, uniform_times
 
 seconds = st.floats(0, 1e5)
 lengths = st.floats(0.01, 1e4)
@@ -31,10 +31,6 @@ def test_rate_times_stay_in_the_span(start: float, length: float, rate: float) -
 
 def test_rate_times_do_not_gain_one_by_rounding() -> None:
     assert len(rate_times(0, 0.3, 10)) == 3  # 0.3 * 10 is 3.0000000000000004
-
-
-def test_times_around_are_clipped_sorted_and_single() -> None:
-    assert times_around([5.0, 0.0], [-1, 0, 1], 0, 5.5).tolist() == [0, 1, 4, 5, 5.5]
 
 
 def test_the_frame_on_screen_is_the_last_that_has_begun() -> None:

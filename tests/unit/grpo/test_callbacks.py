@@ -75,6 +75,8 @@ def test_the_policy_is_the_best_step_not_the_last(tmp_path: Path, monkeypatch: p
     assert numbers["chosen_step"] == 2
     kept = sorted(p.name for p in (tmp_path / "checkpoints").glob("checkpoint-*"))
     assert kept == ["checkpoint-000002", "checkpoint-000006"]
+    states = [p.name for p in (tmp_path / "checkpoints").glob("*/optimizer.pt")]
+    assert states == ["optimizer.pt"]  # nobody goes on from the best one: two thirds of its size
     policy = load_file(tmp_path / "policy/model.safetensors")
     best = load_file(tmp_path / "checkpoints/checkpoint-000002/model.safetensors")
     assert all((policy[name] == best[name]).all() for name in best)
@@ -92,6 +94,22 @@ def test_the_best_checkpoint_may_be_gone(tmp_path: Path, capsys: pytest.CaptureF
     assert checkpoints.best(scores) == 4
     assert "step 2 is the best, but its checkpoint cannot be used: model.safetensors" in capsys.readouterr().err
     assert checkpoints.best({}) is None
+
+
+def test_a_run_does_not_go_on_from_a_checkpoint_without_its_optimizer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoints = Checkpoints(tmp_path, {}, 1)
+    for step in (2, 4):
+        (tmp_path / f"writing/checkpoint-{step}").mkdir(parents=True)
+        for name in ("model.safetensors", "optimizer.pt"):
+            (tmp_path / f"writing/checkpoint-{step}/{name}").write_bytes(b"w")
+        checkpoints.commit(tmp_path / "writing", step, {2: 0.5, 4: 0.4})
+    assert checkpoints.start() == checkpoints.path(4)
+    (checkpoints.path(4) / "optimizer.pt").write_bytes(b"x")
+    assert checkpoints.start() is None
+    assert "checkpoint-000002 is left out: its weights were kept" in capsys.readouterr().err
+    assert checkpoints.best({2: 0.5, 4: 0.4}) == 2
 
 
 def test_live_metrics_are_replayed_and_hold_no_times(tmp_path: Path) -> None:

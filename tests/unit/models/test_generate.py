@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from transformers import DynamicCache
 
-from pipeline.models.generate import generate, next_token_logits, rollout
+from pipeline.models.generate import RolloutCache, generate, rollout
 from pipeline.models.inputs import encode_prompts
+from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling, draw_uniforms, pick_tokens
 from pipeline.models.vision import FeatureCache
 from tests.random_policy import ask, make_clip, make_random_policy
@@ -103,6 +105,27 @@ def test_sampling_without_seeds_is_a_bug() -> None:
 def test_the_video_reaches_the_next_token() -> None:
     policy = make_random_policy()
     here, there = ({"a": make_clip(seed)} for seed in (1, 2))
-    one = next_token_logits(policy, encode_prompts(policy, PROMPTS[:1], here))
-    two = next_token_logits(policy, encode_prompts(policy, PROMPTS[:1], there))
+    inputs = [encode_prompts(policy, PROMPTS[:1], clips).forward_kwargs() for clips in (here, there)]
+    with torch.no_grad():
+        one, two = (policy.model(**kwargs).logits[:, -1] for kwargs in inputs)
     assert (one - two).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["float32", "autocast"])
+def test_the_cache_is_in_the_precision_of_attention(monkeypatch: pytest.MonkeyPatch, half: bool) -> None:
+    """Under autocast in half of float32's memory, and not one logit is another for it."""
+    policy, inputs = make_random_policy(), encode_prompts(make_random_policy(), PROMPTS, CLIPS)
+    seen: list[RolloutCache] = []
+    real = RolloutCache.__init__
+
+    def note(self: RolloutCache, given: Policy) -> None:
+        real(self, given)
+        seen.append(self)
+
+    monkeypatch.setattr(RolloutCache, "__init__", note)
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        rows = rollout(policy, inputs, None, Sampling(12), 4, ["x", "y", "z"])
+        kinds = {tensor.dtype for layer in seen[0].layers for tensor in (layer.keys, layer.values)}
+        monkeypatch.setattr(RolloutCache, "update", DynamicCache.update)
+        assert rollout(policy, inputs, None, Sampling(12), 4, ["x", "y", "z"]) == rows
+    assert kinds == {torch.bfloat16 if half else torch.float32}

@@ -48,3 +48,16 @@ def test_the_store_on_disk_serves_another_process_and_no_other_tower(tmp_path: P
     assert tower_digest(other) != tower_digest(policy)
     assert not torch.equal(FeatureCache(other, 1, tmp_path).get(clip), written)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_features_of_another_precision_are_others(tmp_path: Path) -> None:
+    """A run in float32 must not take what one under autocast left on disk, or in memory."""
+    policy, clip = make_random_policy(), make_clip(1)
+    with torch.autocast("cpu", torch.bfloat16):
+        coarse = FeatureCache(policy, 1, tmp_path).get(clip)
+    cache = FeatureCache(policy, 1, tmp_path)
+    assert torch.equal(cache.get(clip), encode_clip(policy, clip))
+    assert not torch.equal(cache.get(clip), coarse.float())
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(cache.get(clip), coarse)
+    assert len(list(tmp_path.iterdir())) == 2

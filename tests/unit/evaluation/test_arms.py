@@ -2,9 +2,9 @@
 
 import pytest
 
+from benchmarks.arms import compare_arms, render_arms
 from pipeline.comparison.compare import compare
 from pipeline.errors import EmptyInput
-from pipeline.evaluation.ablation import compare_arms, render_arms
 from pipeline.evaluation.scores import Judge
 from pipeline.records import Prediction
 from tests.unit.evaluation.making import make_prediction
