@@ -55,13 +55,13 @@ def disk(base: BaseModel, params: Params) -> dict[str, float]:
     settings = params.train_grpo
     frozen = base.vision_parameters if settings.freeze_vision else 0
     trained = base.parameters - frozen if settings.lora is None else base.adapter_parameters(settings.lora)
-    weights = 4 * base.parameters if settings.lora is None else 0
-    checkpoint = (weights + 8 * trained) / GB if settings.lora is None else 12 * trained / GB
-    kept = params.machine.keep_checkpoints + 1 + 1  # the best one, and the one being written
+    weights = 4 * (base.parameters if settings.lora is None else trained) / GB
+    whole = params.machine.keep_checkpoints + 1  # the one being written
     return {
         "base": 3 * 2 * base.parameters / GB,  # the hub's cache, data/models/base, DVC's cache
         "policy": 2 * 2 * base.parameters / GB,
-        f"{kept} checkpoints": kept * checkpoint,
+        f"{whole} checkpoints": whole * (weights + 8 * trained / GB),
+        "best weights": weights,  # of the best checkpoint, its optimizer is dropped
     }
 
 
