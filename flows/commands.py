@@ -213,6 +213,24 @@ def check_dvc() -> Iterator[Finding]:
         )
 
 
+def check_publishing() -> Iterator[Finding]:
+    """What leaves this machine, and where to."""
+    from flows.dvc.project import find_project
+    from flows.dvc.publishing import destination
+    from pipeline.errors import EgovlmError
+
+    try:
+        to = destination(find_project())
+    except EgovlmError as error:
+        yield Finding("publishing", "warn", str(error), "correct section `publish` of params.yaml, or set it to null")
+        return
+    if to is None:
+        yield Finding("publishing", "ok", "off: runs and promotions stay on this machine", "")
+        return
+    data = f", data to {to.dvc_remote}" if to.dvc_remote else ", no data"
+    yield Finding("publishing", "info", f"runs and promotions are sent to {to.git_remote}{data}", "")
+
+
 def check_prefect() -> Iterator[Finding]:
     """A Prefect server answers, where one is configured."""
     import os
@@ -259,6 +277,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands and the doctor's checks."""
     for command in (run, compare, promote, rollback):
         app.command()(one_line(command))
-    for check in (check_git, check_dvc, check_prefect):
+    for check in (check_git, check_dvc, check_publishing, check_prefect):
         if check not in doctor.CHECKS:
             doctor.CHECKS.append(check)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.commands import check_publishing
 from flows.dvc.experiments import send_experiments, unsent
 from flows.dvc.project import Project
 from flows.dvc.publishing import Destination, for_another_machine
@@ -158,3 +159,13 @@ def test_a_stage_travels_through_one_dvc_remote(project: Project, origin: Record
         for_another_machine(project)
     dvc(project.root, "remote", "default", "--local", "store")
     assert for_another_machine(project) == ("origin", "store")
+
+
+def test_the_doctor_says_what_leaves_this_machine(project: Project, origin: RecordingRemote) -> None:
+    (off,) = check_publishing()
+    _publish(project, git_remote="origin")
+    (on,) = check_publishing()
+    _publish(project, git_remote="upstream")
+    (wrong,) = check_publishing()
+    assert (off.state, on.state, wrong.state) == ("ok", "info", "warn")
+    assert off.found.startswith("off: ") and on.found == "runs and promotions are sent to origin, no data"
