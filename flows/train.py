@@ -14,8 +14,8 @@ from flows.dvc.overlay import restore
 from flows.dvc.project import Project, find_project
 from flows.dvc.reproduce import reproduce
 from flows.remote.clone import check_out
-from flows.remote.runcache import result_digest
-from flows.remote.travel import pull_inputs, push_result
+from flows.remote.result import push_result
+from flows.remote.travel import pull_inputs
 from flows.service.reaper import Logger, reap
 from flows.stages import StageLines, StageRun, run_stage
 from pipeline.errors import EgovlmError
@@ -66,7 +66,7 @@ def _run(graph: Graph, stage: str, force: bool, logger: Logger) -> State[str]:
         state: State[Any] = named(StageRun(graph, stage, reproduce, force), return_state=True)
         if not state.is_completed():
             return Failed(message=state.message)
-        push_result(graph.project, stage, lines)
+        digest = push_result(graph, stage, lines)
     finally:
         lines.close()
-    return Completed(message=f"{stage}: {state.name}, result {result_digest(graph.project, stage)}")
+    return Completed(message=f"{stage}: {state.name}, result {digest}")

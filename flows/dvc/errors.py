@@ -35,7 +35,7 @@ class StageFailed(StageError):
         return (type(self), (self.stage, self.lines, self.exit_code))
 
 
-class RunCacheMiss(StageError):
+class ResultMissing(StageError):
     """A result that was made elsewhere did not arrive; training it here instead would hide that."""
 
 

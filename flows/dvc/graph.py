@@ -29,6 +29,7 @@ class Stage:
     upstream: tuple[str, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    small: tuple[str, ...]  # outputs that git keeps (`cache: false`)
 
 
 class Graph:
@@ -50,6 +51,10 @@ class Graph:
         if unknown:
             raise ParamsError(f"unknown stage {', '.join(unknown)}; stages: {', '.join(s.name for s in self.stages)}")
         return [stage for stage in self.stages if not targets or stage.name in self._needed(targets)]
+
+    def stage(self, name: str) -> Stage:
+        """The stage of that name."""
+        return next(stage for stage in self.stages if stage.name == name)
 
     def _needed(self, targets: Collection[str]) -> set[str]:
         upstream = {stage.name: stage.upstream for stage in self.stages}
@@ -122,6 +127,7 @@ def _stage(node: Any, graph: Any, written: list[Any]) -> Stage:
         upstream=tuple(stage.name for stage in upstream),
         inputs=tuple(dep.def_path for dep in node.deps if any(_holds(out, dep.fs_path) for out in made)),
         outputs=tuple(out.def_path for out in node.outs if out.use_cache),
+        small=tuple(out.def_path for out in node.outs if not out.use_cache),
     )
 
 

@@ -1,34 +1,31 @@
 """Send one stage to a GPU worker in another checkout and bring its result home.
 
 What travels: the working tree as a git commit under refs/egovlm/runs/<id> (uncommitted and new files too, never data;
-flows/dvc/snapshot.py), the stage's inputs through the DVC remote, the result back through DVC's run cache. The GPU side
-never writes git; the CPU side never trains what did not come back.
+flows/dvc/snapshot.py), the stage's inputs and its result through the DVC remote. The GPU side never writes git; the CPU
+side never trains what did not come back.
 
     CPU checkout                                    GPU checkout (flow egovlm-train)
     snapshot -> push ref, push inputs    ---->      fetch, check out, pull inputs by force, compare them with dvc.lock
     wait, log, cancel with us                       dvc repro -s STAGE
-    restore by digest, or fail           <----      push the run-cache entry; its digest is the run's message
+    restore by digest, or fail           <----      push the result; its digest is the run's message
 """
 
 import logging
-import re
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flows.dvc.errors import RunCacheMiss
 from flows.dvc.graph import Graph
 from flows.dvc.project import RUN_REFS, Project
 from flows.dvc.publishing import for_another_machine
 from flows.dvc.reproduce import Outcome
 from flows.dvc.snapshot import snapshot
-from flows.processes.process import LastLine, OnLine, run_streaming
+from flows.processes.process import OnLine
 from flows.remote.remote_run import run_remotely
+from flows.remote.result import dvc, restore_result
 from pipeline.errors import StageError
 
 DEPLOYMENT = "egovlm-train/gpu"
-_DIGEST = re.compile(r"\bresult ([0-9a-f]{16})\b")
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +36,7 @@ def reproduce_on_gpu(graph: Graph, stage: str, on_line: OnLine, force: bool = Fa
     Raises:
         ParamsError: `publish` does not name the remotes to travel through.
         StageError: the remote run failed (its own message).
-        RunCacheMiss: the result did not come back.
+        ResultMissing: the result did not come back.
     """
     reasons = ["forced"] if force else graph.changes(stage)
     if not reasons:
@@ -53,7 +50,7 @@ def reproduce_on_gpu(graph: Graph, stage: str, on_line: OnLine, force: bool = Fa
         message = run_remotely(
             DEPLOYMENT, {"commit": commit, "stage": stage, "force": force}, f"{stage}-{commit[:8]}", on_line
         )
-    restore_result(project, stage, message, on_line)
+    restore_result(graph, stage, message, dvc_remote, on_line)
     return Outcome.RAN
 
 
@@ -80,8 +77,8 @@ def _forget(project: Project, remote: str, ref: str) -> None:
 
 def push_inputs(graph: Graph, stage: str, remote: str, on_line: OnLine) -> None:
     """Send what `stage` reads, and nothing else, to the DVC remote."""
-    inputs = next(s.inputs for s in graph.stages if s.name == stage)
-    _dvc(
+    inputs = graph.stage(stage).inputs
+    dvc(
         graph.project,
         ["push", "--remote", remote, *inputs],
         on_line,
@@ -98,41 +95,8 @@ def pull_inputs(graph: Graph, stage: str, on_line: OnLine) -> None:
     Raises:
         StageError: an input is still not what dvc.lock says.
     """
-    inputs = next(s.inputs for s in graph.stages if s.name == stage)
-    _dvc(graph.project, ["pull", "--force", *inputs], on_line, "its inputs are not in the DVC remote", stage)
+    inputs = graph.stage(stage).inputs
+    dvc(graph.project, ["pull", "--force", *inputs], on_line, "its inputs are not in the DVC remote", stage)
     stale = graph.stale_outputs(inputs)
     if stale:
         raise StageError(f"{stage}: {', '.join(stale)} differ from dvc.lock after the pull; not training on them")
-
-
-def restore_result(project: Project, stage: str, message: str, on_line: OnLine) -> None:
-    """Bring the result home that the remote run's `message` names.
-
-    Raises:
-        RunCacheMiss: it is not there, or the message names none.
-    """
-    digest = _DIGEST.search(message)
-    if digest is None:
-        raise RunCacheMiss(f"{stage}: the GPU run finished without naming its result: {message!r}")
-    said = LastLine(on_line)
-    code = run_streaming([*_PYTHON, "flows.remote.runcache", "restore", stage, digest[1]], project.root, said)
-    if code:
-        raise RunCacheMiss(f"{stage}: {said.line.removeprefix('egovlm: ')}")
-
-
-def push_result(project: Project, stage: str, on_line: OnLine) -> None:
-    """Send the result of `stage` to the DVC remote."""
-    said = LastLine(on_line)
-    if run_streaming([*_PYTHON, "flows.remote.runcache", "push", stage], project.root, said):
-        raise StageError(
-            f"{stage}: its result could not be sent to the DVC remote: {said.line.removeprefix('egovlm: ')}"
-        )
-
-
-_PYTHON = (sys.executable, "-W", "ignore", "-m")
-
-
-def _dvc(project: Project, arguments: list[str], on_line: OnLine, failure: str, stage: str) -> None:
-    said = LastLine(on_line)
-    if run_streaming([*_PYTHON, "dvc", "--wait-for-lock", *arguments], project.root, said):
-        raise StageError(f"{stage}: {failure}: {said.line}")

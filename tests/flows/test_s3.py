@@ -18,8 +18,8 @@ import pytest
 from flows.dvc.graph import Graph
 from flows.dvc.project import Project
 from flows.remote.clone import check_out, make_clone, use_dvc_remote
-from flows.remote.runcache import result_digest
-from flows.remote.travel import published_snapshot, pull_inputs, push_inputs, push_result, restore_result
+from flows.remote.result import push_result, restore_result
+from flows.remote.travel import published_snapshot, pull_inputs, push_inputs
 from tests.flows.conftest import free_port
 from tests.flows.service import until
 from tests.flows.toy import finish
@@ -83,8 +83,8 @@ def test_a_stage_travels_through_s3(project: Project, tmp_path: Path, s3: str) -
     there = Graph(worker)
     pull_inputs(there, "train_grpo", silent)
     finish(there, "train_grpo")
-    push_result(worker, "train_grpo", silent)
-    restore_result(project, "train_grpo", f"result {result_digest(worker, 'train_grpo')}", silent)
+    digest = push_result(there, "train_grpo", silent)
+    restore_result(graph, "train_grpo", f"result {digest}", "egovlm", silent)
     assert not (project.root / "ran/train_grpo").exists()
     policy = "data/models/policy/out.json"
     assert (project.root / policy).read_bytes() == (worker.root / policy).read_bytes()
