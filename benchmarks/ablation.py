@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.arms import compare_arms, render_arms
 from pipeline.comparison.compare import read_predictions
-from pipeline.evaluation.scores import Judge
+from pipeline.evaluation.scores import IntervalSettings
 
 
 def main() -> None:
@@ -26,8 +26,8 @@ def main() -> None:
     arguments = parser.parse_args()
     files = dict(arm.split("=", 1) for arm in arguments.arms)
     arms = {name: [read_predictions(Path(p)) for p in paths.split(",")] for name, paths in files.items()}
-    judge = Judge(arguments.confidence, arguments.draws, seed=0)
-    print(render_arms(compare_arms(arms, arguments.reference, judge, arguments.run)))
+    intervals = IntervalSettings(arguments.confidence, arguments.draws, seed=0)
+    print(render_arms(compare_arms(arms, arguments.reference, intervals, arguments.run)))
 
 
 if __name__ == "__main__":

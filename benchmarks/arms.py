@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pipeline.errors import EmptyInput
 from pipeline.evaluation.runs import HEADLINE
-from pipeline.evaluation.scores import Judge, by_run, clusters_of, right_per_question
+from pipeline.evaluation.scores import IntervalSettings, by_run, clusters_of, right_per_question
 from pipeline.evaluation.statistics import Estimate, seeds_mean
 from pipeline.records import Prediction
 
@@ -29,7 +29,9 @@ class Arm:
     per_seed: tuple[float, ...]
 
 
-def compare_arms(arms: Mapping[str, Runs], reference: str, judge: Judge, run: str = HEADLINE) -> list[Arm]:
+def compare_arms(
+    arms: Mapping[str, Runs], reference: str, intervals: IntervalSettings, run: str = HEADLINE
+) -> list[Arm]:
     """A row per arm, the reference first.
 
     Raises:
@@ -51,7 +53,9 @@ def compare_arms(arms: Mapping[str, Runs], reference: str, judge: Judge, run: st
     rows = []
     for name in names:
         base = _table(name, arms[name], "base", questions, run)
-        rows.append(_arm(name, table[name], base, table[reference], [clusters[q] for q in questions], judge, nested))
+        rows.append(
+            _arm(name, table[name], base, table[reference], [clusters[q] for q in questions], intervals, nested)
+        )
     return rows
 
 
@@ -81,11 +85,11 @@ def _arm(
     base: list[list[float]],
     reference: list[list[float]],
     clusters: Sequence[str],
-    judge: Judge,
+    intervals: IntervalSettings,
     nested: bool,
 ) -> Arm:
     def mean(rows: list[list[float]]) -> Estimate:
-        return seeds_mean(rows, clusters, judge.confidence, judge.draws, judge.seed, nested)
+        return seeds_mean(rows, clusters, intervals.confidence, intervals.draws, intervals.seed, nested)
 
     return Arm(
         name=name,

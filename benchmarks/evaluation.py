@@ -25,7 +25,7 @@ from transformers import AutoTokenizer
 from pipeline.answers.prompts import build_messages, fill
 from pipeline.environment import apply_defaults
 from pipeline.evaluation.backends import Request, ShownFrames, TransformersBackend
-from pipeline.evaluation.journal import batches_by_length
+from pipeline.evaluation.response_cache import batches_by_length
 from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy, make_policy
 from pipeline.models.sampling import Sampling

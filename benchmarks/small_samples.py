@@ -14,7 +14,7 @@ from scipy.stats import bootstrap
 
 from pipeline.comparison.compare import read_predictions
 from pipeline.evaluation.runs import HEADLINE
-from pipeline.evaluation.scores import Judge, by_run, gain
+from pipeline.evaluation.scores import IntervalSettings, by_run, gain
 from pipeline.evaluation.statistics import clustered_mean, minimal_detectable_difference
 
 SIZES = ((7, 5), (20, 10), (100, 40), (420, 140))  # questions, recordings
@@ -86,8 +86,8 @@ def score_of_the_first(path: Path) -> None:
     for count, _ in SIZES:
         chosen = {p.question_id for p in policy[:count]}
         first, second = ([p for p in rows if p.question_id in chosen] for rows in (base, policy))
-        judge = Judge(0.95, 5000, 0)
-        found, same = gain(first, second, judge), gain(first, first, judge)
+        intervals = IntervalSettings(0.95, 5000, 0)
+        found, same = gain(first, second, intervals), gain(first, first, intervals)
         of = found.difference
         spans = [f"{100 * e.value:+.1f} [{100 * e.low:+.1f}, {100 * e.high:+.1f}]" for e in (of, same.difference)]
         differing = (found.gained + found.lost) / of.count

@@ -72,15 +72,17 @@ def compare(
     from flows.dvc.project import find_project
     from pipeline.comparison.compare import compare as compare_predictions
     from pipeline.comparison.compare import render
-    from pipeline.evaluation.scores import Judge
+    from pipeline.evaluation.scores import IntervalSettings
     from pipeline.params import load_params
 
     project = find_project()
     params = load_params(project.root / "params.yaml")
-    judge = Judge(params.evaluate_egoschema.confidence, params.evaluate_egoschema.bootstrap_draws, params.seed)
+    intervals = IntervalSettings(
+        params.evaluate_egoschema.confidence, params.evaluate_egoschema.bootstrap_draws, params.seed
+    )
     before, after = (predictions_of(project, where) for where in (first, second))
     names = models.partition(",")
-    found = compare_predictions(before, after, judge, run_name, (names[0], names[2] or names[0]))
+    found = compare_predictions(before, after, intervals, run_name, (names[0], names[2] or names[0]))
     questions = questions_here(project)
     if pictures is not None:
         save_pictures(project, found.flips[:most], questions, pictures)

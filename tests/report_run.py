@@ -8,9 +8,9 @@ import numpy as np
 
 from pipeline.checks.shortcuts import ProbeScore
 from pipeline.evaluation.keyframe_quality import MatchSettings
-from pipeline.evaluation.metrics import Exam, details, headline
+from pipeline.evaluation.metrics import EvaluationResult, detail_metrics, headline_metrics
 from pipeline.evaluation.runs import Mode
-from pipeline.evaluation.scores import Judge
+from pipeline.evaluation.scores import IntervalSettings
 from pipeline.frames.jpeg import encode_jpeg
 from pipeline.frames.shards import Layout, write_bucket, write_manifest
 from pipeline.frames.store import SCHEMA
@@ -175,9 +175,9 @@ def _frames_row(q: Question) -> dict[str, Any]:
 
 def _write_reports(data: Path, questions: list[Question], predictions: list[Prediction], size: Size) -> None:
     by_id = {q.question_id: q for q in questions}
-    exam = Exam(predictions, by_id, MODES, Judge(0.95, size.draws, 0), MatchSettings(0.5, 4))
-    write_json(data / "reports/metrics.json", {"benchmark": "synthetic", "leaky": False, **headline(exam)})
-    write_json(data / "reports/controls.json", details(exam))
+    result = EvaluationResult(predictions, by_id, MODES, IntervalSettings(0.95, size.draws, 0), MatchSettings(0.5, 4))
+    write_json(data / "reports/metrics.json", {"benchmark": "synthetic", "leaky": False, **headline_metrics(result)})
+    write_json(data / "reports/controls.json", detail_metrics(result))
     for stage in STAGES:
         report = StageReport(stage)
         report.count("item", "ok", 5)

@@ -21,7 +21,7 @@ from flows.promotion.registry import (
     register_champion,
     withdrawn,
 )
-from pipeline.comparison.gate import Evidence, Verdict, judge
+from pipeline.comparison.gate import Evidence, Verdict, decide
 from pipeline.errors import EgovlmError, StageError
 from pipeline.params import load_params
 from pipeline.provenance import refuse_disagreements
@@ -58,7 +58,7 @@ def promote(project: Project, commit: str, say: Callable[[str], object]) -> Verd
     if known:
         return Verdict(False, (known,), None, "the champion")
     theirs = champion_evidence(project, current) if current else None
-    verdict = judge(evidence_in(project.root), theirs, params.promotion, params.seed)
+    verdict = decide(evidence_in(project.root), theirs, params.promotion, params.seed)
     if verdict.promote:
         register_champion(project, commit, _card(project, verdict))
         remember(project)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.errors import EmptyInput
 from pipeline.evaluation.runs import HEADLINE
-from pipeline.evaluation.scores import Gain, Judge, by_run, gain, score, scored
+from pipeline.evaluation.scores import Gain, IntervalSettings, by_run, gain, score, scored
 from pipeline.evaluation.statistics import Estimate, minimal_detectable_difference
 from pipeline.records import LETTERS, Prediction, Question, read_rows
 
@@ -47,7 +47,7 @@ def read_predictions(path: Path) -> list[Prediction]:
 def compare(
     first: Sequence[Prediction],
     second: Sequence[Prediction],
-    judge: Judge,
+    intervals: IntervalSettings,
     run: str = HEADLINE,
     models: tuple[str, str] = ("policy", "policy"),
 ) -> Comparison:
@@ -62,18 +62,18 @@ def compare(
         raise EmptyInput(f"the two evaluations share no scored question ({run}): they are of different benchmarks")
     _same_data(before, after)
     a, b = ([p for p in rows if p.question_id in shared] for rows in (before, after))
-    difference = gain(a, b, judge)
+    difference = gain(a, b, intervals)
     differing = (difference.gained + difference.lost) / len(shared)
     return Comparison(
         run=run,
-        first=score(a, judge),
-        second=score(b, judge),
+        first=score(a, intervals),
+        second=score(b, intervals),
         gain=difference,
         flips=tuple(_flips(a, b)),
         questions=len(shared),
         only_first=len({p.question_id for p in before} - shared),
         only_second=len({p.question_id for p in after} - shared),
-        detectable=minimal_detectable_difference(len(shared), differing, judge.confidence),
+        detectable=minimal_detectable_difference(len(shared), differing, intervals.confidence),
     )
 
 

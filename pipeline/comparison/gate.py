@@ -40,7 +40,7 @@ class Verdict:
         return f"{'promoted' if self.promote else 'kept the champion'}: {'; '.join([gain, *self.against, *self.notes])}"
 
 
-def judge(challenger: Evidence, champion: Evidence | None, rules: Promotion, seed: int) -> Verdict:
+def decide(challenger: Evidence, champion: Evidence | None, rules: Promotion, seed: int) -> Verdict:
     """Compare on the champion's questions (the frozen set); the first champion has to beat its own base model.
 
     The interval of the gain is paired and clustered by recording (`clustered_mean`): both models answer the same

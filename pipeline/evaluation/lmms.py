@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.evaluation.benchmarks.base import Benchmark
-from pipeline.evaluation.scores import Judge, score, scored
+from pipeline.evaluation.scores import IntervalSettings, score, scored
 from pipeline.records import LETTERS, Prediction, Question
 from pipeline.reports import write_json, write_text
 
@@ -24,11 +24,11 @@ def task_of(benchmark: Benchmark) -> str:
 
 
 def lmms_results(
-    benchmark: Benchmark, predictions: Sequence[Prediction], judge: Judge, model: str, size: int | None
+    benchmark: Benchmark, predictions: Sequence[Prediction], intervals: IntervalSettings, model: str, size: int | None
 ) -> dict[str, Any]:
     """The results document of one run; `score,none` is the accuracy as a fraction, `size` the whole benchmark's."""
     task = task_of(benchmark)
-    estimate = score(scored(predictions), judge)
+    estimate = score(scored(predictions), intervals)
     stderr = (estimate.value * (1 - estimate.value) / estimate.count) ** 0.5
     return {
         "results": {task: {"alias": task, "score,none": estimate.value, "score_stderr,none": stderr}},
@@ -68,7 +68,7 @@ def write_lmms(
     benchmark: Benchmark,
     predictions: Sequence[Prediction],
     questions: Mapping[str, Question],
-    judge: Judge,
+    intervals: IntervalSettings,
     model: str,
     expected: Sequence[str],
 ) -> None:
@@ -81,5 +81,5 @@ def write_lmms(
     lines = [lmms_sample(numbers[p.question_id], p, questions[p.question_id]) for p in predictions]
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     write_text(folder / f"{PREFIX}_samples_{task_of(benchmark)}.jsonl", text)
-    results = lmms_results(benchmark, predictions, judge, model, len(expected) or None)
+    results = lmms_results(benchmark, predictions, intervals, model, len(expected) or None)
     write_json(folder / f"{PREFIX}_results.json", results)

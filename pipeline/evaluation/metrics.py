@@ -12,7 +12,7 @@ from pipeline.evaluation.keyframe_quality import KeyframeQuality, MatchSettings,
 from pipeline.evaluation.predict import is_strict
 from pipeline.evaluation.runs import HEADLINE, Mode
 from pipeline.evaluation.scores import (
-    Judge,
+    IntervalSettings,
     RunKey,
     by_run,
     chance,
@@ -32,13 +32,13 @@ ALTERNATIVES = (HEADLINE, "direct/video", "likelihood/video")
 
 
 @dataclass(frozen=True)
-class Exam:
-    """All predictions of one evaluation and what is needed to judge them."""
+class EvaluationResult:
+    """All predictions of one evaluation and what is needed to score them."""
 
     predictions: Sequence[Prediction]
     questions: Mapping[str, Question]
     modes: Mapping[str, Mode]
-    judge: Judge
+    intervals: IntervalSettings
     match: MatchSettings
 
     @property
@@ -47,29 +47,30 @@ class Exam:
         return by_run(scored(self.predictions))
 
 
-def headline(exam: Exam) -> dict[str, Any]:
-    """Flat metrics: fractions, intervals at the judge's confidence. Runs that were not made leave no key; what a row of
-    `dvc exp show` has no room for is in `details`.
+def headline_metrics(result: EvaluationResult) -> dict[str, Any]:
+    """Flat metrics: fractions, intervals at the confidence of `result.intervals`.
+
+    Runs that were not made leave no key. What a row of `dvc exp show` has no room for is in `detail_metrics`.
 
     Raises:
         EmptyInput: no question has a public answer.
     """
-    runs = exam.runs
+    runs = result.runs
     base, policy = runs.get(("base", HEADLINE), []), runs.get(("policy", HEADLINE), [])
-    main = score(policy, exam.judge)
+    main = score(policy, result.intervals)
     values: dict[str, Any] = {
         "questions": len({p.question_id for p in policy}),
         "accuracy": main.value,
         "accuracy_low": main.low,
         "accuracy_high": main.high,
-        "strict_accuracy": _strict(policy, exam.modes),
-        "base_accuracy": score(base, exam.judge).value,
+        "strict_accuracy": _strict(policy, result.modes),
+        "base_accuracy": score(base, result.intervals).value,
         "chance": chance(policy),
     }
-    values |= _gains(runs, exam)
-    values |= _other_runs(runs, exam.judge)
-    values |= _above_blind(runs, exam.judge)
-    values |= _behaviour(runs, exam)
+    values |= _gains(runs, result)
+    values |= _other_runs(runs, result.intervals)
+    values |= _above_blind(runs, result.intervals)
+    values |= _behaviour(runs, result)
     return {key: rounded(value) for key, value in values.items()}
 
 
@@ -77,11 +78,13 @@ def _strict(predictions: Sequence[Prediction], modes: Mapping[str, Mode]) -> flo
     return sum(p.correct and is_strict(p, modes) for p in predictions) / len(predictions)
 
 
-def _gains(runs: Mapping[RunKey, list[Prediction]], exam: Exam) -> dict[str, Any]:
+def _gains(runs: Mapping[RunKey, list[Prediction]], result: EvaluationResult) -> dict[str, Any]:
     base, policy = runs["base", HEADLINE], runs["policy", HEADLINE]
-    over = gain(base, policy, exam.judge)
-    best = max((n for n in ALTERNATIVES if ("base", n) in runs), key=lambda n: score(runs["base", n], exam.judge).value)
-    over_best = gain(runs["base", best], policy, exam.judge).difference
+    over = gain(base, policy, result.intervals)
+    best = max(
+        (n for n in ALTERNATIVES if ("base", n) in runs), key=lambda n: score(runs["base", n], result.intervals).value
+    )
+    over_best = gain(runs["base", best], policy, result.intervals).difference
     questions = over.difference.count
     differing = (over.gained + over.lost) / questions
     values: dict[str, Any] = {
@@ -93,11 +96,11 @@ def _gains(runs: Mapping[RunKey, list[Prediction]], exam: Exam) -> dict[str, Any
         "gain_over_best_base_low": over_best.low,
         "gain_over_best_base_high": over_best.high,
     }
-    detectable = minimal_detectable_difference(questions, differing, exam.judge.confidence)
+    detectable = minimal_detectable_difference(questions, differing, result.intervals.confidence)
     if detectable is not None:  # else the questions are too few for any
         values["detectable_gain"] = detectable
     if ("base", "sampled/video") in runs:
-        drawn = gain(runs["base", "sampled/video"], runs["policy", "sampled/video"], exam.judge).difference
+        drawn = gain(runs["base", "sampled/video"], runs["policy", "sampled/video"], result.intervals).difference
         values |= {"sampled_gain": drawn.value, "sampled_gain_low": drawn.low, "sampled_gain_high": drawn.high}
     return values
 
@@ -115,51 +118,51 @@ _NAMES = {
 }
 
 
-def _other_runs(runs: Mapping[RunKey, list[Prediction]], judge: Judge) -> dict[str, Any]:
+def _other_runs(runs: Mapping[RunKey, list[Prediction]], intervals: IntervalSettings) -> dict[str, Any]:
     """Accuracies of the other runs; of the base only as it does best, for its controls are in the details."""
     values = {}
     for (model, run), predictions in sorted(runs.items()):
         if run in _NAMES and (model == "policy" or run in _OF_BASE):
-            values[_NAMES[run] if model == "policy" else f"base_{_NAMES[run]}"] = score(predictions, judge).value
+            values[_NAMES[run] if model == "policy" else f"base_{_NAMES[run]}"] = score(predictions, intervals).value
     return values
 
 
-def _above_blind(runs: Mapping[RunKey, list[Prediction]], judge: Judge) -> dict[str, Any]:
+def _above_blind(runs: Mapping[RunKey, list[Prediction]], intervals: IntervalSettings) -> dict[str, Any]:
     """What the video adds: accuracy minus that of the same model on the same text without it."""
     if ("policy", "reasoning/blind") not in runs:
         return {}
-    above = gain(runs["policy", "reasoning/blind"], runs["policy", HEADLINE], judge).difference
+    above = gain(runs["policy", "reasoning/blind"], runs["policy", HEADLINE], intervals).difference
     return {"above_blind": above.value, "above_blind_low": above.low, "above_blind_high": above.high}
 
 
-def _behaviour(runs: Mapping[RunKey, list[Prediction]], exam: Exam) -> dict[str, Any]:
+def _behaviour(runs: Mapping[RunKey, list[Prediction]], result: EvaluationResult) -> dict[str, Any]:
     policy, base = runs["policy", HEADLINE], runs["base", HEADLINE]
     values: dict[str, Any] = {
         "unparsed_fraction": unparsed_fraction(policy),
         "completion_tokens": sum(p.completion_tokens for p in policy) / len(policy),
     }
     for prefix, predictions in (("base_", base), ("", policy)):
-        quality = keyframe_quality(predictions, exam.questions, exam.match)
+        quality = keyframe_quality(predictions, result.questions, result.match)
         if quality is not None:
             values[f"{prefix}keyframe_f1"] = quality.f1
             values["keyframe_f1_random"] = quality.f1_random
     return values
 
 
-def details(exam: Exam) -> dict[str, Any]:
+def detail_metrics(result: EvaluationResult) -> dict[str, Any]:
     """Behind the headline: per model and run accuracy, families, outcomes; gains, key frames, consistency."""
-    runs = exam.runs
+    runs = result.runs
     return {
-        "runs": {f"{model} {run}": _run_details(rows, exam) for (model, run), rows in sorted(runs.items())},
+        "runs": {f"{model} {run}": _run_details(rows, result) for (model, run), rows in sorted(runs.items())},
         "gains": {
-            run: rounded(gain(runs["base", run], runs["policy", run], exam.judge))
+            run: rounded(gain(runs["base", run], runs["policy", run], result.intervals))
             for run in sorted({run for _, run in runs})
             if ("base", run) in runs and ("policy", run) in runs and _share_questions(runs, run)
         },
-        "keyframes": {model: _keyframes(runs.get((model, HEADLINE), []), exam) for model in ("base", "policy")},
-        "named_frames": {model: _named_frames(runs, model, exam.judge) for model in ("base", "policy")},
+        "keyframes": {model: _keyframes(runs.get((model, HEADLINE), []), result) for model in ("base", "policy")},
+        "named_frames": {model: _named_frames(runs, model, result.intervals) for model in ("base", "policy")},
         "permutation_consistency": _consistencies(runs),
-        "detectable_difference": _detectable(exam),
+        "detectable_difference": _detectable(result),
     }
 
 
@@ -168,25 +171,27 @@ def _share_questions(runs: Mapping[RunKey, list[Prediction]], run: str) -> bool:
     return bool(first & second)
 
 
-def _run_details(predictions: Sequence[Prediction], exam: Exam) -> dict[str, Any]:
+def _run_details(predictions: Sequence[Prediction], result: EvaluationResult) -> dict[str, Any]:
     return {
-        "accuracy": rounded(score(predictions, exam.judge)),
-        "strict_accuracy": rounded(_strict(predictions, exam.modes)),
+        "accuracy": rounded(score(predictions, result.intervals)),
+        "strict_accuracy": rounded(_strict(predictions, result.modes)),
         "unparsed_fraction": rounded(unparsed_fraction(predictions)),
         "outcomes": outcome_counts(predictions),
-        "families": rounded(per_family(predictions, exam.judge)),
+        "families": rounded(per_family(predictions, result.intervals)),
     }
 
 
-def _keyframes(predictions: Sequence[Prediction], exam: Exam) -> dict[str, Any] | None:
-    quality: KeyframeQuality | None = keyframe_quality(predictions, exam.questions, exam.match)
+def _keyframes(predictions: Sequence[Prediction], result: EvaluationResult) -> dict[str, Any] | None:
+    quality: KeyframeQuality | None = keyframe_quality(predictions, result.questions, result.match)
     return None if quality is None else rounded(asdict(quality))
 
 
-def _named_frames(runs: Mapping[RunKey, list[Prediction]], model: str, judge: Judge) -> dict[str, Any] | None:
+def _named_frames(
+    runs: Mapping[RunKey, list[Prediction]], model: str, intervals: IntervalSettings
+) -> dict[str, Any] | None:
     """Accuracy from only the named frames minus that from all, on the questions for which frames were named."""
     only = runs.get((model, "reasoning/named_frames"))
-    return rounded(gain(runs[model, HEADLINE], only, judge)) if only else None
+    return rounded(gain(runs[model, HEADLINE], only, intervals)) if only else None
 
 
 def _consistencies(runs: Mapping[RunKey, list[Prediction]]) -> dict[str, float]:
@@ -198,12 +203,12 @@ def _consistencies(runs: Mapping[RunKey, list[Prediction]]) -> dict[str, float]:
     }
 
 
-def _detectable(exam: Exam) -> dict[str, float | None]:
+def _detectable(result: EvaluationResult) -> dict[str, float | None]:
     """Minimal detectable difference (power 0.8) of this many questions, by the share on which two models differ; None
     if they are too few to show any."""
-    questions = len({p.question_id for p in scored(exam.predictions)})
+    questions = len({p.question_id for p in scored(result.predictions)})
     shares = (0.1, 0.2, 0.3, 0.5)
     return {
-        f"differing_{share}": rounded(minimal_detectable_difference(questions, share, exam.judge.confidence))
+        f"differing_{share}": rounded(minimal_detectable_difference(questions, share, result.intervals.confidence))
         for share in shares
     }

@@ -5,40 +5,40 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pipeline.errors import csv_cell
-from pipeline.evaluation.metrics import Exam
+from pipeline.evaluation.metrics import EvaluationResult
 from pipeline.evaluation.runs import HEADLINE
 from pipeline.evaluation.scores import per_family, rounded, score
 from pipeline.records import LETTERS
 
 
-def write_plots(exam: Exam, folder: Path) -> None:
+def write_plots(result: EvaluationResult, folder: Path) -> None:
     """Write accuracy.csv, families.csv and answers.csv into `folder`."""
     estimates = ["value", "low", "high", "count"]
-    _write(folder / "accuracy.csv", ["label", "model", "run", *estimates], _accuracies(exam))
-    _write(folder / "families.csv", ["label", "model", "family", *estimates], _families(exam))
-    _write(folder / "answers.csv", ["actual", "predicted"], _answers(exam))
+    _write(folder / "accuracy.csv", ["label", "model", "run", *estimates], _accuracies(result))
+    _write(folder / "families.csv", ["label", "model", "family", *estimates], _families(result))
+    _write(folder / "answers.csv", ["actual", "predicted"], _answers(result))
 
 
-def _accuracies(exam: Exam) -> list[list[object]]:
+def _accuracies(result: EvaluationResult) -> list[list[object]]:
     rows = []
-    for (model, run), predictions in sorted(exam.runs.items()):
-        estimate = rounded(score(predictions, exam.judge))
+    for (model, run), predictions in sorted(result.runs.items()):
+        estimate = rounded(score(predictions, result.intervals))
         rows.append([f"{model} {run}", model, run, *estimate.values()])
     return rows
 
 
-def _families(exam: Exam) -> list[list[object]]:
+def _families(result: EvaluationResult) -> list[list[object]]:
     return [
         [f"{model} {family}", model, family, *rounded(estimate).values()]
-        for (model, run), predictions in sorted(exam.runs.items())
+        for (model, run), predictions in sorted(result.runs.items())
         if run == HEADLINE
-        for family, estimate in per_family(predictions, exam.judge).items()
+        for family, estimate in per_family(predictions, result.intervals).items()
     ]
 
 
-def _answers(exam: Exam) -> list[list[object]]:
+def _answers(result: EvaluationResult) -> list[list[object]]:
     """The policy's headline answers as letters, `-` where it gave none."""
-    predictions = exam.runs["policy", HEADLINE]
+    predictions = result.runs["policy", HEADLINE]
     return [[LETTERS[p.answer or 0], "-" if p.option is None else LETTERS[p.option]] for p in predictions]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,31 +12,21 @@ from pipeline.answers.parser import Outcome, parse_answer
 from pipeline.answers.prompts import build_messages, fill
 from pipeline.errors import ItemError
 from pipeline.evaluation.backends import Backend, Request, ShownFrames
-from pipeline.evaluation.journal import Journal, batches_by_length
+from pipeline.evaluation.response_cache import ResponseCache, batches_by_length
 from pipeline.evaluation.runs import Mode, Run
 from pipeline.evaluation.views import VIEWS, Context, Shown
+from pipeline.models.inputs import ClipFrames
 from pipeline.models.sampling import Sampling
 from pipeline.models.vision import clip_digest
 from pipeline.records import LETTERS, Prediction
 
-
-class Frames(Protocol):
-    """Frames of a clip, as the frame store gives them."""
-
-    @property
-    def images(self) -> Any: ...
-
-    @property
-    def pts_seconds(self) -> Any: ...
-
-
-LoadClip = Callable[[str], Frames]
+LoadClip = Callable[[str], ClipFrames]
 """Clip id to frames; raises ItemError where the clip has none."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A question as put: `request` is None where it could not be, `failure` then says why."""
+class PromptedQuestion:
+    """A question and its prompt. `request` is None if the clip cannot be loaded; `failure` then says why."""
 
     shown: Shown
     prompt: str
@@ -46,8 +36,8 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Examinee:
-    """A model under evaluation: what answers, and the digest of its files."""
+class EvaluatedModel:
+    """A model under evaluation: the backend that answers, and the digest of its files."""
 
     name: str
     digest: str
@@ -55,12 +45,12 @@ class Examinee:
 
 
 @dataclass(frozen=True)
-class Desk:
-    """What a run needs besides the examinee: the modes, the frames, the journal, and a callback per question asked."""
+class EvaluationSetup:
+    """What a run needs besides the model: the modes, the frames, the cache, and a callback per question answered."""
 
     modes: Mapping[str, Mode]
     load_clip: LoadClip
-    journal: Journal
+    cache: ResponseCache
     batch_size: int
     seed: int
     code: str
@@ -69,21 +59,21 @@ class Desk:
 
 def plan(view: str, context: Context) -> list[Shown]:
     """Every way in which `view` puts the questions."""
-    return [shown for question in context.asked(view) for shown in VIEWS[view](question, context)]
+    return [shown for question in context.questions_of(view) for shown in VIEWS[view](question, context)]
 
 
-def predict(run: Run, examinee: Examinee, desk: Desk, context: Context) -> list[Prediction]:
+def predict(run: Run, model: EvaluatedModel, setup: EvaluationSetup, context: Context) -> list[Prediction]:
     """All predictions of one run, in order of the questions."""
-    mode = desk.modes[run.mode]
+    mode = setup.modes[run.mode]
     todo = plan(run.view, context)
     lengths = [_length(shown) for shown in todo]
     found: dict[int, list[Prediction]] = {}
-    for batch in batches_by_length(lengths, desk.batch_size):
-        asked = [put(todo[i], mode.template, desk.load_clip, run.view) for i in batch]
-        answers = _answers(run, mode, asked, examinee, desk)
-        for i, one, replies in zip(batch, asked, answers, strict=True):
-            found[i] = [read(run, one, reply, sample, context) for sample, reply in enumerate(replies)]
-        desk.progress(len(batch))
+    for batch in batches_by_length(lengths, setup.batch_size):
+        prompted = [build_request(todo[i], mode.template, setup.load_clip, run.view) for i in batch]
+        answers = _answers(run, mode, prompted, model, setup)
+        for i, one, replies in zip(batch, prompted, answers, strict=True):
+            found[i] = [read_reply(run, one, reply, sample, context) for sample, reply in enumerate(replies)]
+        setup.progress(len(batch))
     return [prediction for i in range(len(todo)) for prediction in found[i]]
 
 
@@ -92,7 +82,7 @@ def _length(shown: Shown) -> int:
     return len(shown.question.question) + sum(map(len, shown.question.options))
 
 
-def put(shown: Shown, template: str, load_clip: LoadClip, view: str) -> Asked:
+def build_request(shown: Shown, template: str, load_clip: LoadClip, view: str) -> PromptedQuestion:
     """Load and choose the frames and write the prompt; a clip that cannot be loaded makes a question that fails."""
     question, clip = shown.question, shown.donor or shown.question
     options = [question.options[i] for i in shown.order]
@@ -102,68 +92,74 @@ def put(shown: Shown, template: str, load_clip: LoadClip, view: str) -> Asked:
         pts = np.asarray(frames.pts_seconds, float)[sorted(pick)]
         text = fill(template, question.question, options, pts.tolist(), clip.start_seconds, clip.end_seconds)
     except ItemError as error:
-        return Asked(shown, "", None, (), f"failed_{error.reason}")
+        return PromptedQuestion(shown, "", None, (), f"failed_{error.reason}")
     if shown.donor is None:
-        return Asked(shown, text, Request(build_messages(text, None), "", None), ())
+        return PromptedQuestion(shown, text, Request(build_messages(text, None), "", None), ())
     key = f"{clip.clip_id}|{view}|{question.question_id}"
     picture = ShownFrames(np.ascontiguousarray(frames.images[pick]), pts)
-    return Asked(shown, text, Request(build_messages(text, key), key, picture), tuple(pts.tolist()))
+    return PromptedQuestion(shown, text, Request(build_messages(text, key), key, picture), tuple(pts.tolist()))
 
 
 def _answers(
-    run: Run, mode: Mode, asked: Sequence[Asked], examinee: Examinee, desk: Desk
+    run: Run, mode: Mode, prompted: Sequence[PromptedQuestion], model: EvaluatedModel, setup: EvaluationSetup
 ) -> list[list[dict[str, Any]]]:
     """Replies per question: kept ones, or the model's. Replies are JSON types: `text`, `tokens`, `finished`, or
     `log_probabilities`, or `failure`."""
-    ready = [one for one in asked if one.request is not None]
+    ready = [one for one in prompted if one.request is not None]
     replies: list[dict[str, Any]] = []
     if ready:
-        content = _content(run, mode, ready, examinee, desk)
-        replies = desk.journal.answers(content, lambda: _ask_all(run, mode, ready, examinee.backend, desk.seed))
+        content = _content(run, mode, ready, model, setup)
+        replies = setup.cache.responses(content, lambda: _respond_in_parts(run, mode, ready, model.backend, setup.seed))
     per_question = iter(replies[i : i + mode.samples] for i in range(0, len(replies), mode.samples))
-    return [next(per_question) if one.request else [{"failure": one.failure}] * mode.samples for one in asked]
+    return [next(per_question) if one.request else [{"failure": one.failure}] * mode.samples for one in prompted]
 
 
-def _content(run: Run, mode: Mode, asked: Sequence[Asked], examinee: Examinee, desk: Desk) -> dict[str, Any]:
+def _content(
+    run: Run, mode: Mode, prompted: Sequence[PromptedQuestion], model: EvaluatedModel, setup: EvaluationSetup
+) -> dict[str, Any]:
     """Everything that determines the replies to a batch."""
-    requests = [one.request for one in asked if one.request is not None]
+    requests = [one.request for one in prompted if one.request is not None]
     return {
-        "model": examinee.digest,
-        "code": desk.code,
+        "model": model.digest,
+        "code": setup.code,
         "mode": vars(mode),
-        "seeds": _seeds(asked, run, desk.seed),
-        "prompts": [[one.prompt, one.pts_seconds, one.shown.order] for one in asked],
+        "seeds": _seeds(prompted, run, setup.seed),
+        "prompts": [[one.prompt, one.pts_seconds, one.shown.order] for one in prompted],
         "frames": [clip_digest(request.frames) if request.frames else "" for request in requests],
     }
 
 
-def _seeds(asked: Sequence[Asked], run: Run, seed: int) -> list[str]:
-    return [f"{seed}|{run.name}|{one.shown.question.question_id}|{one.shown.order}" for one in asked]
+def _seeds(prompted: Sequence[PromptedQuestion], run: Run, seed: int) -> list[str]:
+    return [f"{seed}|{run.name}|{one.shown.question.question_id}|{one.shown.order}" for one in prompted]
 
 
-def _ask_all(run: Run, mode: Mode, asked: Sequence[Asked], backend: Backend, seed: int) -> list[dict[str, Any]]:
-    """Ask a batch; one that does not fit into GPU memory in halves, and where one of its questions cannot be put, each
-    by itself, so that only that one fails."""
+def _respond_in_parts(
+    run: Run, mode: Mode, prompted: Sequence[PromptedQuestion], backend: Backend, seed: int
+) -> list[dict[str, Any]]:
+    """Replies to a batch. One that does not fit into GPU memory is run in halves; if one of its questions cannot be
+    prompted, each is run by itself, so that only that one fails."""
     try:
-        return _ask(run, mode, asked, backend, seed)
+        return _respond(run, mode, prompted, backend, seed)
     except torch.OutOfMemoryError:
-        if len(asked) == 1:
+        if len(prompted) == 1:
             raise
-        halves = asked[: len(asked) // 2], asked[len(asked) // 2 :]
-        return [reply for half in halves for reply in _ask_all(run, mode, half, backend, seed)]
+        halves = prompted[: len(prompted) // 2], prompted[len(prompted) // 2 :]
+        return [reply for half in halves for reply in _respond_in_parts(run, mode, half, backend, seed)]
     except ItemError as error:
-        if len(asked) == 1:
+        if len(prompted) == 1:
             return [{"failure": f"failed_{error.reason}"}] * mode.samples
-        return [reply for one in asked for reply in _ask_all(run, mode, [one], backend, seed)]
+        return [reply for one in prompted for reply in _respond_in_parts(run, mode, [one], backend, seed)]
 
 
-def _ask(run: Run, mode: Mode, asked: Sequence[Asked], backend: Backend, seed: int) -> list[dict[str, Any]]:
-    requests = [one.request for one in asked if one.request is not None]
+def _respond(
+    run: Run, mode: Mode, prompted: Sequence[PromptedQuestion], backend: Backend, seed: int
+) -> list[dict[str, Any]]:
+    requests = [one.request for one in prompted if one.request is not None]
     if mode.continuation is not None:
-        texts = [continuations(mode.continuation, one.shown) for one in asked]
+        texts = [continuations(mode.continuation, one.shown) for one in prompted]
         return [{"log_probabilities": scores} for scores in backend.score(requests, texts)]
     sampling = Sampling(mode.max_new_tokens, mode.temperature)
-    groups = backend.complete(requests, sampling, mode.samples, _seeds(asked, run, seed))
+    groups = backend.complete(requests, sampling, mode.samples, _seeds(prompted, run, seed))
     return [{"text": c.text, "tokens": len(c.token_ids), "finished": c.finished} for group in groups for c in group]
 
 
@@ -173,11 +169,13 @@ def continuations(template: str, shown: Shown) -> list[str]:
     return [template.replace("{letter}", LETTERS[i]).replace("{option}", text) for i, text in enumerate(options)]
 
 
-def read(run: Run, asked: Asked, reply: Mapping[str, Any], sample: int, context: Context) -> Prediction:
+def read_reply(
+    run: Run, prompted: PromptedQuestion, reply: Mapping[str, Any], sample: int, context: Context
+) -> Prediction:
     """A reply as a prediction, its option translated to the question's own order."""
-    shown, question = asked.shown, asked.shown.question
+    shown, question = prompted.shown, prompted.shown.question
     option, outcome, probabilities = _decide(reply, shown)
-    seconds, frames = _named(reply.get("text", ""), asked)
+    seconds, frames = _named(reply.get("text", ""), prompted)
     return Prediction(
         question_id=question.question_id,
         video_id=question.video_id,
@@ -188,8 +186,8 @@ def read(run: Run, asked: Asked, reply: Mapping[str, Any], sample: int, context:
         view=run.view,
         sample=sample,
         seen_clip_id=None if shown.donor is None else shown.donor.clip_id,
-        frame_seconds=asked.pts_seconds,
-        prompt=asked.prompt,
+        frame_seconds=prompted.pts_seconds,
+        prompt=prompted.prompt,
         option_order=shown.order,
         completion=reply.get("text", ""),
         completion_tokens=reply.get("tokens", 0),
@@ -218,17 +216,17 @@ def _decide(reply: Mapping[str, Any], shown: Shown) -> tuple[int | None, str, tu
     return option, parsed.outcome.value, None
 
 
-def _named(completion: str, asked: Asked) -> tuple[tuple[float, ...] | None, tuple[int, ...] | None]:
+def _named(completion: str, prompted: PromptedQuestion) -> tuple[tuple[float, ...] | None, tuple[int, ...] | None]:
     """(key times in seconds of the video file, indices of the nearest shown frames); None where none can be read."""
     named = parse_keyframes(completion)
-    if named is None or asked.shown.donor is None:
+    if named is None or prompted.shown.donor is None:
         return None, None
-    seconds = [t + asked.shown.donor.start_seconds for t in named]
-    pts = np.asarray(asked.pts_seconds)
+    seconds = [t + prompted.shown.donor.start_seconds for t in named]
+    pts = np.asarray(prompted.pts_seconds)
     return tuple(seconds), tuple(int(np.abs(pts - t).argmin()) for t in seconds)
 
 
 def is_strict(prediction: Prediction, modes: Mapping[str, Mode]) -> bool:
-    """Whether the answer came in the form asked for."""
+    """Whether the answer came in the form that was asked for."""
     bare = prediction.outcome == Outcome.BARE and modes[prediction.mode].bare_is_strict
     return bare or prediction.outcome in (Outcome.TAGGED, "scored")

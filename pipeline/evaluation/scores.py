@@ -13,7 +13,7 @@ ANSWERED = frozenset({Outcome.TAGGED, Outcome.BARE, Outcome.ANCHORED, Outcome.TR
 
 
 @dataclass(frozen=True)
-class Judge:
+class IntervalSettings:
     """How intervals are made: confidence in (0, 1), bootstrap draws, seed."""
 
     confidence: float
@@ -55,7 +55,7 @@ def clusters_of(predictions: Iterable[Prediction]) -> dict[str, str]:
     return {p.question_id: p.parent_video_id for p in predictions}
 
 
-def score(predictions: Sequence[Prediction], judge: Judge) -> Estimate:
+def score(predictions: Sequence[Prediction], intervals: IntervalSettings) -> Estimate:
     """Accuracy of one run, clustered by recording.
 
     Raises:
@@ -63,7 +63,7 @@ def score(predictions: Sequence[Prediction], judge: Judge) -> Estimate:
     """
     shares = right_per_question(predictions)
     clusters = clusters_of(predictions)
-    return judge.mean(list(shares.values()), [clusters[question] for question in shares], (0, 1))
+    return intervals.mean(list(shares.values()), [clusters[question] for question in shares], (0, 1))
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Gain:
     p_value: float
 
 
-def gain(first: Sequence[Prediction], second: Sequence[Prediction], judge: Judge) -> Gain:
+def gain(first: Sequence[Prediction], second: Sequence[Prediction], intervals: IntervalSettings) -> Gain:
     """Compare two runs on the questions both have.
 
     Raises:
@@ -90,7 +90,7 @@ def gain(first: Sequence[Prediction], second: Sequence[Prediction], judge: Judge
     clusters = clusters_of(second)
     both = [question for question in after if question in before]
     differences = [after[q] - before[q] for q in both]
-    difference = judge.mean(differences, [clusters[q] for q in both], (-1, 1))
+    difference = intervals.mean(differences, [clusters[q] for q in both], (-1, 1))
     a, b = [before[q] > 0.5 for q in both], [after[q] > 0.5 for q in both]
     gained, lost = (
         sum(y and not x for x, y in zip(a, b, strict=True)),
@@ -125,12 +125,12 @@ def chance(predictions: Iterable[Prediction]) -> float:
     return sum(sizes) / len(sizes)
 
 
-def per_family(predictions: Sequence[Prediction], judge: Judge) -> dict[str, Estimate]:
+def per_family(predictions: Sequence[Prediction], intervals: IntervalSettings) -> dict[str, Estimate]:
     """Accuracy of one run by question family."""
     families: dict[str, list[Prediction]] = defaultdict(list)
     for prediction in scored(predictions):
         families[prediction.family].append(prediction)
-    return {family: score(rows, judge) for family, rows in sorted(families.items())}
+    return {family: score(rows, intervals) for family, rows in sorted(families.items())}
 
 
 def rounded(value: Any) -> Any:

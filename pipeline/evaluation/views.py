@@ -38,7 +38,7 @@ class Context:
     permutations: int = 4
     control_questions: int | None = None
 
-    def asked(self, view: str) -> Sequence[Question]:
+    def questions_of(self, view: str) -> Sequence[Question]:
         """The questions of a view. A sample is drawn by a hash of seed and id: a larger one holds the smaller."""
         if view == "video" or self.control_questions is None:
             return self.questions

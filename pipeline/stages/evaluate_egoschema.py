@@ -8,15 +8,15 @@ from pipeline.errors import ArtifactError, EmptyInput, ItemError
 from pipeline.evaluation.benchmarks import BENCHMARKS
 from pipeline.evaluation.benchmarks.base import select
 from pipeline.evaluation.benchmarks.size import BENCHMARKS_FILE, Whole, stop_if_partial, whole_of
-from pipeline.evaluation.exam import examinees, take_exam
-from pipeline.evaluation.journal import Journal
+from pipeline.evaluation.evaluate import evaluate_models, load_models
 from pipeline.evaluation.keyframe_quality import MatchSettings
 from pipeline.evaluation.lmms import write_lmms
-from pipeline.evaluation.metrics import Exam, details, headline
+from pipeline.evaluation.metrics import EvaluationResult, detail_metrics, headline_metrics
 from pipeline.evaluation.plots import write_plots
 from pipeline.evaluation.predict import LoadClip
+from pipeline.evaluation.response_cache import ResponseCache
 from pipeline.evaluation.runs import HEADLINE, modes_of
-from pipeline.evaluation.scores import Judge, by_run
+from pipeline.evaluation.scores import IntervalSettings, by_run
 from pipeline.evaluation.submission import answers_of, q_uid, write_submission
 from pipeline.frames.store import FrameStore
 from pipeline.params import Params
@@ -32,19 +32,19 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     stop_if_partial(benchmark, questions, whole, settings.max_missing_fraction)
     parents = _parents(root, questions)
     folders = {name: root / "data/models" / name for name in ("base", "policy")}
-    journal = Journal(root / "data/checkpoints/evaluate_egoschema")
-    models = examinees(folders, settings, params.machine, root / "data/checkpoints/features")
+    cache = ResponseCache(root / "data/checkpoints/evaluate_egoschema")
+    models = load_models(folders, settings, params.machine, root / "data/checkpoints/features")
     load_clip = _loader(FrameStore(root / "data/frames"))
-    predictions = take_exam(models, questions, parents, load_clip, journal, settings, params.prompts, params.seed)
-    exam = Exam(
+    predictions = evaluate_models(models, questions, parents, load_clip, cache, settings, params.prompts, params.seed)
+    result = EvaluationResult(
         predictions,
         {q.question_id: q for q in questions},
         modes_of(settings, params.prompts),
-        Judge(settings.confidence, settings.bootstrap_draws, params.seed),
+        IntervalSettings(settings.confidence, settings.bootstrap_draws, params.seed),
         MatchSettings(settings.keyframe_sigma_spacings, settings.keyframe_max_count),
     )
-    _write(exam, whole, params, root, report)
-    journal.forget_unused()
+    _write(result, whole, params, root, report)
+    cache.forget_unused()
 
 
 def _questions(params: Params, root: Path) -> list[Question]:
@@ -83,20 +83,20 @@ def _loader(store: FrameStore) -> LoadClip:
     return load
 
 
-def _write(exam: Exam, whole: Whole, params: Params, root: Path, report: StageReport) -> None:
+def _write(result: EvaluationResult, whole: Whole, params: Params, root: Path, report: StageReport) -> None:
     settings = params.evaluate_egoschema
     context = _dataset_context(root)
-    metrics = {"benchmark": settings.benchmark, "leaky": context["leaky"], **headline(exam)}
+    metrics = {"benchmark": settings.benchmark, "leaky": context["leaky"], **headline_metrics(result)}
     if whole.ids:
         metrics["benchmark_questions"] = whole.scorable
-        report.count("benchmark question", "asked", len(exam.questions))
-        report.count("benchmark question", "not_asked", len(whole.ids) - len(exam.questions))
-    for prediction in exam.predictions:
+        report.count("benchmark question", "asked", len(result.questions))
+        report.count("benchmark question", "not_asked", len(whole.ids) - len(result.questions))
+    for prediction in result.predictions:
         report.count(f"{prediction.model} {prediction.mode}/{prediction.view}", prediction.outcome)
-    write_rows(root / "data/predictions/predictions.parquet", exam.predictions, Prediction)
-    write_plots(exam, root / "data/reports/plots")
-    _hand_in(exam, whole, params, root / "data/predictions")
-    write_json(root / "data/reports/controls.json", {**context, **details(exam)})
+    write_rows(root / "data/predictions/predictions.parquet", result.predictions, Prediction)
+    write_plots(result, root / "data/reports/plots")
+    _write_exchange_formats(result, whole, params, root / "data/predictions")
+    write_json(root / "data/reports/controls.json", {**context, **detail_metrics(result)})
     write_json(root / "data/reports/metrics.json", metrics)
 
 
@@ -116,13 +116,13 @@ def _optional_json(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {"values": value}
 
 
-def _hand_in(exam: Exam, whole: Whole, params: Params, folder: Path) -> None:
+def _write_exchange_formats(result: EvaluationResult, whole: Whole, params: Params, folder: Path) -> None:
     """Results in other people's forms: lmms-eval's, and the submission of a benchmark that has a server."""
     benchmark = BENCHMARKS[params.evaluate_egoschema.benchmark]
-    runs = by_run(exam.predictions)
+    runs = by_run(result.predictions)
     for model in ("base", "policy"):
         rows, lmms = runs[model, HEADLINE], folder / "lmms_eval" / model
-        write_lmms(lmms, benchmark, rows, exam.questions, exam.judge, model, whole.ids)
+        write_lmms(lmms, benchmark, rows, result.questions, result.intervals, model, whole.ids)
         if benchmark.submits:
             wanted = {q_uid(uid) for uid in whole.ids}
             write_submission(answers_of(rows, whole.ids), wanted, folder / "submission" / model)

@@ -5,11 +5,11 @@ import pytest
 from benchmarks.arms import compare_arms, render_arms
 from pipeline.comparison.compare import compare
 from pipeline.errors import EmptyInput
-from pipeline.evaluation.scores import Judge
+from pipeline.evaluation.scores import IntervalSettings
 from pipeline.records import Prediction
 from tests.unit.evaluation.making import make_prediction
 
-JUDGE = Judge(0.95, 500, 0)
+INTERVALS = IntervalSettings(0.95, 500, 0)
 
 
 def one_seed(right: int, base: int = 4) -> list[Prediction]:
@@ -22,7 +22,7 @@ def one_seed(right: int, base: int = 4) -> list[Prediction]:
 
 
 def test_arms_are_means_over_seeds_and_differences_are_paired() -> None:
-    arms = compare_arms({"full": [one_seed(12), one_seed(14)], "blind": [one_seed(5), one_seed(5)]}, "full", JUDGE)
+    arms = compare_arms({"full": [one_seed(12), one_seed(14)], "blind": [one_seed(5), one_seed(5)]}, "full", INTERVALS)
     full, blind = arms
     assert (full.name, full.versus, full.per_seed) == ("full", None, (0.6, 0.7))
     assert full.accuracy.value == pytest.approx(0.65)
@@ -41,24 +41,24 @@ def shifted(rows: list[Prediction]) -> list[Prediction]:
 
 def test_seeds_with_questions_of_their_own_are_nested_and_must_stand_in_order() -> None:
     arms = {"full": [one_seed(12), shifted(one_seed(14))], "blind": [one_seed(5), shifted(one_seed(5))]}
-    nested = compare_arms(arms, "full", JUDGE)[0]
-    crossed = compare_arms({"full": [one_seed(12), one_seed(14)]}, "full", JUDGE)[0]
+    nested = compare_arms(arms, "full", INTERVALS)[0]
+    crossed = compare_arms({"full": [one_seed(12), one_seed(14)]}, "full", INTERVALS)[0]
     assert nested.accuracy.value == crossed.accuracy.value
     assert nested.accuracy.high - nested.accuracy.low < crossed.accuracy.high - crossed.accuracy.low
     with pytest.raises(EmptyInput, match="same order"):
-        compare_arms(arms | {"blind": arms["blind"][::-1]}, "full", JUDGE)
+        compare_arms(arms | {"blind": arms["blind"][::-1]}, "full", INTERVALS)
     with pytest.raises(EmptyInput, match="different data"):
-        compare(one_seed(12), shifted(one_seed(12)), JUDGE)
+        compare(one_seed(12), shifted(one_seed(12)), INTERVALS)
 
 
 def test_the_table_is_in_points() -> None:
-    lines = render_arms(compare_arms({"full": [one_seed(12)]}, "full", JUDGE)).splitlines()
+    lines = render_arms(compare_arms({"full": [one_seed(12)]}, "full", INTERVALS)).splitlines()
     assert len(lines) == 3
     assert lines[2].startswith("| full | 1 | 60.0 [")
 
 
 def test_incomplete_arms_are_refused() -> None:
     with pytest.raises(EmptyInput, match="reference arm full"):
-        compare_arms({"other": [one_seed(3)]}, "full", JUDGE)
+        compare_arms({"other": [one_seed(3)]}, "full", INTERVALS)
     with pytest.raises(EmptyInput, match="arm other has no policy"):
-        compare_arms({"full": [one_seed(3)], "other": [one_seed(3)[1:]]}, "full", JUDGE)
+        compare_arms({"full": [one_seed(3)], "other": [one_seed(3)[1:]]}, "full", INTERVALS)

@@ -14,7 +14,7 @@ from pipeline.evaluation.benchmarks import BENCHMARKS
 from pipeline.evaluation.benchmarks.base import select
 from pipeline.evaluation.benchmarks.size import Whole, stop_if_partial, whole_of
 from pipeline.evaluation.lmms import write_lmms
-from pipeline.evaluation.scores import Judge
+from pipeline.evaluation.scores import IntervalSettings
 from pipeline.params import EvaluateEgoschema
 from pipeline.reports import scored_of
 from tests.unit.evaluation.making import make_prediction, make_question
@@ -77,7 +77,7 @@ def test_lmms_eval_files(tmp_path: Path) -> None:
     questions = {f"q{i}": make_question(i) for i in range(3)}
     rows = [make_prediction(0, 0), make_prediction(1, None), make_prediction(2, None, answer=None)]
     whole = ["p0", "q0", "q1", "p1", "q2"]  # p0 and p1 could not be asked: the others keep their places
-    write_lmms(tmp_path, BENCHMARKS["egoschema_full"], rows, questions, Judge(0.95, 10, 0), "policy", whole)
+    write_lmms(tmp_path, BENCHMARKS["egoschema_full"], rows, questions, IntervalSettings(0.95, 10, 0), "policy", whole)
     assert {p.name for p in tmp_path.iterdir()} == {"egovlm_results.json", "egovlm_samples_egoschema.jsonl"}
     results = json.loads((tmp_path / "egovlm_results.json").read_text())
     assert results["results"]["egoschema"]["score,none"] == 0.5
@@ -99,7 +99,13 @@ def test_lmms_eval_itself_reads_what_we_write(tmp_path: Path) -> None:
     questions = {f"q{i}": make_question(i) for i in range(3)}
     for model in ("base", "policy"):
         write_lmms(
-            tmp_path / model, BENCHMARKS["egoschema_subset"], rows, questions, Judge(0.95, 10, 0), model, [*questions]
+            tmp_path / model,
+            BENCHMARKS["egoschema_subset"],
+            rows,
+            questions,
+            IntervalSettings(0.95, 10, 0),
+            model,
+            [*questions],
         )
     runs = asyncio.run(server.list_log_runs(str(tmp_path)))
     assert {(run.model_name, tuple(run.tasks)) for run in runs} == {
@@ -117,4 +123,4 @@ def test_lmms_eval_itself_reads_what_we_write(tmp_path: Path) -> None:
 
 def test_lmms_eval_has_no_accuracy_of_nothing(tmp_path: Path) -> None:
     with pytest.raises(EmptyInput):
-        write_lmms(tmp_path, BENCHMARKS["all"], [], {}, Judge(0.95, 10, 0), "policy", [])
+        write_lmms(tmp_path, BENCHMARKS["all"], [], {}, IntervalSettings(0.95, 10, 0), "policy", [])

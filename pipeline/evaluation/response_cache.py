@@ -1,6 +1,6 @@
 """Answers already given, one small file per batch under a key of everything that determines them.
 
-An interrupted evaluation goes on with the batch it was in, and the base model is asked once however many policies are
+An interrupted evaluation goes on with the batch it was in, and the base model answers once however many policies are
 compared with it. The key holds the model's files, the prompts, the frames' pixels, the decoding, the code that decodes
 and the libraries' versions: what is found under it is what would be computed.
 """
@@ -35,16 +35,18 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-class Journal:
-    """A folder of answers by key; `used` are the keys asked for since it was opened."""
+class ResponseCache:
+    """A folder of answers by key; `used` are the keys looked up since it was opened."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.used: set[str] = set()
         self.hits = 0
 
-    def answers(self, content: Mapping[str, Any], ask: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
-        """The answers kept under the digest of `content` (JSON types), else those of `ask`, which are then kept."""
+    def responses(
+        self, content: Mapping[str, Any], compute: Callable[[], list[dict[str, Any]]]
+    ) -> list[dict[str, Any]]:
+        """The answers kept under the digest of `content` (JSON types), else those of `compute`, which are then kept."""
         key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         self.used.add(key)
         path = self.folder / f"{key}.json"
@@ -52,7 +54,7 @@ class Journal:
         if kept is not None:
             self.hits += 1
             return kept
-        answers = ask()
+        answers = compute()
         write_json(path, answers)
         return answers
 

@@ -8,9 +8,9 @@ import torch
 from tqdm import tqdm
 
 from pipeline.evaluation.backends import TransformersBackend, VllmBackend
-from pipeline.evaluation.journal import Journal, code_digest, folder_digest
 from pipeline.evaluation.keyframe_quality import named_frames
-from pipeline.evaluation.predict import Desk, Examinee, LoadClip, plan, predict
+from pipeline.evaluation.predict import EvaluatedModel, EvaluationSetup, LoadClip, plan, predict
+from pipeline.evaluation.response_cache import ResponseCache, code_digest, folder_digest
 from pipeline.evaluation.runs import HEADLINE, Run, modes_of
 from pipeline.evaluation.views import Context
 from pipeline.models.device import resolve_device
@@ -20,14 +20,16 @@ from pipeline.params import EvaluateEgoschema, Machine, Prompts
 from pipeline.records import Prediction, Question
 
 
-def examinees(
+def load_models(
     folders: Mapping[str, Path], settings: EvaluateEgoschema, machine: Machine, features: Path
-) -> list[Examinee]:
+) -> list[EvaluatedModel]:
     """Load the models named in `folders`; those with one and the same vision tower share the features of clips, which
     are also kept below `features` where params say so."""
     digests = {name: folder_digest(folder) for name, folder in folders.items()}
     if settings.backend == "vllm":
-        return [Examinee(n, digests[n], VllmBackend(str(folder), settings.dtype)) for n, folder in folders.items()]
+        return [
+            EvaluatedModel(n, digests[n], VllmBackend(str(folder), settings.dtype)) for n, folder in folders.items()
+        ]
     device = _place(settings, machine)
     caches: dict[str, FeatureCache] = {}
     found = []
@@ -37,7 +39,7 @@ def examinees(
         if tower not in caches:
             store = features if machine.features_on_disk else None
             caches[tower] = FeatureCache(policy, machine.feature_cache_megabytes, store)
-        found.append(Examinee(name, digests[name], TransformersBackend(policy, caches[tower])))
+        found.append(EvaluatedModel(name, digests[name], TransformersBackend(policy, caches[tower])))
     return found
 
 
@@ -54,17 +56,17 @@ def run_order(names: Sequence[str]) -> list[str]:
     return [HEADLINE, *sorted(name for name in set(names) if name != HEADLINE)]
 
 
-def take_exam(
-    models: Sequence[Examinee],
+def evaluate_models(
+    models: Sequence[EvaluatedModel],
     questions: Sequence[Question],
     parents: Mapping[str, str],
     load_clip: LoadClip,
-    journal: Journal,
+    cache: ResponseCache,
     settings: EvaluateEgoschema,
     prompts: Prompts,
     seed: int,
 ) -> list[Prediction]:
-    """All predictions of all runs of all models, in a fixed order. What the journal holds is not asked again."""
+    """All predictions of all runs of all models, in a fixed order. What the cache holds is not computed again."""
     modes = modes_of(settings, prompts)
     runs = run_order(settings.runs)
     context = Context(questions, parents, {}, seed, settings.permutations, settings.control_questions)
@@ -72,13 +74,13 @@ def take_exam(
     total = len(models) * sum(planned.values())
     found: list[Prediction] = []
     with tqdm(total=total, unit="question", desc="evaluate", mininterval=1.0) as bar:
-        desk = Desk(modes, load_clip, journal, settings.batch_size, seed, code_digest(), bar.update)
+        setup = EvaluationSetup(modes, load_clip, cache, settings.batch_size, seed, code_digest(), bar.update)
         for model in models:
             seen = context
             for name in runs:
                 total += len(plan(Run(model.name, name).view, seen)) - planned[name]
                 bar.total = total
-                predictions = predict(Run(model.name, name), model, desk, seen)
+                predictions = predict(Run(model.name, name), model, setup, seen)
                 found += predictions
                 if name == HEADLINE:
                     seen = replace(context, named_frames=named_frames(predictions))

@@ -10,9 +10,9 @@ import torch
 
 from pipeline.errors import ItemError
 from pipeline.evaluation.backends import Request, TransformersBackend
-from pipeline.evaluation.exam import examinees, run_order, take_exam
-from pipeline.evaluation.journal import Journal
-from pipeline.evaluation.predict import Examinee
+from pipeline.evaluation.evaluate import evaluate_models, load_models, run_order
+from pipeline.evaluation.predict import EvaluatedModel
+from pipeline.evaluation.response_cache import ResponseCache
 from pipeline.models.generate import Completion
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling
@@ -44,12 +44,12 @@ class Scripted:
         return [[0.0, -1.0, -2.0, -3.0, -4.0] for _ in requests]
 
 
-def exam(
+def evaluate(
     tmp_path: Path, backend: Any, questions: Any = QUESTIONS, load: Any = load_clip, **changes: Any
 ) -> list[Prediction]:
-    models = [Examinee("policy", "digest", backend)]
-    journal = Journal(tmp_path / "journal")
-    return take_exam(models, questions, PARENTS, load, journal, make_settings(**changes), PROMPTS, 0)
+    models = [EvaluatedModel("policy", "digest", backend)]
+    cache = ResponseCache(tmp_path / "cache")
+    return evaluate_models(models, questions, PARENTS, load, cache, make_settings(**changes), PROMPTS, 0)
 
 
 def of(predictions: list[Prediction], run: str) -> list[Prediction]:
@@ -58,7 +58,7 @@ def of(predictions: list[Prediction], run: str) -> list[Prediction]:
 
 def test_every_run_of_a_random_model_predicts_every_question(tmp_path: Path, tiny: Policy) -> None:
     backend = TransformersBackend(tiny, FeatureCache(tiny, 10))
-    found = exam(tmp_path, backend, samples=2)
+    found = evaluate(tmp_path, backend, samples=2)
     counts = {run: len(of(found, run)) for run in make_settings().runs}
     named = counts.pop("reasoning/named_frames")
     assert named <= 6
@@ -73,8 +73,8 @@ def test_every_run_of_a_random_model_predicts_every_question(tmp_path: Path, tin
 
 def test_batches_do_not_change_answers(tmp_path: Path, tiny: Policy) -> None:
     runs = ["reasoning/video", "sampled/video"]
-    one = exam(tmp_path / "1", TransformersBackend(tiny, None), runs=runs, batch_size=1)
-    six = exam(tmp_path / "6", TransformersBackend(tiny, FeatureCache(tiny, 10)), runs=runs, batch_size=6)
+    one = evaluate(tmp_path / "1", TransformersBackend(tiny, None), runs=runs, batch_size=1)
+    six = evaluate(tmp_path / "6", TransformersBackend(tiny, FeatureCache(tiny, 10)), runs=runs, batch_size=6)
     assert one == six
     assert len({p.completion for p in of(one, "sampled/video")}) > 1
 
@@ -85,7 +85,7 @@ def test_views_show_what_they_say(tmp_path: Path) -> None:
         "reasoning/video",
         *[f"reasoning/{v}" for v in ("blind", "shuffled", "middle_frame", "reversed", "named_frames")],
     ]
-    found = exam(tmp_path, backend, runs=runs, batch_size=1)
+    found = evaluate(tmp_path, backend, runs=runs, batch_size=1)
     shown = {(p.view, p.question_id): r for p, r in zip(sorted_as_asked(found, runs), backend.requests, strict=True)}
     own = load_clip(QUESTIONS[0].clip_id)
     frames = {view: shown[view, "q0"].frames for view in ("video", "middle_frame", "reversed", "named_frames")}
@@ -100,7 +100,7 @@ def test_views_show_what_they_say(tmp_path: Path) -> None:
 
 
 def sorted_as_asked(predictions: list[Prediction], runs: list[str]) -> list[Prediction]:
-    """One question a batch, equally long texts: asked in the order of runs and questions."""
+    """One question a batch, equally long texts: prompted in the order of runs and questions."""
     return [p for run in run_order(runs) for p in of(predictions, run)]
 
 
@@ -108,7 +108,7 @@ def test_controls_are_asked_of_a_sample_that_grows_with_its_size(tmp_path: Path)
     runs = ["reasoning/video", "reasoning/blind", "reasoning/permuted"]
     drawn = {}
     for size in (2, 4):
-        found = exam(tmp_path / str(size), Scripted("A"), runs=runs, control_questions=size)
+        found = evaluate(tmp_path / str(size), Scripted("A"), runs=runs, control_questions=size)
         assert len(of(found, "reasoning/video")) == 6
         drawn[size] = {p.question_id for p in of(found, "reasoning/blind")}
         assert drawn[size] == {p.question_id for p in of(found, "reasoning/permuted")}
@@ -117,17 +117,19 @@ def test_controls_are_asked_of_a_sample_that_grows_with_its_size(tmp_path: Path)
 
 
 def test_shuffled_clips_come_from_other_recordings(tmp_path: Path) -> None:
-    found = exam(tmp_path, Scripted("A"), runs=["reasoning/video", "reasoning/shuffled"])
+    found = evaluate(tmp_path, Scripted("A"), runs=["reasoning/video", "reasoning/shuffled"])
     assert all(
         p.seen_clip_id and not p.seen_clip_id.startswith(f"{p.video_id}@") for p in of(found, "reasoning/shuffled")
     )
-    alone = exam(tmp_path, Scripted("A"), questions=QUESTIONS[:2], runs=["reasoning/video", "reasoning/shuffled"])
+    alone = evaluate(tmp_path, Scripted("A"), questions=QUESTIONS[:2], runs=["reasoning/video", "reasoning/shuffled"])
     assert of(alone, "reasoning/shuffled") == []
 
 
 def test_permuted_options_are_translated_back(tmp_path: Path) -> None:
     """The scripted model always takes the first letter: every order gives another option of the question."""
-    found = of(exam(tmp_path, Scripted("A"), runs=["reasoning/video", "likelihood/permuted"]), "likelihood/permuted")
+    found = of(
+        evaluate(tmp_path, Scripted("A"), runs=["reasoning/video", "likelihood/permuted"]), "likelihood/permuted"
+    )
     first = [p for p in found if p.question_id == "q0"]
     assert [(p.option_order, p.option) for p in first] == [
         ((1, 2, 3, 4, 0), 1), ((2, 3, 4, 0, 1), 2), ((3, 4, 0, 1, 2), 3), ((4, 0, 1, 2, 3), 4)
@@ -140,7 +142,7 @@ def test_permuted_options_are_translated_back(tmp_path: Path) -> None:
 def test_named_times_are_of_the_video_file(tmp_path: Path) -> None:
     question = make_question(0, start_seconds=0.25)
     backend = Scripted("<keyframes>0.5</keyframes><answer>B</answer>")
-    (prediction,) = exam(tmp_path, backend, questions=[question], runs=["reasoning/video"])
+    (prediction,) = evaluate(tmp_path, backend, questions=[question], runs=["reasoning/video"])
     assert prediction.keyframe_seconds == (0.75,)
     assert prediction.keyframe_frames == (1,)
 
@@ -151,7 +153,7 @@ def test_a_question_that_cannot_be_put_is_answered_by_nobody(tmp_path: Path) -> 
             raise ItemError("no_frames", clip_id)
         return load_clip(clip_id)
 
-    found = exam(tmp_path, Scripted("<answer>A</answer>"), load=load, runs=["reasoning/video"])
+    found = evaluate(tmp_path, Scripted("<answer>A</answer>"), load=load, runs=["reasoning/video"])
     assert [p.outcome for p in found] == [
         "tagged",
         "tagged",
@@ -165,7 +167,7 @@ def test_a_question_that_cannot_be_put_is_answered_by_nobody(tmp_path: Path) -> 
 
 def test_one_long_prompt_does_not_take_its_batch_with_it(tmp_path: Path, tiny: Policy) -> None:
     questions = [*QUESTIONS[:3], make_question(9, video_id="v0", question="what " * 600)]
-    found = exam(tmp_path, TransformersBackend(tiny, None), questions=questions, runs=["reasoning/video"])
+    found = evaluate(tmp_path, TransformersBackend(tiny, None), questions=questions, runs=["reasoning/video"])
     assert [p.outcome == "failed_prompt_too_long" for p in found] == [False, False, False, True]
 
 
@@ -177,11 +179,11 @@ def test_a_batch_too_large_for_the_gpu_is_asked_in_halves(tmp_path: Path) -> Non
             return super().complete(requests, sampling, samples, seeds)
 
     backend = Small("A")
-    assert len(exam(tmp_path, backend, runs=["reasoning/video"], batch_size=6)) == 6
+    assert len(evaluate(tmp_path, backend, runs=["reasoning/video"], batch_size=6)) == 6
     assert len(backend.requests) == 6
 
 
-def test_an_interrupted_exam_goes_on_where_it_stopped(tmp_path: Path) -> None:
+def test_an_interrupted_evaluation_goes_on_where_it_stopped(tmp_path: Path) -> None:
     class Interrupted(Scripted):
         def complete(self, requests: Any, sampling: Any, samples: int, seeds: Any) -> Any:
             if len(self.requests) == 4:
@@ -190,38 +192,38 @@ def test_an_interrupted_exam_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
     runs, expected = (
         ["reasoning/video"],
-        exam(tmp_path / "whole", Scripted("A"), runs=["reasoning/video"], batch_size=2),
+        evaluate(tmp_path / "whole", Scripted("A"), runs=["reasoning/video"], batch_size=2),
     )
     first, second = Interrupted("A"), Scripted("A")
     with pytest.raises(KeyboardInterrupt):
-        exam(tmp_path, first, runs=runs, batch_size=2)
-    assert exam(tmp_path, second, runs=runs, batch_size=2) == expected
+        evaluate(tmp_path, first, runs=runs, batch_size=2)
+    assert evaluate(tmp_path, second, runs=runs, batch_size=2) == expected
     assert (len(first.requests), len(second.requests)) == (4, 2)
 
 
 @pytest.mark.parametrize("changed", ["frames", "prompt", "decoding"])
 def test_kept_answers_are_of_this_very_question(tmp_path: Path, changed: str) -> None:
-    exam(tmp_path, Scripted("A"), runs=["reasoning/video"])
+    evaluate(tmp_path, Scripted("A"), runs=["reasoning/video"])
     again = Scripted("B")
     settings: dict[str, Any] = {"runs": ["reasoning/video"]}
     if changed == "decoding":
         settings["max_new_tokens"] = 13
     questions = [make_question(i, question="what is first ?") for i in range(6)] if changed == "prompt" else QUESTIONS
     load = (lambda clip_id: load_clip(clip_id + "x")) if changed == "frames" else load_clip
-    assert {p.option for p in exam(tmp_path, again, questions, load, **settings)} == {1}
+    assert {p.option for p in evaluate(tmp_path, again, questions, load, **settings)} == {1}
     assert len(again.requests) == 6
 
 
-def test_torn_journal_files_are_made_again(tmp_path: Path) -> None:
-    exam(tmp_path, Scripted("A"), runs=["reasoning/video"])
-    for path in (tmp_path / "journal").iterdir():
+def test_torn_cache_files_are_made_again(tmp_path: Path) -> None:
+    evaluate(tmp_path, Scripted("A"), runs=["reasoning/video"])
+    for path in (tmp_path / "cache").iterdir():
         path.write_text(path.read_text()[:-7])
     again = Scripted("B")
-    assert {p.option for p in exam(tmp_path, again, runs=["reasoning/video"])} == {1}
+    assert {p.option for p in evaluate(tmp_path, again, runs=["reasoning/video"])} == {1}
 
 
 def test_models_with_one_vision_tower_share_features(tiny_folder: Path, tmp_path: Path) -> None:
-    pair = examinees({"base": tiny_folder, "policy": tiny_folder}, make_settings(), make_machine(), tmp_path)
+    pair = load_models({"base": tiny_folder, "policy": tiny_folder}, make_settings(), make_machine(), tmp_path)
     backends = [model.backend for model in pair]
     assert all(isinstance(b, TransformersBackend) for b in backends)
     assert backends[0].cache is backends[1].cache
