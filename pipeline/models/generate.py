@@ -139,14 +139,15 @@ class RolloutCache(DynamicCache):
     def __init__(self, policy: Policy) -> None:
         super().__init__(config=policy.base.config.get_text_config())
         kind = policy.device.type
-        self.dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+        # Not named `dtype`: accelerate takes what has a `dtype` of half precision for a tensor.
+        self._computes_in = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Append; returns all keys and values of the layer."""
-        if self.dtype is not None:
-            key_states, value_states = key_states.to(self.dtype), value_states.to(self.dtype)
+        if self._computes_in is not None:
+            key_states, value_states = key_states.to(self._computes_in), value_states.to(self._computes_in)
         appended: tuple[torch.Tensor, torch.Tensor] = super().update(key_states, value_states, *args, **kwargs)
         return appended
 
