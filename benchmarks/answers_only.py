@@ -66,7 +66,7 @@ def loss_of(policy: Policy, samples: Sequence[Sample], clips: ClipLoader, cache:
 
 def measure(run: Run, cache: FeatureCache) -> float:
     """Greedy accuracy on the dev questions, as train_grpo measures it."""
-    right = count_correct(run.policy, run.dev, run.clips, cache, run.params.train_grpo.max_new_tokens, 32)
+    right = count_correct(run.policy, run.dev, run.clips, cache, run.params.train_grpo.max_completion_length, 32)
     return right / len(run.dev)
 
 

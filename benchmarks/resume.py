@@ -45,7 +45,7 @@ def start(root: Path, steps: int) -> int:
         from pipeline.stages import train_grpo
 
         params = load_params(ROOT / "params.yaml")
-        changed = {"max_steps": steps, "save_every": 5, "dev_every": 20}
+        changed = {"max_steps": steps, "save_steps": 5, "dev_every": 20}
         settings = params.train_grpo.model_copy(update=changed)
         train_grpo.run(params.model_copy(update={"train_grpo": settings}), root, StageReport("train_grpo"))
         code = 0

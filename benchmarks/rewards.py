@@ -23,8 +23,9 @@ from pipeline.frames.store import FrameStore  # noqa: E402
 from pipeline.grpo.rewards import REWARDS, rewards_in_use, score_all  # noqa: E402
 from pipeline.grpo.rewards.rollout import Rollout  # noqa: E402
 from pipeline.grpo.samples import Sample, build_sample, gold_completion, group_by_clip  # noqa: E402
-from pipeline.params import RewardSettings, load_params  # noqa: E402
+from pipeline.params import load_params  # noqa: E402
 from pipeline.records import LETTERS, Keyframe, Question, read_rows  # noqa: E402
+from pipeline.train_params import RewardSettings  # noqa: E402
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ TOY = {
     "prepare_model.tiny.habits.steps": 4,
     "train_grpo.max_steps": 4,
     "train_grpo.dev_every": 2,
-    "machine.save_every": 2,
+    "machine.save_steps": 2,
     "evaluate_egoschema.bootstrap_draws": 500,
 }
 

@@ -9,18 +9,19 @@ import torch
 from pipeline.grpo.clips import ClipLoader, feature_cache
 from pipeline.grpo.run import Run, train
 from pipeline.grpo.samples import Sample
-from pipeline.params import Machine, Params, Stopping, TrainGrpo, load_params
+from pipeline.params import Machine, Params, load_params
+from pipeline.train_params import Stopping, TrainGrpo
 from tests.random_policy import FakeClip, ask, make_clip, make_random_policy
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL: dict[str, Any] = {
     "max_steps": 6,
     "prompts_per_step": 4,
-    "completions_per_prompt": 4,
-    "max_new_tokens": 8,
+    "num_generations": 4,
+    "max_completion_length": 8,
     "learning_rate": 1e-2,
     "dev_every": 3,
-    "save_every": 1,
+    "save_steps": 1,
     "keep_checkpoints": 2,
     "device": "cpu",
 }

@@ -66,7 +66,8 @@ class DevAccuracy(TrainerCallback):
         mine = self.samples[trainer.accelerator.process_index :: world]
         batch = self.settings.prompts_per_step * 4
         with trainer.rollout_policy() as policy:
-            right = count_correct(policy, mine, trainer.clips, trainer.cache, self.settings.max_new_tokens, batch)
+            length = self.settings.max_completion_length
+            right = count_correct(policy, mine, trainer.clips, trainer.cache, length, batch)
         total = trainer.accelerator.reduce(torch.tensor(float(right), device=trainer.accelerator.device), "sum")
         entry = {"dev_accuracy": total.item() / len(self.samples), "step": trainer.state.global_step}
         trainer.state.log_history.append(entry)

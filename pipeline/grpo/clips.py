@@ -12,7 +12,8 @@ from pipeline.models.batch import ModelInputs
 from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy
 from pipeline.models.vision import FeatureCache
-from pipeline.params import Machine, TrainGrpo
+from pipeline.params import Machine
+from pipeline.train_params import TrainGrpo
 
 
 class ClipLoader:

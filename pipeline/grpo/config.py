@@ -9,7 +9,8 @@ from trl import GRPOConfig
 from pipeline.errors import ParamsError
 from pipeline.grpo.rewards import rewards_in_use
 from pipeline.models.device import resolve_device
-from pipeline.params import Machine, TrainGrpo
+from pipeline.params import Machine
+from pipeline.train_params import TrainGrpo
 
 
 def make_config(settings: TrainGrpo, machine: Machine, seed: int, output: Path, questions: int) -> GRPOConfig:
@@ -19,21 +20,21 @@ def make_config(settings: TrainGrpo, machine: Machine, seed: int, output: Path, 
         ParamsError: the batch does not divide over processes and micro-batches, or a checkpoint would fall between two
             rollouts.
     """
-    rows = questions_per_step(settings, questions) // _parts(settings) * settings.completions_per_prompt
+    rows = questions_per_step(settings, questions) // _parts(settings) * settings.num_generations
     _check_checkpoint_steps(settings, machine)
     weights = rewards_in_use(settings.rewards)
     cpu = resolve_device(machine) == "cpu"
     options: dict[str, Any] = {
         "output_dir": str(output),
         "per_device_train_batch_size": rows,
-        "gradient_accumulation_steps": settings.micro_batches,
-        "steps_per_generation": settings.micro_batches * settings.updates_per_rollout,
-        "num_iterations": settings.iterations,
-        "num_generations": settings.completions_per_prompt,
-        "max_completion_length": settings.max_new_tokens,
+        "gradient_accumulation_steps": settings.gradient_accumulation_steps,
+        "steps_per_generation": settings.passes_per_generation,
+        "num_iterations": settings.num_iterations,
+        "num_generations": settings.num_generations,
+        "max_completion_length": settings.max_completion_length,
         "max_steps": settings.max_steps,
         "learning_rate": settings.learning_rate,
-        "lr_scheduler_type": settings.schedule,
+        "lr_scheduler_type": settings.lr_scheduler_type,
         "warmup_steps": settings.warmup_steps,
         "max_grad_norm": settings.max_grad_norm,
         "weight_decay": settings.weight_decay,
@@ -44,7 +45,7 @@ def make_config(settings: TrainGrpo, machine: Machine, seed: int, output: Path, 
         "scale_rewards": settings.scale_rewards,
         "temperature": settings.temperature,
         "top_p": settings.top_p,
-        "mask_truncated_completions": settings.mask_truncated,
+        "mask_truncated_completions": settings.mask_truncated_completions,
         "reward_weights": list(weights.values()),
         "activation_checkpointing": settings.gradient_checkpointing,
         "bf16": settings.dtype == "bfloat16",
@@ -53,7 +54,7 @@ def make_config(settings: TrainGrpo, machine: Machine, seed: int, output: Path, 
         "ddp_find_unused_parameters": False,
         "remove_unused_columns": False,
         "save_strategy": "steps",
-        "save_steps": machine.save_every,
+        "save_steps": machine.save_steps,
         "logging_steps": 1,
         "report_to": [],
         "seed": seed,
@@ -74,34 +75,34 @@ def questions_per_step(settings: TrainGrpo, questions: int) -> int:
     parts = _parts(settings)
     if settings.prompts_per_step % parts:
         raise ParamsError(
-            f"train_grpo.prompts_per_step ({settings.prompts_per_step}) is no multiple of micro_batches x processes "
-            f"({parts}): groups are never split"
+            f"train_grpo.prompts_per_step ({settings.prompts_per_step}) is no multiple of "
+            f"gradient_accumulation_steps x processes ({parts}): groups are never split"
         )
-    whole = parts * settings.updates_per_rollout
+    whole = parts * settings.updates_per_generation
     if questions < whole:
         raise ParamsError(
-            f"{questions} training questions cannot be divided over train_grpo.micro_batches x processes x "
-            f"updates_per_rollout ({whole}): lower them, or add questions"
+            f"{questions} training questions cannot be divided over "
+            f"train_grpo.steps_per_generation x processes ({whole}): lower it, or add questions"
         )
     return min(settings.prompts_per_step, questions // whole * parts)
 
 
 def questions_used(settings: TrainGrpo) -> int:
     """Questions that all steps of a run take together, one that is taken again counted again."""
-    rollouts = -(-settings.max_steps // (settings.updates_per_rollout * settings.iterations))
-    return rollouts * settings.updates_per_rollout * settings.prompts_per_step
+    rollouts = -(-settings.max_steps // (settings.updates_per_generation * settings.num_iterations))
+    return rollouts * settings.updates_per_generation * settings.prompts_per_step
 
 
 def _parts(settings: TrainGrpo) -> int:
     """Forward passes that a step is divided into, over all processes."""
-    return settings.micro_batches * int(os.environ.get("WORLD_SIZE", "1"))
+    return settings.gradient_accumulation_steps * int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _check_checkpoint_steps(settings: TrainGrpo, machine: Machine) -> None:
-    steps = settings.updates_per_rollout * settings.iterations
-    for name, value in (("machine.save_every", machine.save_every), ("train_grpo.dev_every", settings.dev_every)):
+    steps = settings.updates_per_generation * settings.num_iterations
+    for name, value in (("machine.save_steps", machine.save_steps), ("train_grpo.dev_every", settings.dev_every)):
         if value % steps:
             raise ParamsError(
-                f"{name} ({value}) is no multiple of updates_per_rollout x iterations "
+                f"{name} ({value}) is no multiple of updates per batch of completions x num_iterations "
                 f"({steps}): a run could not be resumed exactly from between two rollouts"
             )

@@ -27,8 +27,8 @@ from pipeline.models.generate import make_completion, rollout
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling
 from pipeline.models.vision import FeatureCache
-from pipeline.params import TrainGrpo
 from pipeline.reports import StageReport
+from pipeline.train_params import TrainGrpo
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Asker:
         """Share of right answers of the base on each sample, by question id."""
         settings = self.settings
         frames = {s.clip_id: self.clips.load(s.clip_id) for s in samples}
-        sampling = Sampling(settings.max_new_tokens, settings.temperature, settings.top_p)
+        sampling = Sampling(settings.max_completion_length, settings.temperature, settings.top_p)
         seeds = [f"{self.seed}/difficulty/{s.question_id}" for s in samples]
         with torch.autocast(self.policy.device.type, torch.bfloat16, enabled=settings.dtype == "bfloat16"):
             inputs, features = encode_samples(self.policy, samples, frames, self.cache)
@@ -61,7 +61,7 @@ class Asker:
     def answers_file(self, folder: Path) -> Path:
         """Where the answers are kept; its name is a digest of what they depend on."""
         settings = self.settings
-        how = [settings.temperature, settings.top_p, settings.max_new_tokens, settings.dtype]
+        how = [settings.temperature, settings.top_p, settings.max_completion_length, settings.dtype]
         key = [self.seed, self.prompt, *how, settings.difficulty.samples, dict(self.hashes)]
         return folder / f"difficulty-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}.jsonl"
 
@@ -107,7 +107,7 @@ def _accuracies(
     """Each sample with the base's accuracy on it, asked when its turn comes; at most `missing()` at a time."""
     world = PartialState()
     known = _read(path)
-    rows = asker.settings.prompts_per_step * asker.settings.completions_per_prompt  # as many as a rollout holds
+    rows = asker.settings.prompts_per_step * asker.settings.num_generations  # as many as a rollout holds
     size = max(1, rows // asker.settings.difficulty.samples)
     for place, sample in enumerate(order):
         if sample.question_id not in known:

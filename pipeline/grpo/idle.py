@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from pipeline.grpo.samples import Sample
-from pipeline.params import TrainGrpo
+from pipeline.train_params import TrainGrpo
 
 
 def idle_settings(settings: TrainGrpo, train: Sequence[Sample], dev: Sequence[Sample]) -> list[str]:

@@ -31,7 +31,8 @@ from pipeline.grpo.training import Training
 from pipeline.grpo.vllm_rollout import VllmRollout
 from pipeline.models.policy import Policy
 from pipeline.models.vision import FeatureCache
-from pipeline.params import Params, TrainGrpo
+from pipeline.params import Params
+from pipeline.train_params import TrainGrpo
 
 WANDB = Path("data/checkpoints/wandb")  # as it stands in the checkout: what a report says must not name this machine
 
@@ -135,8 +136,9 @@ def quiet() -> Iterator[None]:
 
 
 LEVERS = (
-    "In this order: train_grpo.micro_batches up, gradient_checkpointing: true, max_new_tokens down, "
-    "extract_frames.frames_per_clip or max_pixels down, lora, a ZeRO-3 configuration (configs/)"
+    "In this order: train_grpo.gradient_accumulation_steps up, gradient_checkpointing: true, "
+    "max_completion_length down, extract_frames.frames_per_clip or max_pixels down, lora, "
+    "a ZeRO-3 configuration (configs/)"
 )
 
 

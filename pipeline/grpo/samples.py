@@ -9,8 +9,8 @@ import numpy as np
 from pipeline.answers.keyframes import Target, frame_spacing
 from pipeline.answers.prompts import build_messages, fill
 from pipeline.errors import ItemError
-from pipeline.params import RewardSettings
 from pipeline.records import LETTERS, Keyframe, Question
+from pipeline.train_params import RewardSettings
 
 
 class Frames(Protocol):

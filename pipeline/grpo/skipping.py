@@ -61,7 +61,7 @@ class SkipUnusable(TrainerCallback):
             raise StageError(
                 f"{said}. That is the {skipped}th of {settings.max_steps} steps, more than "
                 f"max_skipped_fraction={settings.max_skipped_fraction} allows; the last checkpoint is good. Lower "
-                "learning_rate, raise max_new_tokens, or leave these questions out"
+                "learning_rate, raise max_completion_length, or leave these questions out"
             )
 
 

@@ -38,7 +38,7 @@ from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling
 from pipeline.models.vision import FeatureCache
-from pipeline.params import TrainGrpo
+from pipeline.train_params import TrainGrpo
 
 
 class HasComplete(Protocol):
@@ -165,12 +165,12 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         if shuffled:
             frames = {clip: Shuffled(f, f"{tag}/{clip}") for clip, f in frames.items()}
         settings = self.settings
-        sampling = Sampling(settings.max_new_tokens, settings.temperature, settings.top_p)
+        sampling = Sampling(settings.max_completion_length, settings.temperature, settings.top_p)
         seeds = [f"{tag}/{s.question_id}" for s in samples]
         if self._foreign is not None:
             return self._foreign(samples, [frames[s.clip_id] for s in samples], seeds)
         inputs, features = encode_samples(policy, samples, frames, self.cache)
-        group, share = settings.completions_per_prompt, settings.share_prompt
+        group, share = settings.num_generations, settings.share_prompt
         ids = rollout(policy, inputs, features, sampling, group, seeds, share)
         return [[make_completion(self.policy, row) for row in group] for group in ids]
 
@@ -243,7 +243,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
                 names = ", ".join(dict.fromkeys(self._row_ids))
                 raise StageError(f"{self.trouble} at step {self.state.global_step + 1}, on questions {names}")
         elif inputs["num_items_in_batch"] == 0:
-            self.trouble = "every completion hit max_new_tokens and mask_truncated leaves none to learn from"
+            self.trouble = "every completion hit max_completion_length; mask_truncated_completions drops them all"
         return loss
 
     def _get_per_token_logps_and_entropies(

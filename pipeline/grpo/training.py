@@ -13,7 +13,7 @@ from pipeline.grpo.samples import Frames, Sample
 from pipeline.models.generate import Completion
 from pipeline.models.policy import Policy
 from pipeline.models.vision import FeatureCache
-from pipeline.params import TrainGrpo
+from pipeline.train_params import TrainGrpo
 
 Args: TypeAlias = TrainingArguments
 State: TypeAlias = TrainerState

@@ -14,7 +14,7 @@ from pipeline.grpo.training import Training
 from pipeline.models.generate import Completion, make_completion
 from pipeline.models.inputs import render_prompt, second_per_grid
 from pipeline.models.policy import Policy
-from pipeline.params import TrainGrpo
+from pipeline.train_params import TrainGrpo
 
 
 class VllmRollout:
@@ -61,10 +61,10 @@ def make_sampling(policy: Policy, settings: TrainGrpo, seed: str) -> Any:
     from vllm import SamplingParams
 
     return SamplingParams(
-        n=settings.completions_per_prompt,
+        n=settings.num_generations,
         temperature=settings.temperature,
         top_p=settings.top_p,
-        max_tokens=settings.max_new_tokens,
+        max_tokens=settings.max_completion_length,
         stop_token_ids=list(policy.eos_token_ids),
         logit_bias=dict.fromkeys(policy.suppressed_token_ids, -100.0),
         seed=int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "big"),

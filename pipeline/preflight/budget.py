@@ -35,8 +35,8 @@ def gpu_memory(base: BaseModel, params: Params) -> dict[str, float]:
         "reference model": size * base.parameters if settings.beta and settings.lora is None else 0,
     }
     found = {name: count / GB for name, count in parts.items() if count}
-    rows = settings.prompts_per_step * settings.completions_per_prompt
-    tokens = prompt_tokens(params) + settings.max_new_tokens
+    rows = settings.prompts_per_step * settings.num_generations
+    tokens = prompt_tokens(params) + settings.max_completion_length
     found["keys and values"] = 2 * base.layers * base.kv_heads * base.head_size * size * rows * tokens / GB
     found["activations"] = ACTIVATION_GB
     passing = max(found["gradients"] + ACTIVATION_GB, found["keys and values"])

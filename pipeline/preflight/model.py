@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import EgovlmError
-from pipeline.params import Lora, Params
+from pipeline.params import Params
 from pipeline.preflight.findings import Finding
+from pipeline.train_params import Lora
 
 STAGES = ("prepare_model",)
 REACH_SECONDS = 10.0

@@ -114,7 +114,7 @@ def _samples(
             pts = store.pts_seconds(question.clip_id)
             found = mined.get(question.clip_id, [])
             sample = build_sample(question, pts.tolist(), found, template, settings.reward_settings)
-            _check_length(policy, sample, store, settings.max_new_tokens)
+            _check_length(policy, sample, store, settings.max_completion_length)
         except ItemError as error:
             report.quarantine("question", question.question_id, error.reason, error.detail)
             continue

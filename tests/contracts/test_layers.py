@@ -25,6 +25,7 @@ LEVELS = [
         "pipeline.params",
         "pipeline.source_params",
         "pipeline.tiny_params",
+        "pipeline.train_params",
         "pipeline.sections",
         "pipeline.profiles",
         "pipeline.errors",

@@ -31,8 +31,8 @@ TINY = {
     "prepare_model.tiny.habits.steps": 2,
     "train_grpo.max_steps": 3,
     "train_grpo.dev_every": 1,
-    "machine.save_every": 1,
-    "train_grpo.max_new_tokens": 16,
+    "machine.save_steps": 1,
+    "train_grpo.max_completion_length": 16,
     "evaluate_egoschema.max_new_tokens": 16,
     "evaluate_egoschema.bootstrap_draws": 100,
 }

@@ -240,7 +240,7 @@ def test_two_processes_compute_what_one_computes(root: Path, tmp_path_factory: p
     other = tmp_path_factory.mktemp("two") / "project"
     shutil.copytree(root, other)
     difficulty = {"samples": 2, "min_accuracy": 0.0, "max_accuracy": 1.0}
-    settings = {"max_steps": 3, "dev_every": 3, "prompts_per_step": 4, "save_every": 3, "difficulty": difficulty}
+    settings = {"max_steps": 3, "dev_every": 3, "prompts_per_step": 4, "save_steps": 3, "difficulty": difficulty}
     one = run(root, small_params(**settings))
     params = small_params(**settings, launch="torchrun --standalone --nproc_per_node 2")
     (other / "params.yaml").write_text(yaml.safe_dump(params.model_dump(mode="json")))

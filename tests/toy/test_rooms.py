@@ -53,7 +53,7 @@ def test_a_comment_makes_exactly_its_readers_again(whole_road: Project) -> None:
 
 def test_values_of_the_machine_make_nothing_again(whole_road: Project) -> None:
     with _kept(whole_road.root / "params.yaml"):
-        values = {"workers": 7, "feature_cache_megabytes": 9, "save_every": 1, "wandb_project": "elsewhere"}
+        values = {"workers": 7, "feature_cache_megabytes": 9, "save_steps": 1, "wandb_project": "elsewhere"}
         whole_road.change({f"machine.{name}": value for name, value in values.items()})
         assert _statuses(whole_road, ["params.yaml\0"]) == [set()]
         whole_road.change({"train_grpo.learning_rate": 0.5})

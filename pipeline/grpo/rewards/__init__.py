@@ -11,7 +11,7 @@ from pipeline.errors import StageError
 from pipeline.grpo.rewards import accuracy, format, keyframe, length, temporal_iou, temporal_order
 from pipeline.grpo.rewards.rollout import Rollout
 from pipeline.grpo.samples import Sample, gold_completion
-from pipeline.params import RewardSettings, RewardWeights
+from pipeline.train_params import RewardSettings, RewardWeights
 
 Reward = Callable[[Rollout], float]
 

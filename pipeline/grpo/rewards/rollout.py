@@ -5,7 +5,7 @@ from functools import cached_property
 
 from pipeline.answers.parser import parse_answer
 from pipeline.grpo.samples import Sample
-from pipeline.params import RewardSettings
+from pipeline.train_params import RewardSettings
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from tests.small_run import small_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")
 
-FEW = {"max_steps": 2, "dev_every": 2, "save_every": 1}
+MASKED: dict[str, Any] = {"mask_truncated_completions": True}
+FEW = {"max_steps": 2, "dev_every": 2, "save_steps": 1}
 Write = Callable[[VideoGRPOTrainer, Any, int], str]
 
 
@@ -79,10 +80,10 @@ def one_question_truncated(_: Any, sample: Any, g: int) -> str:
     [
         (right, {}),
         (wrong, {"scale_rewards": "batch"}),
-        (lambda *_: "", {"mask_truncated": True}),
-        (lambda *_: "red", {"max_new_tokens": 1}),
-        (one_question_truncated, {"mask_truncated": True, "micro_batches": 4, "beta": 0.1}),
-        (one_question_truncated, {"mask_truncated": True, "updates_per_rollout": 2, "dev_every": 2, "save_every": 2}),
+        (lambda *_: "", {**MASKED}),
+        (lambda *_: "red", {"max_completion_length": 1}),
+        (one_question_truncated, {**MASKED, "gradient_accumulation_steps": 4, "beta": 0.1}),
+        (one_question_truncated, {**MASKED, "steps_per_generation": 2, "dev_every": 2, "save_steps": 2}),
     ],
     ids=["all-right", "all-wrong", "no-tokens", "one-token", "one-question-truncated", "one-update-truncated"],
 )
@@ -112,7 +113,7 @@ def test_truncated_completions_leave_no_trace_in_the_gradient(tmp_path: Path, mo
     """The gradient of four questions, of which one is all truncated, is that of the other three."""
 
     def gradient(name: str, questions: int, shared: bool) -> torch.Tensor:
-        run = small_run(tmp_path / name, mask_truncated=True, loss_type="dr_grpo", share_prompt=shared)
+        run = small_run(tmp_path / name, **MASKED, loss_type="dr_grpo", share_prompt=shared)
         with quiet():
             trainer = make_trainer(run, Checkpoints(tmp_path / name, run.origin, 2))
         trainer.current_gradient_accumulation_steps = 1
@@ -153,11 +154,11 @@ def test_a_step_with_nothing_to_learn_from_is_left_out(
         return "red cup" if trainer.state.global_step == 1 else half_right(trainer, sample, g)
 
     with_rollout(monkeypatch, write)
-    run = small_run(tmp_path, mask_truncated=True, max_steps=4, dev_every=4, keep_checkpoints=4, weight_decay=0.1)
+    run = small_run(tmp_path, max_steps=4, dev_every=4, keep_checkpoints=4, weight_decay=0.1, **MASKED)
     numbers = train(run)
     assert (numbers["steps"], numbers["skipped_steps"]) == (4, 1)
     said = capsys.readouterr().err
-    assert "train_grpo: step 2 is left out: every completion hit max_new_tokens and mask_truncated leaves none" in said
+    assert "train_grpo: step 2 is left out: every completion hit max_completion_length" in said
     before, after = (load_file(checkpoint / "model.safetensors") for checkpoint in checkpoints_of(run)[:2])
     assert all(torch.equal(before[name], after[name]) for name in before)
     shown = (tmp_path / "live/plots/metrics/skipped.tsv").read_text()

@@ -87,7 +87,7 @@ def test_if_too_few_questions_fit_all_are_asked_and_those_there_are_are_kept(tmp
 def test_other_settings_have_answers_of_their_own(tmp_path: Path) -> None:
     names = {
         Known(tmp_path, **changes).answers_file(tmp_path).name
-        for changes in ({}, {"max_steps": 9}, {"dtype": "bfloat16"}, {"temperature": 0.5}, {"max_new_tokens": 3})
+        for changes in ({}, {"max_steps": 9}, {"dtype": "bfloat16"}, {"temperature": 0.5}, {"max_completion_length": 3})
     }
     assert len(names) == 4  # how long the run is does not matter to an answer
 

@@ -80,7 +80,7 @@ def test_no_rounds_means_no_replacement() -> None:
 
 
 def test_a_batch_takes_what_there_is() -> None:
-    settings = small_params(prompts_per_step=8, micro_batches=2).train_grpo
+    settings = small_params(prompts_per_step=8, gradient_accumulation_steps=2).train_grpo
     assert [questions_per_step(settings, n) for n in (2, 3, 7, 8, 100)] == [2, 2, 6, 8, 8]
     with pytest.raises(ParamsError, match=r"1 training questions cannot be divided over .* \(2\)"):
         questions_per_step(settings, 1)
@@ -90,12 +90,12 @@ def test_a_batch_takes_what_there_is() -> None:
     ("overrides", "message"),
     [
         (
-            {"prompts_per_step": 4, "micro_batches": 3},
-            r"prompts_per_step \(4\) is no multiple of micro_batches x processes",
+            {"prompts_per_step": 4, "gradient_accumulation_steps": 3},
+            r"prompts_per_step \(4\) is no multiple of gradient_accumulation_steps x processes",
         ),
         (
-            {"iterations": 2, "save_every": 3},
-            r"save_every \(3\) is no multiple of updates_per_rollout x iterations \(2\)",
+            {"num_iterations": 2, "save_steps": 3},
+            r"save_steps \(3\) is no multiple of updates per batch of completions x num_iterations \(2\)",
         ),
         ({"device": "cuda"}, "torch sees no CUDA device"),
     ],

@@ -91,8 +91,8 @@ LORA = {"rank": 4, "alpha": 8.0, "targets": ["q_proj", "v_proj"]}
         {},
         {"beta": 0.1},
         {"beta": 0.1, "lora": LORA, "gradient_checkpointing": True},
-        {"iterations": 2, "save_every": 2, "dev_every": 4, "loss_type": "grpo"},
-        {"updates_per_rollout": 2, "save_every": 2, "dev_every": 4, "beta": 0.1},
+        {"num_iterations": 2, "save_steps": 2, "dev_every": 4, "loss_type": "grpo"},
+        {"steps_per_generation": 2, "save_steps": 2, "dev_every": 4, "beta": 0.1},
         {"cache_vision": False, "freeze_vision": False, "gradient_checkpointing": True},
     ],
     ids=["default", "kl", "kl-lora-checkpointing", "two-iterations", "two-updates-kl", "trainable-tower"],
@@ -134,7 +134,7 @@ def test_no_memory_names_the_levers() -> None:
             "this machine is",
         ),
     ):
-        wanted = f"{place} out of memory. In this order: train_grpo.micro_batches up"
+        wanted = f"{place} out of memory. In this order: train_grpo.gradient_accumulation_steps up"
         with pytest.raises(ModelError, match=wanted), levers_where_memory_ends():
             raise error
     with pytest.raises(RuntimeError, match="another bug"), levers_where_memory_ends():
@@ -156,19 +156,19 @@ def test_prompt_ids_hold_the_video_tokens_of_the_plain_encoding(tmp_path: Path) 
         assert batch["prompt_ids"][row][batch["prompt_mask"][row].bool()].tolist() == inputs.input_ids[0].tolist()
 
 
-@pytest.mark.parametrize("micro_batches", [2, 4])
-def test_gradient_accumulation_gives_the_same_gradient(tmp_path: Path, micro_batches: int) -> None:
-    whole, split = (gradients(make(tmp_path / str(m), micro_batches=m), m) for m in (1, micro_batches))
+@pytest.mark.parametrize("passes", [2, 4])
+def test_gradient_accumulation_gives_the_same_gradient(tmp_path: Path, passes: int) -> None:
+    whole, split = (gradients(make(tmp_path / str(m), gradient_accumulation_steps=m), m) for m in (1, passes))
     assert whole.norm() > 0.01
     assert (whole - split).norm() < 1e-5 * whole.norm()
 
 
-def gradients(trainer: VideoGRPOTrainer, micro_batches: int) -> torch.Tensor:
-    trainer.current_gradient_accumulation_steps = micro_batches
+def gradients(trainer: VideoGRPOTrainer, gradient_accumulation_steps: int) -> torch.Tensor:
+    trainer.current_gradient_accumulation_steps = gradient_accumulation_steps
     trainer.model.train()
     rows = next(iter(trainer.get_train_dataloader()))
     trainer._prepare_inputs(rows)
-    for part in range(micro_batches):
+    for part in range(gradient_accumulation_steps):
         batch = dict(trainer._buffered_inputs[part])
         batch["advantages"] = (batch["completion_ids"] * batch["completion_mask"]).sum(1) % 7 - 3.0
         trainer._compute_loss(trainer.model, batch).backward()
@@ -176,7 +176,7 @@ def gradients(trainer: VideoGRPOTrainer, micro_batches: int) -> torch.Tensor:
 
 
 def test_dull_groups_are_replaced_and_counted(tmp_path: Path) -> None:
-    trainer = make(tmp_path, resample_rounds=2, max_new_tokens=2)
+    trainer = make(tmp_path, resample_rounds=2, max_completion_length=2)
     first_batch(trainer)
     assert len(trainer._groups) == 4
     assert trainer._metrics["train"]["resampled"][0] > 0

@@ -11,13 +11,14 @@ import pytest
 import torch
 from transformers import Qwen2_5_VLConfig
 
-from pipeline.params import Lora, Params, load_params, parse_params
+from pipeline.params import Params, load_params, parse_params
 from pipeline.preflight.budget import check_disk, check_gpu_memory, disk, gpu_memory
 from pipeline.preflight.check import preflight
 from pipeline.preflight.findings import Finding
 from pipeline.preflight.model import BaseModel, check_base, counted
 from pipeline.preflight.settings import has_dev_split
 from pipeline.profiles import merge_overlay, read_profile
+from pipeline.train_params import Lora
 from tests.data_world import clip, egoschema_params, local_params
 from tests.fault_server import sha256
 from tests.random_policy import make_random_policy

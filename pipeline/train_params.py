@@ -1,0 +1,113 @@
+"""The part of params.yaml that says how the policy is trained; see `pipeline/params.py`."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.sections import Fraction, Positive, Section
+
+
+class RewardWeights(Section):
+    """Weight of each reward; 0 switches it off."""
+
+    format: float = Field(ge=0)
+    accuracy: float = Field(ge=0)
+    keyframe: float = Field(ge=0)
+    length: float = Field(ge=0)
+    temporal_order: float = Field(ge=0)
+    temporal_iou: float = Field(ge=0)
+
+
+class RewardSettings(Section):
+    """Constants of the rewards; see pipeline/grpo/rewards."""
+
+    keyframe_sigma_spacings: float = Field(gt=0)
+    keyframe_max_count: Positive
+    keyframe_gated: bool
+    keyframe_targets: Literal["known", "random"]
+    mined_targets: int = Field(ge=0)
+    length_min_tokens: int = Field(ge=0)
+    length_max_tokens: Positive
+    temporal_order_ratio: float = Field(gt=0)
+
+
+class Lora(Section):
+    """A low-rank adapter; it is merged into the saved policy."""
+
+    rank: Positive
+    alpha: float = Field(gt=0)
+    targets: tuple[str, ...]
+
+
+class Difficulty(Section):
+    """Train on prompts whose accuracy under the base, over `samples` completions, is in a range; 0 samples: off."""
+
+    samples: int = Field(ge=0)
+    min_accuracy: Fraction
+    max_accuracy: Fraction
+
+
+class Stopping(Section):
+    """When training ends and which step is kept. A checkpoint made under other values is still good: they decide how
+    far a run goes, not what its steps compute."""
+
+    max_seconds: float | None = Field(gt=0)
+    patience: int = Field(ge=0)
+    select: Literal["best", "last"]
+
+
+class TrainGrpo(Section):
+    max_steps: Positive
+    prompts_per_step: Positive
+    num_generations: int = Field(ge=2)
+    gradient_accumulation_steps: Positive
+    steps_per_generation: Positive | None
+    num_iterations: Positive
+    learning_rate: float = Field(gt=0)
+    lr_scheduler_type: Literal["constant", "constant_with_warmup", "cosine", "linear"]
+    warmup_steps: int = Field(ge=0)
+    max_grad_norm: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    beta: float = Field(ge=0)
+    epsilon: float = Field(gt=0)
+    epsilon_high: float = Field(gt=0)
+    loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo"]
+    scale_rewards: Literal["group", "batch", "none"]
+    temperature: float = Field(gt=0)
+    top_p: float = Field(gt=0, le=1)
+    max_completion_length: Positive
+    mask_truncated_completions: bool
+    max_skipped_fraction: Fraction
+    rewards: RewardWeights
+    reward_settings: RewardSettings
+    difficulty: Difficulty
+    resample_rounds: int = Field(ge=0)
+    rollout: Literal["transformers", "vllm_colocate"]
+    share_prompt: bool
+    freeze_vision: bool
+    cache_vision: bool
+    blind_loss: bool
+    lora: Lora | None
+    gradient_checkpointing: bool
+    dtype: Literal["float32", "bfloat16"]
+    attention: Literal["sdpa", "flash_attention_2"]
+    threads: Positive
+    stopping: Stopping
+    dev_every: Positive
+    dev_questions: int = Field(ge=0)
+
+    @property
+    def passes_per_generation(self) -> int:
+        """TRL's `steps_per_generation`: forward and backward passes per batch of completions."""
+        return self.steps_per_generation or self.gradient_accumulation_steps
+
+    @property
+    def updates_per_generation(self) -> int:
+        """Optimizer steps per batch of completions."""
+        return self.passes_per_generation // self.gradient_accumulation_steps
+
+    @model_validator(mode="after")
+    def _whole_updates(self) -> "TrainGrpo":
+        if self.passes_per_generation % self.gradient_accumulation_steps:
+            raise ValueError("steps_per_generation must be a multiple of gradient_accumulation_steps")
+        return self
