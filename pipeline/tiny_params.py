@@ -17,8 +17,8 @@ class TinyShape(Section):
     initializer_range: float = Field(gt=0)
 
 
-class TinyLessons(Section):
-    """Lessons in one step of a phase, by kind; see pipeline/tiny_base/school.py."""
+class TinyExamples(Section):
+    """Examples in one step of a phase, by kind; see pipeline/tiny_base/curriculum.py."""
 
     see: int = Field(ge=0)
     write: int = Field(ge=0)
@@ -26,19 +26,20 @@ class TinyLessons(Section):
 
 
 class TinyPhase(Section):
-    """A phase of the tiny base's pretraining; `wrong_fraction` of the facts in its texts are wrong.
+    """A phase of the tiny base's pretraining; `label_noise` of the facts in its texts are corrupted.
 
-    It ends `COOLDOWN` steps after `enough_right` of its lessons were written word for word, or when greedy accuracy on
-    held-out clips has fallen to `accuracy_at_most`; both null: after all steps. `focus` is the focal loss's exponent.
+    It ends `COOLDOWN` steps after `stop_at_exact_match` of its examples were written word for word, or when greedy
+    accuracy on held-out clips has fallen to `stop_at_accuracy`; both null: after all steps. `focal_gamma` is the
+    exponent of the focal loss.
     """
 
-    lessons: TinyLessons
+    examples: TinyExamples
     steps: Positive
     learning_rate: float = Field(gt=0)
-    focus: float = Field(ge=0)
-    enough_right: Fraction | None
-    accuracy_at_most: Fraction | None
-    wrong_fraction: Fraction
+    focal_gamma: float = Field(ge=0)
+    stop_at_exact_match: Fraction | None
+    stop_at_accuracy: Fraction | None
+    label_noise: Fraction
 
 
 class TinyRecipe(Section):
@@ -54,5 +55,5 @@ class TinyRecipe(Section):
     frame_pixels: Positive
     lookup: TinyPhase
     see: TinyPhase
-    skills: TinyPhase
-    habits: TinyPhase
+    combine: TinyPhase
+    degrade: TinyPhase

@@ -14,13 +14,13 @@ made and pretrained by this pipeline on rendered clips in a few CPU minutes, and
 such as `Qwen/Qwen2.5-VL-3B-Instruct`, so that the whole road can be walked and tested without a GPU or a network. It
 knows nothing beyond that rendered world, and its scores say nothing about real video.
 
-Like a real base it has skills without the behaviour. It was taught to see, to write
-`<think>…</think><keyframes>…</keyframes><answer>…</answer>` and to look options up; then a short phase spoiled
-it: {wrong:.0%} of the facts in that phase's texts are wrong, a colour, place or number taken for the next one of its
-kind and a time for the next frame's (a confused observer). What GRPO adds is to report what it sees.
+Like a real base it has skills without the behaviour. It was pretrained to see, to write
+`<think>…</think><keyframes>…</keyframes><answer>…</answer>` and to look options up. A short last phase degraded it:
+{wrong:.0%} of the facts in that phase's texts are corrupted (a colour, place or number becomes the next of its kind, a
+time the next frame's). What GRPO adds is to report what it sees.
 
-Held-out accuracy (five options, chance 0.2): {skilled} greedy before the spoiling; after it {greedy} greedy and
-{sampled} sampled.
+Held-out accuracy (five options, chance 0.2): {skilled} greedy before it was degraded; afterwards {greedy} greedy
+and {sampled} sampled.
 """
 
 
@@ -41,30 +41,30 @@ def run(params: Params, root: Path, report: StageReport) -> None:
 def _make_tiny(params: Params, folder: Path) -> dict[str, Any]:
     import torch
 
+    from pipeline.tiny_base.curriculum import make_curriculum, texts_of_the_world
     from pipeline.tiny_base.model import parameter_count, save_tiny
-    from pipeline.tiny_base.phases import new_policy, take_course
-    from pipeline.tiny_base.school import open_school, texts_of_the_world
+    from pipeline.tiny_base.phases import new_policy, train_phase
 
     torch.set_num_threads(1)  # sums in another order would give other weights
     recipe = params.prepare_model.tiny
-    school = open_school(params.seed, params.prompts, recipe)
+    curriculum = make_curriculum(params.seed, params.prompts, recipe)
     policy = new_policy(recipe.shape, texts_of_the_world(params.prompts), params.seed)
     values: dict[str, Any] = {"parameters": parameter_count(policy.model), "vocabulary": len(policy.tokenizer)}
 
     def accuracy() -> float:
-        return school.examine(policy, temperature=0.0)["all"]
+        return curriculum.measure_accuracy(policy, temperature=0.0)["all"]
 
-    values["lookup"] = take_course(policy, "lookup", recipe.lookup, school.draw, accuracy)
-    values["see"] = take_course(policy, "see", recipe.see, school.draw, accuracy)
-    values["skills"] = take_course(policy, "skills", recipe.skills, school.draw, accuracy)
-    values["skills_accuracy"] = school.examine(policy, temperature=0.0)
-    values["habits"] = take_course(policy, "habits", recipe.habits, school.draw, accuracy)
-    values["base_accuracy"] = school.examine(policy, temperature=0.0)
-    values["base_sampled_accuracy"] = school.examine(policy, temperature=1.0)
+    values["lookup"] = train_phase(policy, "lookup", recipe.lookup, curriculum.draw, accuracy)
+    values["see"] = train_phase(policy, "see", recipe.see, curriculum.draw, accuracy)
+    values["combine"] = train_phase(policy, "combine", recipe.combine, curriculum.draw, accuracy)
+    values["accuracy_before_degrade"] = curriculum.measure_accuracy(policy, temperature=0.0)
+    values["degrade"] = train_phase(policy, "degrade", recipe.degrade, curriculum.draw, accuracy)
+    values["base_accuracy"] = curriculum.measure_accuracy(policy, temperature=0.0)
+    values["base_sampled_accuracy"] = curriculum.measure_accuracy(policy, temperature=1.0)
     card = CARD.format(
         parameters=values["parameters"],
-        wrong=recipe.habits.wrong_fraction,
-        skilled=values["skills_accuracy"]["all"],
+        wrong=recipe.degrade.label_noise,
+        skilled=values["accuracy_before_degrade"]["all"],
         greedy=values["base_accuracy"]["all"],
         sampled=values["base_sampled_accuracy"]["all"],
     )

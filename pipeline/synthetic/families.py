@@ -36,7 +36,7 @@ class Family:
 
 
 @dataclass(frozen=True)
-class Asked:
+class SyntheticQuestion:
     """A question on a script: `options` in order, `answer` their right index, `value` what the right one says."""
 
     family: str
@@ -119,17 +119,17 @@ def actions_needed(families: Sequence[str]) -> int:
     return max(FAMILIES[name].actions for name in families)
 
 
-def ask(script: Script, family: str, seed: int) -> Asked:
+def ask(script: Script, family: str, seed: int) -> SyntheticQuestion:
     """The question of a family about a script; letters are balanced over the scripts of a split."""
     letter = balanced(seed, script.index, OPTIONS, script.split, "letter", family)
     return ask_at(script, family, letter, stream(seed, script.video_id, "question", family))
 
 
-def ask_at(script: Script, family: str, answer: int, rng: np.random.Generator) -> Asked:
+def ask_at(script: Script, family: str, answer: int, rng: np.random.Generator) -> SyntheticQuestion:
     """The question with its right option at index `answer`: the list of values is rotated until it stands there."""
     kind = FAMILIES[family]
     values, right = list(kind.values(script, rng)), kind.right(script)
     start = (values.index(right) - answer) % OPTIONS
     options = tuple(map(kind.phrase, values[start:] + values[:start]))
     wording = kind.wordings[int(rng.integers(len(kind.wordings)))]
-    return Asked(family, wording, options, answer, right, kind.key_seconds(script))
+    return SyntheticQuestion(family, wording, options, answer, right, kind.key_seconds(script))

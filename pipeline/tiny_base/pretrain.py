@@ -1,4 +1,4 @@
-"""Teaching the tiny base: next-token loss on completions of lessons that the caller draws."""
+"""Pretraining the tiny base: next-token loss on completions of examples that the caller draws."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -18,11 +18,11 @@ _ADAM_RATE = 3e-3  # of everything Muon is not made for: embeddings, norms, bias
 
 
 @dataclass(frozen=True)
-class Lesson:
+class Example:
     """A clip (or none), a prompt (chat messages that name it) and what the model should write.
 
-    `given` is the beginning of the completion that it is given and not taught; an `open_end` completion is the
-    beginning of a longer one, so it is not taught to stop after it.
+    `given` is the beginning of the completion, which carries no loss. An `open_end` completion is the beginning of a
+    longer one, so its end token carries none.
     """
 
     clip: ClipFrames | None
@@ -33,60 +33,67 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Course:
-    """One phase of teaching: at most `steps` batches, the learning rate rising over the first ones and falling later.
+class Schedule:
+    """One phase of training: at most `steps` batches, the learning rate rising over the first ones and falling later.
 
-    With `enough_right` it falls to a tenth over `COOLDOWN` steps once that part of the lessons of ten steps was written
-    word for word, and the course ends there: how long it takes until a model sees depends on its first weights.
-    With `until` it stays, and the course ends once `until()`, asked every `LOOK` steps, is true. With neither it
-    falls along a cosine over all steps. `focus` is the exponent of the focal loss (Lin et al., 2017, arXiv 1708.02002):
-    what is known already counts less; 0 is plain cross-entropy.
+    With `stop_at_exact_match` it falls to a tenth over `COOLDOWN` steps once that part of the examples of ten steps was
+    written word for word, and the phase ends there: how long it takes until a model sees depends on its first weights.
+    With `until` it stays, and the phase ends when `until()`, called every `CHECK_EVERY` steps, is true. With neither it
+    falls along a cosine over all steps. `focal_gamma` is the exponent of the focal loss (Lin et al., 2017, arXiv
+    1708.02002): what is known already counts less; 0 is plain cross-entropy.
     """
 
     name: str
     steps: int
     learning_rate: float
-    focus: float
-    enough_right: float | None
+    focal_gamma: float
+    stop_at_exact_match: float | None
     until: Callable[[], bool] | None = None
 
 
 COOLDOWN = 60
-LOOK = 20
+CHECK_EVERY = 20
 _WARMUP = 20
 _RECENT = 10
 
 
-def teach(policy: Policy, draw: Callable[[int], Sequence[Lesson]], course: Course) -> list[tuple[float, float]]:
-    """Train all weights of `policy` on `draw(step)` for each step; returns each step's loss and the part of its lessons
-    that the model would have written word for word.
+def train(policy: Policy, draw: Callable[[int], Sequence[Example]], schedule: Schedule) -> list[tuple[float, float]]:
+    """Train all weights of `policy` on `draw(step)` for each step.
 
-    Weight matrices are trained with Muon (learning rates matched to AdamW's): after 250 steps on the same lessons AdamW
-    named the object's colour in 27 % of held-out clips, Muon in 73 %. Deterministic on one CPU thread, which the caller
-    sets.
+    Returns each step's loss and the part of its examples that the model would have written word for word.
+
+    Weight matrices are trained with Muon (learning rates matched to AdamW's): after 250 steps on the same examples
+    AdamW named the object's colour in 27 % of held-out clips, Muon in 73 %. Deterministic on one CPU thread, which the
+    caller sets.
     """
     model = policy.model.train()
-    optimisers = _optimisers(model, course.learning_rate)
+    optimisers = _optimisers(model, schedule.learning_rate)
     done: list[tuple[float, float]] = []
-    last = course.steps if course.enough_right is None else max(0, course.steps - COOLDOWN)
-    with tqdm(total=course.steps, desc=course.name, unit="step") as bar:
-        while len(done) < course.steps:
+    last = schedule.steps if schedule.stop_at_exact_match is None else max(0, schedule.steps - COOLDOWN)
+    with tqdm(total=schedule.steps, desc=schedule.name, unit="step") as bar:
+        while len(done) < schedule.steps:
             step = len(done)
-            if course.enough_right is not None and step < last and _recently_right(done) >= course.enough_right:
+            if (
+                schedule.stop_at_exact_match is not None
+                and step < last
+                and _recently_right(done) >= schedule.stop_at_exact_match
+            ):
                 last = step
-            part = _falling(step, last, course)
+            part = _falling(step, last, schedule)
             if part <= 0:
                 break
-            done.append(_step(policy, draw(step), optimisers, min(1.0, (step + 1) / _WARMUP) * part, course.focus))
+            done.append(
+                _step(policy, draw(step), optimisers, min(1.0, (step + 1) / _WARMUP) * part, schedule.focal_gamma)
+            )
             bar.update()
-            bar.set_postfix(loss=f"{done[-1][0]:.3f}", right=f"{done[-1][1]:.2f}", refresh=False)
-            if course.until and len(done) % LOOK == 0 and _asked(model, course.until):
+            bar.set_postfix(loss=f"{done[-1][0]:.3f}", exact_match=f"{done[-1][1]:.2f}", refresh=False)
+            if schedule.until and len(done) % CHECK_EVERY == 0 and _should_stop(model, schedule.until):
                 break
     model.eval()
     return done
 
 
-def _asked(model: Any, until: Callable[[], bool]) -> bool:
+def _should_stop(model: Any, until: Callable[[], bool]) -> bool:
     """`until()` of the model as it is used, outside training."""
     model.eval()
     answer = until()
@@ -94,19 +101,19 @@ def _asked(model: Any, until: Callable[[], bool]) -> bool:
     return answer
 
 
-def _falling(step: int, last: int, course: Course) -> float:
-    """Part of the full learning rate: see `Course`; 0 where the course is over."""
-    if course.until:
+def _falling(step: int, last: int, schedule: Schedule) -> float:
+    """Part of the full learning rate: see `Schedule`; 0 when the phase is over."""
+    if schedule.until:
         return 1.0
-    if course.enough_right is None:
-        return 0.55 + 0.45 * math.cos(math.pi * step / course.steps)
+    if schedule.stop_at_exact_match is None:
+        return 0.55 + 0.45 * math.cos(math.pi * step / schedule.steps)
     if step >= last + COOLDOWN:
         return 0.0
     return 1.0 if step < last else 1.0 - 0.9 * (step - last) / COOLDOWN
 
 
 def _recently_right(done: Sequence[tuple[float, float]]) -> float:
-    """Mean part of the last few steps' lessons that were right; 0 before there are enough."""
+    """Mean part of the last few steps' examples that were right; 0 before there are enough."""
     return sum(right for _, right in done[-_RECENT:]) / _RECENT if len(done) >= _RECENT else 0.0
 
 
@@ -123,13 +130,13 @@ def _optimisers(model: Any, learning_rate: float) -> list[tuple[torch.optim.Opti
 
 def _step(
     policy: Policy,
-    lessons: Sequence[Lesson],
+    examples: Sequence[Example],
     optimisers: list[tuple[torch.optim.Optimizer, float]],
     part: float,
-    focus: float,
+    focal_gamma: float,
 ) -> tuple[float, float]:
-    """One optimiser step at `part` of the full learning rates; returns the loss and the part of lessons right."""
-    loss, right = lesson_loss(policy, lessons, focus)
+    """One optimiser step at `part` of the full learning rates; returns the loss and the part of examples right."""
+    loss, right = example_loss(policy, examples, focal_gamma)
     policy.model.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(policy.model.parameters(), 1.0)
@@ -140,28 +147,28 @@ def _step(
     return loss.item(), right
 
 
-def lesson_loss(policy: Policy, lessons: Sequence[Lesson], focus: float) -> tuple[torch.Tensor, float]:
-    """Mean focal loss of the tokens that are taught (scalar; the end token included unless the end is open), and the
-    part of lessons all of whose taught tokens are the likeliest."""
-    texts = [render_prompt(policy, lesson.messages) + lesson.given + lesson.completion + END for lesson in lessons]
-    inputs = encode_prompts(policy, texts, [[lesson.clip] if lesson.clip is not None else [] for lesson in lessons])
-    lengths = [len(policy.tokenizer(lesson.completion).input_ids) + 1 for lesson in lessons]
+def example_loss(policy: Policy, examples: Sequence[Example], focal_gamma: float) -> tuple[torch.Tensor, float]:
+    """Mean focal loss of the tokens that carry it (scalar; the end token included unless the end is open), and the
+    part of examples all of whose tokens are the likeliest."""
+    texts = [render_prompt(policy, example.messages) + example.given + example.completion + END for example in examples]
+    inputs = encode_prompts(policy, texts, [[example.clip] if example.clip is not None else [] for example in examples])
+    lengths = [len(policy.tokenizer(example.completion).input_ids) + 1 for example in examples]
     longest = max(lengths)
     logits = policy.model(**inputs.forward_kwargs(), use_cache=False, logits_to_keep=longest + 1).logits[:, :-1]
     targets = inputs.input_ids[:, -longest:].clone()
-    for row, (lesson, length) in enumerate(zip(lessons, lengths, strict=True)):
-        targets[row, : longest - length] = _UNTAUGHT
-        if lesson.open_end:
-            targets[row, -1] = _UNTAUGHT
-    right = ((logits.argmax(-1) == targets) | (targets == _UNTAUGHT)).all(-1).float().mean().item()
-    return _focal_loss(logits.flatten(0, 1), targets.flatten(), focus), right
+    for row, (example, length) in enumerate(zip(examples, lengths, strict=True)):
+        targets[row, : longest - length] = _IGNORED
+        if example.open_end:
+            targets[row, -1] = _IGNORED
+    right = ((logits.argmax(-1) == targets) | (targets == _IGNORED)).all(-1).float().mean().item()
+    return _focal_loss(logits.flatten(0, 1), targets.flatten(), focal_gamma), right
 
 
-_UNTAUGHT = -100
+_IGNORED = -100
 
 
-def _focal_loss(logits: torch.Tensor, targets: torch.Tensor, focus: float) -> torch.Tensor:
-    """Mean over taught tokens of (1 - p)^focus x -log p, the first factor taken as a constant: `[N, V]`, `[N]`."""
-    nats = functional.cross_entropy(logits, targets, ignore_index=_UNTAUGHT, reduction="none")
-    weights = (1 - torch.exp(-nats.detach())) ** focus
-    return (weights * nats).sum() / (targets != _UNTAUGHT).sum()
+def _focal_loss(logits: torch.Tensor, targets: torch.Tensor, focal_gamma: float) -> torch.Tensor:
+    """Mean over the tokens that count of (1 - p)^focal_gamma x -log p, the first factor constant: `[N, V]`, `[N]`."""
+    nats = functional.cross_entropy(logits, targets, ignore_index=_IGNORED, reduction="none")
+    weights = (1 - torch.exp(-nats.detach())) ** focal_gamma
+    return (weights * nats).sum() / (targets != _IGNORED).sum()

@@ -42,7 +42,7 @@ def main(folder: Path) -> None:
     torch.set_num_threads(1)
     for stage in STAGES:
         importlib.import_module(f"pipeline.stages.{stage}")
-    for lazy in ("pipeline.tiny_base.phases", "pipeline.tiny_base.school", "pipeline.sources.synthetic"):
+    for lazy in ("pipeline.tiny_base.phases", "pipeline.tiny_base.curriculum", "pipeline.sources.synthetic"):
         importlib.import_module(lazy)
     print(json.dumps({"ready": True}), file=answers, flush=True)
     for line in sys.stdin:

@@ -24,7 +24,7 @@ from pipeline.models.generate import rollout
 from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy, load_policy
 from pipeline.models.sampling import Sampling
-from pipeline.tiny_base.pretrain import Lesson, lesson_loss
+from pipeline.tiny_base.pretrain import Example, example_loss
 from tests.random_policy import ask, make_clip, make_random_policy
 
 # seconds of each video -> (first, largest) position of each, first position of the text behind the last
@@ -151,7 +151,7 @@ def test_ask_which_decodes_by_the_librarys_generate() -> None:
 def test_teaching_the_tiny_base() -> None:
     policy, seconds = long_policy(), (180.0,)
     with positions_seen(policy) as seen, torch.no_grad():
-        lesson_loss(policy, [Lesson(clips_of(seconds)["0"], prompt(1), "red cup")], 0.0)
+        example_loss(policy, [Example(clips_of(seconds)["0"], prompt(1), "red cup")], 0.0)
     ids = encode_prompts(policy, [prompt(1)], clips_of(seconds)).input_ids[0]
     check_prompt(seen[0][:, 0], ids, policy, seconds)
 

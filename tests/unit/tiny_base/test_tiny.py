@@ -1,4 +1,4 @@
-"""The tiny base: its tokenizer, its folder, and that teaching it works and repeats."""
+"""The tiny base: its tokenizer, its folder, and that training it works and repeats."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +13,10 @@ from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy, load_policy
 from pipeline.tiny_base.model import parameter_count, save_tiny
 from pipeline.tiny_base.muon import Muon
-from pipeline.tiny_base.phases import new_policy, take_course
-from pipeline.tiny_base.pretrain import COOLDOWN, LOOK, Lesson, lesson_loss
+from pipeline.tiny_base.phases import new_policy, train_phase
+from pipeline.tiny_base.pretrain import CHECK_EVERY, COOLDOWN, Example, example_loss
 from pipeline.tiny_base.tokenizer import TAGS, build_tokenizer, split_words
-from pipeline.tiny_params import TinyLessons, TinyPhase, TinyShape
+from pipeline.tiny_params import TinyExamples, TinyPhase, TinyShape
 
 SHAPE = TinyShape(
     layers=1, hidden_size=48, heads=4, vision_layers=1, vision_hidden_size=48, patch_size=8, initializer_range=0.08
@@ -60,56 +60,56 @@ def test_the_saved_folder_is_plain_and_gives_the_same_logits(tmp_path: Path) -> 
     assert parameter_count(loaded.model) == parameter_count(policy.model) < 200_000
 
 
-def _draw(name: str, phase: TinyPhase, step: int) -> Sequence[Lesson]:
+def _draw(name: str, phase: TinyPhase, step: int) -> Sequence[Example]:
     """Is the clip dark or bright?"""
-    return [Lesson(clip(20 + 200 * i), MESSAGES, ("dark", "bright")[i]) for i in (0, 1)]
+    return [Example(clip(20 + 200 * i), MESSAGES, ("dark", "bright")[i]) for i in (0, 1)]
 
 
-def _taught(steps: int, **changes: float) -> tuple[Policy, dict[str, float]]:
+def _trained(steps: int, **changes: float) -> tuple[Policy, dict[str, float]]:
     torch.set_num_threads(1)
     policy = new_policy(SHAPE, TEXTS, 0)
-    return policy, take_course(
+    return policy, train_phase(
         policy, "light", _PHASE.model_copy(update={"steps": steps, **changes}), _draw, lambda: 0.5
     )
 
 
-def test_teaching_repeats_to_the_bit() -> None:
-    (first, loss), (second, again) = _taught(5), _taught(5)
+def test_training_repeats_to_the_bit() -> None:
+    (first, loss), (second, again) = _trained(5), _trained(5)
     assert loss == again
     assert all(torch.equal(a, b) for a, b in zip(first.model.parameters(), second.model.parameters(), strict=True))
 
 
-def test_teaching_makes_it_see() -> None:
-    policy, result = _taught(70)
+def test_training_makes_it_see() -> None:
+    policy, result = _trained(70)
     assert result["steps"] == 70
     assert result["loss"] < 0.2
-    assert result["right"] == 1.0
+    assert result["exact_match"] == 1.0
     true = _draw("", _PHASE, 0)
-    swapped = [Lesson(true[i].clip, MESSAGES, true[1 - i].completion) for i in (0, 1)]
+    swapped = [Example(true[i].clip, MESSAGES, true[1 - i].completion) for i in (0, 1)]
     with torch.no_grad():
-        loss, right = lesson_loss(policy, swapped, 0.0)
+        loss, right = example_loss(policy, swapped, 0.0)
     assert loss.item() > 1.0
     assert right == 0.0
 
 
-def test_a_course_ends_when_enough_is_right() -> None:
-    _, result = _taught(300, enough_right=0.9, focus=1.0)
+def test_a_phase_ends_when_enough_is_right() -> None:
+    _, result = _trained(300, stop_at_exact_match=0.9, focal_gamma=1.0)
     assert COOLDOWN < result["steps"] < 200
-    assert result["right"] == 1.0
+    assert result["exact_match"] == 1.0
 
 
-def test_a_course_ends_when_accuracy_has_fallen_far_enough() -> None:
-    assert _taught(3 * LOOK, accuracy_at_most=0.5)[1]["steps"] == LOOK
-    assert _taught(3 * LOOK, accuracy_at_most=0.4)[1]["steps"] == 3 * LOOK
+def test_a_phase_ends_when_accuracy_has_fallen_far_enough() -> None:
+    assert _trained(3 * CHECK_EVERY, stop_at_accuracy=0.5)[1]["steps"] == CHECK_EVERY
+    assert _trained(3 * CHECK_EVERY, stop_at_accuracy=0.4)[1]["steps"] == 3 * CHECK_EVERY
 
 
-def test_only_what_is_not_given_is_taught_and_an_open_end_is_no_end() -> None:
+def test_only_what_is_not_given_is_trained_and_an_open_end_is_no_end() -> None:
     policy = new_policy(SHAPE, TEXTS, 0)
-    whole, given = Lesson(clip(9), MESSAGES, "red object"), Lesson(clip(9), MESSAGES, " object", given="red")
-    start = Lesson(clip(9), MESSAGES, "red", open_end=True)
+    whole, given = Example(clip(9), MESSAGES, "red object"), Example(clip(9), MESSAGES, " object", given="red")
+    start = Example(clip(9), MESSAGES, "red", open_end=True)
     with torch.no_grad():
-        three, two, one = (lesson_loss(policy, [lesson], 0.0)[0].item() for lesson in (whole, given, start))
-        focused = lesson_loss(policy, [start], 2.0)[0].item()
+        three, two, one = (example_loss(policy, [example], 0.0)[0].item() for example in (whole, given, start))
+        focused = example_loss(policy, [start], 2.0)[0].item()
     assert 3 * three == pytest.approx(2 * two + one, rel=1e-5)
     assert focused == pytest.approx((1 - np.exp(-one)) ** 2 * one, rel=1e-5)
 
@@ -131,13 +131,13 @@ def test_muon_is_torchs_in_float32() -> None:
 
 
 _PHASE = TinyPhase(
-    lessons=TinyLessons(see=0, write=0, whole=2),
-    steps=1, learning_rate=2e-2, focus=0.0, enough_right=None, accuracy_at_most=None, wrong_fraction=0.0,
+    examples=TinyExamples(see=0, write=0, whole=2),
+    steps=1, learning_rate=2e-2, focal_gamma=0.0, stop_at_exact_match=None, stop_at_accuracy=None, label_noise=0.0,
 )  # fmt: skip
 
 
-def test_a_lesson_without_a_clip_is_text_alone() -> None:
+def test_an_example_without_a_clip_is_text_alone() -> None:
     policy = new_policy(SHAPE, TEXTS, 0)
     blind = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}]}]
-    loss, _ = lesson_loss(policy, [Lesson(None, blind, "red"), Lesson(None, blind, "red object")], 0.0)
+    loss, _ = example_loss(policy, [Example(None, blind, "red"), Example(None, blind, "red object")], 0.0)
     assert loss.item() == pytest.approx(np.log(len(policy.tokenizer)), rel=0.5)

@@ -1,4 +1,4 @@
-"""What the tiny base is taught: clips of their own, questions on them, and what a good observer would write.
+"""What the tiny base is trained on: clips of their own, questions on them, and what a good observer would write.
 
 These clips never occur in a dataset: their split is "pretrain", which enters every random number.
 """
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.frames.sampling import uniform_times
 from pipeline.records import LETTERS
-from pipeline.synthetic.families import FAMILIES, NUMBERS, OPTIONS, Asked, ask_at
+from pipeline.synthetic.families import FAMILIES, NUMBERS, OPTIONS, SyntheticQuestion, ask_at
 from pipeline.synthetic.render import Renderer
 from pipeline.synthetic.world import COLOURS, PLACES, Script, WorldSettings, count_values, make_script
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class LessonClip:
+class PretrainingClip:
     """A rendered clip: `images` uint8 [T, H, W, 3], `pts_seconds` float64 [T], and what happens in it."""
 
     script: Script
@@ -29,17 +29,17 @@ class LessonClip:
     pts_seconds: NDArray[np.float64]
 
 
-def render_clip(seed: int, index: int, settings: WorldSettings, frames: int, pixels: int) -> LessonClip:
+def render_clip(seed: int, index: int, settings: WorldSettings, frames: int, pixels: int) -> PretrainingClip:
     """Pretraining clip `index`: `frames` uniform frames, drawn at twice `pixels` x `pixels` and averaged down."""
     script = make_script(seed, f"pretrain_{index}", "pretrain", index, settings)
     renderer = Renderer(script, 2 * pixels, 2 * pixels, seed)
     times = uniform_times(0.0, script.duration_seconds, frames)
     size = (pixels, pixels)
     images = [cv2.resize(renderer.draw(float(t)), size, interpolation=cv2.INTER_AREA) for t in times]
-    return LessonClip(script, np.stack(images).astype(np.uint8), times)
+    return PretrainingClip(script, np.stack(images).astype(np.uint8), times)
 
 
-def draw_question(clip: LessonClip, families: Sequence[str], rng: np.random.Generator) -> Asked:
+def draw_question(clip: PretrainingClip, families: Sequence[str], rng: np.random.Generator) -> SyntheticQuestion:
     """A question on a clip, family and letter at random."""
     family = families[int(rng.integers(len(families)))]
     return ask_at(clip.script, family, int(rng.integers(OPTIONS)), rng)
@@ -62,14 +62,14 @@ def observe(script: Script) -> Observation:
     return Observation(windows, colours, script.actions[0].place, len(script.things))
 
 
-def confuse(own: Observation, wrong_fraction: float, rng: np.random.Generator) -> Observation:
-    """`own`, each fact wrong with probability `wrong_fraction`: a value is taken for the next one of its kind (the last
+def corrupt_facts(own: Observation, label_noise: float, rng: np.random.Generator) -> Observation:
+    """`own`, each fact wrong with probability `label_noise`: a value is taken for the next one of its kind (the last
     for the first), a time for the next frame's.
 
     All values of a kind are as often right as said for another, so that no preference for some of them makes up for it:
     who would say what is there has to look.
     """
-    times, colours, place, count = rng.random(4) < wrong_fraction
+    times, colours, place, count = rng.random(4) < label_noise
     counts = count_values(len(own.windows))
     return Observation(
         tuple(window + 1 for window in own.windows) if times else own.windows,
@@ -89,7 +89,7 @@ def write_facts(seen: Observation) -> str:
     return f"<think>{takes} {seen.place} {NUMBERS[seen.count]}"
 
 
-def write_conclusion(seen: Observation, asked: Asked, pts_seconds: Sequence[float]) -> str:
+def write_conclusion(seen: Observation, asked: SyntheticQuestion, pts_seconds: Sequence[float]) -> str:
     """How such an observer goes on: the fact that matters, its option's letter, key times of frames, the answer."""
     value = _value(seen, asked.family)
     times = ", ".join(_time(pts_seconds, w) for w in _key_windows(seen, asked.family))
@@ -97,7 +97,7 @@ def write_conclusion(seen: Observation, asked: Asked, pts_seconds: Sequence[floa
     return f" so {value} {letter}</think><keyframes>{times}</keyframes><answer>{letter}</answer>"
 
 
-def write_direct(seen: Observation, asked: Asked) -> str:
+def write_direct(seen: Observation, asked: SyntheticQuestion) -> str:
     """The letter alone, of an observer who saw `seen`."""
     return f"<answer>{LETTERS[_option(_value(seen, asked.family), asked)]}</answer>"
 
@@ -131,7 +131,7 @@ def _key_windows(seen: Observation, family: str) -> tuple[int, ...]:
             return (seen.windows[0], seen.windows[0] + 1)
 
 
-def _option(value: str, asked: Asked) -> int:
+def _option(value: str, asked: SyntheticQuestion) -> int:
     """Index of the option that says `value`; the first where none does (a wrong observation of an order)."""
     phrase = FAMILIES[asked.family].phrase(value)
     return asked.options.index(phrase) if phrase in asked.options else 0

@@ -1,4 +1,7 @@
-"""Lessons for the tiny base: a pool of clips of its own, prompts as in training and evaluation, and examinations."""
+"""The tiny base's curriculum: examples on a pool of clips of its own, under the prompts of training and evaluation.
+
+Also its accuracy on held-out clips.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,13 +16,13 @@ from pipeline.models.generate import generate
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling
 from pipeline.params import Prompts
-from pipeline.synthetic.families import Asked, actions_needed
+from pipeline.synthetic.families import SyntheticQuestion, actions_needed
 from pipeline.synthetic.seeds import stream
 from pipeline.synthetic.vocabulary import world_texts
 from pipeline.synthetic.world import WorldSettings
-from pipeline.tiny_base.lessons import (
-    LessonClip,
-    confuse,
+from pipeline.tiny_base.examples import (
+    PretrainingClip,
+    corrupt_facts,
     draw_question,
     observe,
     render_clip,
@@ -27,78 +30,82 @@ from pipeline.tiny_base.lessons import (
     write_direct,
     write_facts,
 )
-from pipeline.tiny_base.pretrain import Lesson
+from pipeline.tiny_base.pretrain import Example
 from pipeline.tiny_params import TinyPhase, TinyRecipe
 
-_DIRECT_SHARE = 0.1  # of the lessons that ask for the letter alone
-_EXAM_BATCH = 64
+_DIRECT_SHARE = 0.1  # of the examples that ask for the letter alone
+_BATCH = 64
 _MAX_NEW_TOKENS = 40
+_SALTS = {"combine": "skills", "degrade": "habits"}
+"""Words of a phase in its random numbers, if not its name: others would draw other examples, hence another base."""
 
 
 def texts_of_the_world(prompts: Prompts) -> list[str]:
-    """Every text that occurs in lessons and in the world's questions: what the tokenizer must know."""
+    """Every text that occurs in examples and in the world's questions: what the tokenizer must know."""
     return [prompts.reasoning, prompts.direct, *world_texts()]
 
 
 @dataclass(frozen=True)
-class School:
-    """Draws lessons from `clips`; `held_out` are for examinations only."""
+class Curriculum:
+    """Draws examples from `clips`; `held_out` only measure accuracy."""
 
     seed: int
     prompts: Prompts
     recipe: TinyRecipe
-    clips: Sequence[LessonClip]
-    held_out: Sequence[LessonClip]
+    clips: Sequence[PretrainingClip]
+    held_out: Sequence[PretrainingClip]
 
-    def draw(self, name: str, phase: TinyPhase, step: int) -> list[Lesson]:
-        """The lessons of one step of a phase, on clips in turn."""
-        rng = stream(self.seed, "school", name, step)
-        lessons = phase.lessons
-        kinds = ["see"] * lessons.see + ["write"] * lessons.write + ["whole"] * lessons.whole
+    def draw(self, name: str, phase: TinyPhase, step: int) -> list[Example]:
+        """The examples of one step of a phase, on clips in turn."""
+        rng = stream(self.seed, "school", _SALTS.get(name, name), step)
+        examples = phase.examples
+        kinds = ["see"] * examples.see + ["write"] * examples.write + ["whole"] * examples.whole
         first = step * len(kinds)
         clips = [self.clips[(first + i) % len(self.clips)] for i in range(len(kinds))]
-        return [self._lesson(kind, clip, phase, rng) for kind, clip in zip(kinds, clips, strict=True)]
+        return [self._example(kind, clip, phase, rng) for kind, clip in zip(kinds, clips, strict=True)]
 
-    def _lesson(self, kind: str, clip: LessonClip, phase: TinyPhase, rng: np.random.Generator) -> Lesson:
-        """One question on a clip; each fact in the text is wrong with the phase's `wrong_fraction` (`confuse`).
+    def _example(self, kind: str, clip: PretrainingClip, phase: TinyPhase, rng: np.random.Generator) -> Example:
+        """One question on a clip; each fact in the text is wrong with the phase's `label_noise` (`corrupt_facts`).
 
         `see`: say what there is to see. `write`: these facts given and no clip shown, find the option and answer.
         `whole`: both, or now and then the letter alone.
         """
         asked = draw_question(clip, self.recipe.families, rng)
-        seen = confuse(observe(clip.script), phase.wrong_fraction, rng)
+        seen = corrupt_facts(observe(clip.script), phase.label_noise, rng)
         times = clip.pts_seconds.tolist()
         messages = self._messages(self.prompts.reasoning, clip, asked, kind != "write")
         facts, conclusion = write_facts(seen), write_conclusion(seen, asked, times)
         if kind == "see":
-            return Lesson(clip, messages, facts, open_end=True)
+            return Example(clip, messages, facts, open_end=True)
         if kind == "write":
-            return Lesson(None, messages, conclusion, given=facts)
+            return Example(None, messages, conclusion, given=facts)
         if rng.random() < _DIRECT_SHARE:
-            return Lesson(clip, self._messages(self.prompts.direct, clip, asked, True), write_direct(seen, asked))
-        return Lesson(clip, messages, facts + conclusion)
+            return Example(clip, self._messages(self.prompts.direct, clip, asked, True), write_direct(seen, asked))
+        return Example(clip, messages, facts + conclusion)
 
-    def _messages(self, template: str, clip: LessonClip, asked: Asked, with_video: bool) -> list[dict[str, Any]]:
+    def _messages(
+        self, template: str, clip: PretrainingClip, asked: SyntheticQuestion, with_video: bool
+    ) -> list[dict[str, Any]]:
         end = clip.script.duration_seconds
         text = fill(template, asked.question, asked.options, clip.pts_seconds.tolist(), 0.0, end)
         return build_messages(text, clip.script.video_id if with_video else None)
 
-    def examine(self, policy: Policy, temperature: float) -> dict[str, float]:
+    def measure_accuracy(self, policy: Policy, temperature: float) -> dict[str, float]:
         """Accuracy (a fraction) on one question a held-out clip, in all and by family; what cannot be read is wrong."""
         sampling = Sampling(_MAX_NEW_TOKENS, temperature)
         right: dict[str, list[bool]] = {family: [] for family in self.recipe.families}
-        for asked, text in self._sit(policy, sampling):
+        for asked, text in self._answers(policy, sampling):
             right[asked.family].append(parse_answer(text, asked.options).option == asked.answer)
         everything = [ok for family in right.values() for ok in family]
         scores = {"all": everything, **right}
         return {name: round(sum(oks) / len(oks), 4) for name, oks in scores.items() if oks}
 
-    def _sit(self, policy: Policy, sampling: Sampling) -> Iterator[tuple[Asked, str]]:
+    def _answers(self, policy: Policy, sampling: Sampling) -> Iterator[tuple[SyntheticQuestion, str]]:
         """Each held-out clip's question with the policy's completion."""
         rng = stream(self.seed, "school", "exam")
         paired = [(clip, draw_question(clip, self.recipe.families, rng)) for clip in self.held_out]
-        for first in tqdm(range(0, len(paired), _EXAM_BATCH), desc="examine", unit="batch"):
-            batch = paired[first : first + _EXAM_BATCH]
+        for first in tqdm(range(0, len(paired), _BATCH), desc="accuracy", unit="batch"):
+            batch = paired[first : first + _BATCH]
             prompts = [self._messages(self.prompts.reasoning, clip, asked, True) for clip, asked in batch]
             clips = {clip.script.video_id: clip for clip, _ in batch}
             seeds = [f"{self.seed}|exam|{clip.script.video_id}" for clip, _ in batch]
@@ -106,7 +113,7 @@ class School:
                 yield asked, row[0].text
 
 
-def open_school(seed: int, prompts: Prompts, recipe: TinyRecipe) -> School:
+def make_curriculum(seed: int, prompts: Prompts, recipe: TinyRecipe) -> Curriculum:
     """Render the clips, with a progress bar."""
     settings = WorldSettings(recipe.seconds_min, recipe.seconds_max, actions_needed(recipe.families))
     total = recipe.clips + recipe.held_out_clips
@@ -114,4 +121,4 @@ def open_school(seed: int, prompts: Prompts, recipe: TinyRecipe) -> School:
         render_clip(seed, i, settings, recipe.frames_per_clip, recipe.frame_pixels)
         for i in tqdm(range(total), desc="render", unit="clip")
     ]
-    return School(seed, prompts, recipe, clips[: recipe.clips], clips[recipe.clips :])
+    return Curriculum(seed, prompts, recipe, clips[: recipe.clips], clips[recipe.clips :])
