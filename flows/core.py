@@ -12,15 +12,15 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
 from flows.closing import Closing, close_run, is_judged
-from flows.dvc.changes import note_sources, read_sources, sources_changed
 from flows.dvc.experiments import check_name, find_experiment, unsent
 from flows.dvc.explain import explained
-from flows.dvc.graph import Graph, Stage
+from flows.dvc.graph import EVALUATE, TRAIN, Graph, Stage
 from flows.dvc.lock import Holder, held
 from flows.dvc.overlay import overlaid
 from flows.dvc.project import Project
 from flows.dvc.publishing import destination, for_another_machine
 from flows.dvc.reproduce import reproduce
+from flows.dvc.walk import Walk
 from flows.preflight import stop_at_preflight
 from flows.promotion.sending import is_registry_unsent
 from flows.remote.travel import reproduce_on_gpu
@@ -32,8 +32,7 @@ from pipeline.params import parse_params
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 TrainOn = Literal["local", "gpu"]
 
-GPU_STAGES = ("train_grpo", "evaluate_egoschema")  # what travels with train_on="gpu"; the rest is CPU work
-DOWNLOAD = "download_videos"
+GPU_STAGES = (TRAIN, EVALUATE)  # what travels with train_on="gpu"; the rest is CPU work
 
 
 @dataclass(frozen=True)
@@ -89,22 +88,19 @@ def _opened(project: Project) -> Iterator[Graph]:
 
 
 def _run(graph: Graph, request: Request, logger: Logger) -> State[Any]:
-    project, chosen = graph.project, graph.select(request.targets)
+    project = graph.project
     destination(project)  # refuses a remote that is not there before hours of work, not after
     if request.train_on == "gpu":
         for_another_machine(project)
-    listings, new_sources = read_sources(project), sources_changed(project)
-    forced = _forced(graph, request.force, new_sources)
-    if request.skip_unchanged and not forced and nothing_to_do(graph, chosen, request.promote):
+    walk = Walk(graph, request.targets, request.force)
+    if request.skip_unchanged and not walk.forced and nothing_to_do(graph, walk.stages, request.promote):
         return Completed(name="Skipped", message=f"nothing changed in code, params or data; {headline(project)}")
-    if new_sources:
-        logger.info("%s", new_sources)
+    if walk.new_sources:
+        logger.info("%s", walk.new_sources)
     if not request.unchecked:
         elsewhere = GPU_STAGES if request.train_on == "gpu" else ()
-        stop_at_preflight(graph, chosen, forced, elsewhere, lambda line: logger.warning("%s", line))
-    states = run_stages(graph, chosen, forced, request.train_on)
-    if DOWNLOAD in states and states[DOWNLOAD].is_completed():
-        note_sources(project, listings)
+        stop_at_preflight(graph, walk.stages, walk.forced, elsewhere, lambda line: logger.warning("%s", line))
+    states = run_stages(graph, walk, request.train_on)
     failed = next((state for state in states.values() if not state.is_completed()), None)
     if failed is not None:
         return Failed(message=failed.message)
@@ -124,21 +120,13 @@ def nothing_to_do(graph: Graph, stages: Sequence[Stage], promote: bool) -> bool:
     return find_experiment(project) is not None and (not promote or is_judged(project))
 
 
-def _forced(graph: Graph, force: bool | Sequence[str], new_sources: str | None) -> frozenset[str]:
-    names = [stage.name for stage in graph.stages] if force is True else list(force or [])
-    if names:
-        graph.select(names)  # refuses unknown names
-    return frozenset([*names, *([DOWNLOAD] if new_sources else [])])
-
-
-def run_stages(
-    graph: Graph, stages: Sequence[Stage], forced: frozenset[str], train_on: TrainOn
-) -> dict[str, State[Any]]:
-    """Run `stages` one after another (DVC's locks make parallel processes slower); stops at the first failure."""
+def run_stages(graph: Graph, walk: Walk, train_on: TrainOn) -> dict[str, State[Any]]:
+    """Run the stages one after another (DVC's locks make parallel processes slower); stops at the first failure."""
     states: dict[str, State[Any]] = {}
-    for stage in stages:
+    for step in walk:
+        stage = step.stage
         run: Run = reproduce_on_gpu if train_on == "gpu" and stage.name in GPU_STAGES else reproduce
-        job = StageRun(graph, stage.name, run, stage.name in forced)
+        job = StageRun(graph, stage.name, run, step.forced)
         named = run_stage.with_options(name=stage.name, task_run_name=stage.name)
         upstream = [states[name] for name in stage.upstream if name in states]
         states[stage.name] = named(job, wait_for=upstream, return_state=True)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flows.dvc.changes import note_sources, read_sources, sources_changed
 from flows.dvc.errors import is_told_later
 from flows.dvc.experiments import (
     check_name,
@@ -19,19 +18,18 @@ from flows.dvc.experiments import (
     unsent,
 )
 from flows.dvc.explain import explained
-from flows.dvc.graph import Graph, Stage
+from flows.dvc.graph import TRAIN, Graph
 from flows.dvc.lock import Holder, held, say_alive
 from flows.dvc.overlay import overlaid
 from flows.dvc.project import Project, find_project
 from flows.dvc.publishing import Destination, destination, sent
 from flows.dvc.reproduce import Outcome, is_noise, reproduce
+from flows.dvc.walk import Step, Walk
 from flows.preflight import stop_at_preflight
 from flows.summary import METRICS, headline, read_report
 from pipeline.errors import EgovlmError, ParamsError
 from pipeline.params import load_params, parse_params
 
-DOWNLOAD = "download_videos"
-TRAIN = "train_grpo"
 PARAMS = "params.yaml"
 PAGE = "data/reports/index.html"
 WAIT_SECONDS = 600.0
@@ -70,30 +68,25 @@ def run(
     to = destination(project)  # refuses a remote that is not there before hours of work, not after
     graph = Graph(project)
     try:
-        stages = graph.select(targets)
-        listings, new_sources = read_sources(project), sources_changed(project)
+        walk = Walk(graph, targets, force)
         if not unchecked:
-            names = [stage.name for stage in stages] if force else [DOWNLOAD] if new_sources else []
-            stop_at_preflight(graph, stages, names, (), print)
-        for number, stage in enumerate(stages, 1):
-            forced = force or (stage.name == DOWNLOAD and new_sources is not None)
-            _one(graph, stage, f"[{number}/{len(stages)}]", forced)
-            if stage.name == DOWNLOAD:
-                note_sources(project, listings)
+            stop_at_preflight(graph, walk.stages, walk.forced, (), print)
+        for step in walk:
+            _one(graph, step)
         kept = [] if targets else _keep(graph, experiment, to)
     finally:
         graph.close()
     _print_metrics(project)
-    print(f"\n{headline(project)}\n{len(stages)} stages up to date in {time.perf_counter() - started:.1f} s")
+    print(f"\n{headline(project)}\n{len(walk.stages)} stages up to date in {time.perf_counter() - started:.1f} s")
     print(*kept, sep="\n", end="\n" if kept else "")
     if (project.root / PAGE).is_file():
         print(f"Look at it: {(project.root / PAGE).as_uri()}")
 
 
-def _one(graph: Graph, stage: Stage, number: str, force: bool) -> None:
-    started = time.perf_counter()
+def _one(graph: Graph, step: Step) -> None:
+    started, stage, number = time.perf_counter(), step.stage, f"[{step.number}/{step.total}]"
     print(f"{number} {stage.name}", flush=True)
-    outcome = reproduce(graph, stage.name, Terminal(graph.project), force)
+    outcome = reproduce(graph, stage.name, Terminal(graph.project), step.forced)
     took = "" if outcome is Outcome.CACHED else f" in {time.perf_counter() - started:.1f} s"
     print(f"{number} {stage.name}: {outcome}{took}", flush=True)
     if (

@@ -14,7 +14,7 @@ from prefect.states import Completed, Failed
 
 from flows.dvc.errors import is_told_later
 from flows.dvc.explain import explained
-from flows.dvc.graph import Graph
+from flows.dvc.graph import TRAIN, Graph
 from flows.dvc.lock import say_alive
 from flows.dvc.project import Project
 from flows.dvc.reproduce import Outcome, is_noise
@@ -25,7 +25,6 @@ from pipeline.errors import EgovlmError
 
 LOG_PROGRESS_SECONDS = 15.0
 ARTIFACT_SECONDS = 10.0
-TRAIN = "train_grpo"
 
 Run = Callable[[Graph, str, OnLine, bool], Outcome]
 

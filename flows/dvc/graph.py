@@ -16,6 +16,7 @@ from dvc.repo import Repo, lock_repo
 from flows.dvc.project import Project
 from pipeline.errors import ParamsError
 
+DOWNLOAD, TRAIN, EVALUATE = "download_videos", "train_grpo", "evaluate_egoschema"  # the ones that are treated apart
 LOCK_ATTEMPTS = 10  # DVC itself tries for 3 s each time
 
 logger = logging.getLogger(__name__)

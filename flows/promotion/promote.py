@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 from dvc.api import DVCFileSystem
 
+from flows.dvc.comparison import PREDICTIONS, QUESTIONS
+from flows.dvc.graph import TRAIN
 from flows.dvc.project import Project
 from flows.dvc.publishing import destination
 from flows.promotion.memory import known_champion, remember
@@ -21,18 +23,15 @@ from flows.promotion.registry import (
     register_champion,
     withdrawn,
 )
+from flows.summary import METRICS
 from pipeline.comparison.gate import Evidence, Verdict, decide
 from pipeline.errors import EgovlmError, StageError
 from pipeline.params import load_params
 from pipeline.provenance import refuse_disagreements
 from pipeline.records import Prediction, Question, read_rows
 
-PREDICTIONS = "data/predictions/predictions.parquet"
-QUESTIONS = "data/dataset/questions.parquet"
 LEAKAGE = "data/dataset/leakage.json"
-METRICS = "data/reports/metrics.json"
 CARD = "data/reports/model_card.md"
-MODEL_STAGE = "train_grpo"
 ANSWERS = "evaluate_egoschema validate_dataset"  # the stages that make the files above
 
 
@@ -129,9 +128,7 @@ def _weights(project: Project, commit: str) -> object:
     """What dvc.lock of `commit` says of the trained model's files."""
     try:
         lock = yaml.safe_load(project.git("show", f"{commit}:dvc.lock"))
-        return [
-            (out["path"], out["md5"]) for out in lock["stages"][MODEL_STAGE]["outs"] if "reports" not in out["path"]
-        ]
+        return [(out["path"], out["md5"]) for out in lock["stages"][TRAIN]["outs"] if "reports" not in out["path"]]
     except (StageError, yaml.YAMLError, KeyError, TypeError) as error:
         raise ChampionUnresolvable(f"dvc.lock of {commit[:10]} does not describe a model: {error}") from error
 

@@ -26,9 +26,7 @@ from pipeline.errors import StageError
 from pipeline.provenance import refuse_disagreements
 from pipeline.reports import write_text
 
-FOLDER = (
-    "egovlm-result"  # in the checkout while a result travels; data/ is ignored by git, which DVC refuses for .dvc files
-)
+FOLDER = "egovlm-result"  # there while a result travels; not in data/: DVC refuses .dvc files that git ignores
 _DIGEST = re.compile(r"\bresult ([0-9a-f]{32})\b")
 
 

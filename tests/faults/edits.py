@@ -50,6 +50,7 @@ class Edits:
     caught: int = 0  # DVC wrote a record that is not true; the comparison with the report finds it
     false: int = 0  # such a record, and nothing finds it
     lost: int = 0  # a refused training whose checkpoints are gone
+    tries: int = 0
     problems: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -122,6 +123,7 @@ def try_once(finished: Path, stage: str, kind: str, moment: float, result: Edits
         root = Path(folder, "project")
         shutil.copytree(finished, root, symlinks=True)
         edit = edit_of(root, stage, kind)
+        result.tries += 1
         said, code = _run(root, stage, moment * _seconds[stage], edit)
         ran_new = _ran_new(said, edit, stage)
         locked_new = _locked_new(root, stage, edit, kind)
@@ -189,7 +191,7 @@ def campaign(project: Project, stages: Sequence[str], moments: int, seed: int = 
             _seconds[stage] = time.monotonic() - started
         for kind in KINDS:
             result = Edits(stage, kind)
-            for _ in range(moments):
+            for _ in range(moments if kind != "other code" else max(1, moments // 5)):  # nothing can come of it
                 try_once(project.root, stage, kind, rng.random(), result)
             print(f"{result}  ({_seconds[stage]:.1f} s)", flush=True)
             results.append(result)
@@ -204,10 +206,8 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="edits-") as folder:
         results = campaign(instrumented(Path(folder, "finished")), options.stages, options.moments)
-    tries = len(results) * options.moments
-    print(
-        f"{tries} edits: {sum(r.false for r in results)} false records, {sum(r.lost for r in results)} lost checkpoints"
-    )
+    false, lost = sum(r.false for r in results), sum(r.lost for r in results)
+    print(f"{sum(r.tries for r in results)} edits: {false} false records, {lost} lost checkpoints")
 
 
 if __name__ == "__main__":

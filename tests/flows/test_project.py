@@ -17,6 +17,7 @@ from flows.dvc.lock import end_holder, held, read_holder, silent_seconds
 from flows.dvc.overlay import overlaid, restore
 from flows.dvc.project import Project, find_project
 from flows.dvc.snapshot import snapshot
+from flows.dvc.walk import Walk
 from flows.run import Terminal, main
 from flows.service.ui import Machine
 from pipeline.errors import ParamsError, StageError
@@ -193,6 +194,29 @@ def test_new_files_of_a_source_are_seen_and_what_comes_during_a_run_is_for_the_n
     note_sources(project, read_sources(project))
     (videos / "a.mp4").unlink()
     assert sources_changed(project) == "new or changed files in source mine"
+
+
+def test_a_walk_is_decided_at_its_start_and_notes_sources_only_behind_a_finished_download(project: Project) -> None:
+    listing = project.root / "list.csv"
+    listing.write_text("video_id,url\na,http://a\n")
+    section = {"download_videos": {"sources": {"web": {"kind": "urls", "manifest": "list.csv"}}}, "extract_frames": {}}
+    (project.root / "params.yaml").write_text(json.dumps(section))
+    (project.root / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
+    graph = Graph(project)
+    try:
+        walk = Walk(graph, ["extract_frames"], ["extract_frames"])
+        assert [stage.name for stage in walk.stages] == ["download_videos", "extract_frames"]
+        assert walk.forced == {"download_videos", "extract_frames"}  # the first for its new list
+        steps = iter(walk)
+        assert next(steps).stage.name == "download_videos"
+        assert sources_changed(project) is not None  # who stops here has failed
+        listing.write_text("video_id,url\nb,http://b\n")  # came while the download ran
+        assert next(steps).number == 2
+        assert sources_changed(project) == "new or changed files in source web"  # the next run's
+        with pytest.raises(ParamsError, match="unknown stage nonsense"):
+            Walk(graph, [], ["nonsense"])
+    finally:
+        graph.close()
 
 
 def test_make_run_prints_the_headline_and_a_no_op_is_fast(
