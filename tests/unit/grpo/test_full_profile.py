@@ -14,8 +14,8 @@ from tests.small_run import small_run, small_samples
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")
 
-SMALLER = {"max_steps": 3, "warmup_steps": 1, "max_new_tokens": 8, "dev_every": 3, "dev_questions": 6}
-HERE = {"device": "cpu", "save_every": 3, "feature_cache_megabytes": 10}
+SMALLER = {"max_steps": 3, "warmup_steps": 1, "max_completion_length": 8, "dev_every": 3, "dev_questions": 6}
+HERE = {"device": "cpu", "save_steps": 3, "feature_cache_megabytes": 10}
 
 
 @pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
@@ -23,7 +23,7 @@ def test_the_full_profiles_training_runs(repository: Path, tmp_path: Path, lora:
     profile = yaml.safe_load((repository / "profiles/full.yaml").read_text())
     values = {**profile["train_grpo"], **profile["machine"]}
     assert values["dtype"] == "bfloat16"
-    assert values["gradient_checkpointing"] and values["mask_truncated"]
+    assert values["gradient_checkpointing"] and values["mask_truncated_completions"]
     values |= {**SMALLER, **HERE}
     values["reward_settings"] = small_run(tmp_path).params.train_grpo.reward_settings
     values["difficulty"] = {**values["difficulty"], "min_accuracy": 0.0, "max_accuracy": 1.0}
