@@ -13,7 +13,7 @@ from pipeline.params import Machine, Params, load_params
 from pipeline.records import Clip, Quarantined, Video, read_rows, write_rows
 from pipeline.reports import StageReport
 from pipeline.stages import extract_frames
-from tests.unit.decode.odd_files import damaged, flip_bits, write
+from tests.unit.decode.odd_files import flipped, write
 from tests.unit.decode.reference import full_decode, on_screen, upright
 
 
@@ -23,7 +23,7 @@ def add_video(root: Path, name: str, bad: bool = False) -> tuple[Video, Clip]:
     options = {"x264-params": "threads=1:mbtree=0"}  # with mbtree the same pictures may become other bytes
     path = write(folder / f"{name}.mp4", options=options, frames=30 + len(name), mux={"movflags": "faststart"})
     if bad:
-        damaged(path, flip_bits)
+        flipped(path)
     data = path.read_bytes()
     video = Video(
         video_id=name,

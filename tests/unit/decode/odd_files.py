@@ -3,10 +3,13 @@
 import os
 from collections.abc import Callable, Iterable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
 import numpy as np
+
+from tests.unit.decode.reference import damage_seen
 
 FRAMES, RATE, WIDTH, HEIGHT = 40, 10, 96, 64
 Maker = Callable[[Path], Path]
@@ -148,8 +151,8 @@ def spliced(folder: Path) -> Path:
     """Two recordings joined byte by byte: the packet at the seam is damaged."""
     a, b = write(folder / "a.ts", frames=20), write(folder / "b.ts", pts=range(20, 40))
     path = folder / "two.ts"
-    path.write_bytes(a.read_bytes() + b.read_bytes())
-    return path
+    path.write_bytes(a.read_bytes())
+    return noticed(path, lambda data: data + b.read_bytes())
 
 
 def two_videos(folder: Path) -> Path:
@@ -207,22 +210,55 @@ def damaged(source: Path, change: Callable[[bytearray], bytes | bytearray]) -> P
     return source
 
 
-def flip_bits(data: bytearray) -> bytearray:
+def noticed(source: Path, *changes: Callable[[bytearray], bytes | bytearray]) -> Path:
+    """Damage a healthy file by the first of `changes` that a full decode notices.
+
+    Which flipped bit a codec notices is luck of the bytes that this machine's encoder wrote, so the proof is made here.
+
+    Raises:
+        AssertionError: the file was damaged before, or no change was noticed. Then the fixture fails, not the product.
+    """
+    assert damage_seen(source) == [], f"{source.name} is not healthy before it is damaged"
+    whole = source.read_bytes()
+    for change in changes:
+        source.write_bytes(bytes(change(bytearray(whole))))
+        if damage_seen(source):
+            return source
+    raise AssertionError(f"a full decode notices none of {len(changes)} changes to {source.name}")
+
+
+def flip_bits(data: bytearray, stride: int = 97) -> bytearray:
     """A flipped bit in every 97th byte of the middle third."""
-    for at in range(len(data) // 3, 2 * len(data) // 3, 97):
+    for at in range(len(data) // 3, 2 * len(data) // 3, stride):
         data[at] ^= 0x10
     return data
 
 
-def spoil_first(data: bytearray) -> bytearray:
-    """Bytes of the first picture's data are changed: the codec conceals it and does not mark the frame."""
-    at = data.index(b"mdat") + 1300
-    data[at : at + 8] = bytes(8)
+def flipped(source: Path) -> Path:
+    """Flipped bits, closer and closer together until a full decode notices them."""
+    return noticed(source, *(partial(flip_bits, stride=stride) for stride in (97, 53, 29, 17, 7, 3)))
+
+
+def halve_first_picture(data: bytearray) -> bytearray:
+    """Only half of the first picture's data is there; the packet stays well formed.
+
+    Sure to be noticed, whatever the encoder wrote: the arithmetic decoder runs out of data before the last macroblock.
+    The codec conceals what is missing and does not mark the frame. The rest becomes a filler unit (H.264, 7.3.2.7).
+    """
+    at = data.index(b"mdat") + 4
+    while data[at + 4] & 0x1F != 5:  # the slice of an instantaneous refresh
+        at += 4 + int.from_bytes(data[at : at + 4], "big")
+    size = int.from_bytes(data[at : at + 4], "big")
+    half = size // 2
+    data[at : at + 4] = half.to_bytes(4, "big")
+    filler = at + 4 + half
+    data[filler : filler + 4] = (size - half - 4).to_bytes(4, "big")
+    data[filler + 4 : at + 4 + size] = b"\x0c" + b"\xff" * (size - half - 6) + b"\x80"
     return data
 
 
 def punch_hole(data: bytearray) -> bytearray:
-    """A quarter of the file is zeros, as after a broken download of its parts."""
+    """A quarter of the file is zeros, as after a broken download of its parts; whole packets lie in it."""
     a, b = len(data) // 2, 3 * len(data) // 4
     data[a:b] = bytes(b - a)
     return data
@@ -410,11 +446,11 @@ BAD: dict[str, tuple[Maker, set[str]]] = {
     ),
     "moov missing": (lambda d: damaged(write(d / "a.mp4"), lambda b: b[: b.rindex(b"moov") - 4]), {"not_a_video"}),
     "bits flipped": (
-        lambda d: damaged(write(d / "a.mp4", mux={"movflags": "faststart"}), flip_bits),
+        lambda d: flipped(write(d / "a.mp4", mux={"movflags": "faststart"})),
         {"damaged_video", "damaged_file"},
     ),
     "I-frame damaged": (
-        lambda d: damaged(write(d / "a.mp4", gop=250, mux={"movflags": "faststart"}), spoil_first),
+        lambda d: noticed(write(d / "a.mp4", gop=250, mux={"movflags": "faststart"}), halve_first_picture),
         {"damaged_video"},
     ),
     "first fragment only": (
@@ -426,10 +462,10 @@ BAD: dict[str, tuple[Maker, set[str]]] = {
     "a name of 300 letters": (lambda d: d / ("x" * 300 + ".mp4"), {"unreadable_file"}),
     "1 GB of zeros": (lambda d: followed_by_zeros(_special(d, "empty"), 1), {"not_a_video"}),
     "hole of zeros": (
-        lambda d: damaged(write(d / "a.mp4", mux={"movflags": "faststart"}), punch_hole),
+        lambda d: noticed(write(d / "a.mp4", mux={"movflags": "faststart"}), punch_hole),
         {"damaged_video"},
     ),
-    "hole of zeros, TS": (lambda d: damaged(write(d / "a.ts"), punch_hole), {"damaged_video", "truncated"}),
+    "hole of zeros, TS": (lambda d: noticed(write(d / "a.ts"), punch_hole), {"damaged_video", "truncated"}),
     "two recordings joined, TS": (spliced, {"damaged_video"}),
     "audio only": (audio_only, {"no_video_stream"}),
     "cover art only": (lambda d: cover_art(d, video=False), {"no_video_stream"}),

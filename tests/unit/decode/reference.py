@@ -1,5 +1,6 @@
 """A full decode by the shortest road: the truth that every backend is held to. Shares no code with the pipeline."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,32 @@ def full_decode(path: Path) -> list[Shown]:
             except av.error.InvalidDataError:
                 continue
         return [Shown(float(pts * stream.time_base), frames[pts]) for pts in sorted(frames)]
+
+
+def damage_seen(path: Path) -> list[str]:
+    """What a full decode has to say against a file, packet by packet: corrupt packets and frames, errors, log lines."""
+    before = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture(local=False) as logged:
+            seen = list(_faults(path))
+    finally:
+        av.logging.set_level(before)
+    return seen + [text.strip() for _, _, text in logged]
+
+
+def _faults(path: Path) -> Iterator[str]:
+    try:
+        with av.open(f"file:{path}") as container:
+            for packet in container.demux(video=0):
+                if packet.is_corrupt:
+                    yield f"corrupt packet at byte {packet.pos}"
+                try:
+                    yield from (f"corrupt frame {frame.pts}" for frame in packet.decode() if frame.is_corrupt)
+                except av.error.InvalidDataError as error:
+                    yield str(error)
+    except av.error.InvalidDataError as error:
+        yield str(error)
 
 
 def on_screen(shown: list[Shown], seconds: float) -> Shown:
