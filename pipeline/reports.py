@@ -89,7 +89,7 @@ class StageReport:
         return {
             "stage": self.stage,
             "outcomes": {kind: dict(sorted(counts.items())) for kind, counts in sorted(self.outcomes.items())},
-            "by_source": by_source,
+            **({"by_source": by_source} if by_source else {}),
             "quarantined": len(self.quarantined),
             "values": self.values,
             **({"ran_from": self.ran_from} if self.ran_from else {}),

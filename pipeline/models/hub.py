@@ -6,6 +6,8 @@ pinned commit that is already here would only cost time: without a network, 50 s
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import ModelError
@@ -37,7 +39,23 @@ def hub_small_folder(name: str, revision: str, seconds: float) -> Path:
     if cached is not None:
         return cached
     _knock(name, revision, seconds)
-    return _fetch(name, revision, SMALL)
+    with _without_bars():
+        return _fetch(name, revision, SMALL)
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """For a few small files within a list of findings."""
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    if are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
 
 
 def _cached(name: str, revision: str) -> Path | None:

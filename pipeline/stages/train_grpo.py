@@ -17,7 +17,7 @@ from pipeline.grpo.idle import idle_settings
 from pipeline.grpo.launch import is_main_worker, is_worker, join_processes, run_workers, write_report
 from pipeline.grpo.run import Run, levers_where_memory_ends, quiet, train
 from pipeline.grpo.samples import Sample, build_sample, group_by_clip
-from pipeline.models.device import resolve_device
+from pipeline.models.device import resolve_device, weights_dtype
 from pipeline.models.inputs import VIDEO_TOKEN, render_prompt, tokenize_prompt
 from pipeline.models.policy import Policy, load_policy
 from pipeline.params import Params, load_params
@@ -64,9 +64,8 @@ def read_run(params: Params, root: Path, report: StageReport) -> Run:
     join_processes(params.machine)
     store = FrameStore(root / "data/frames")
     with quiet(), levers_where_memory_ends():
-        policy = load_policy(
-            root / "data/models/base", device=resolve_device(params.machine), attention=settings.attention
-        )
+        device, dtype = resolve_device(params.machine), weights_dtype(settings)
+        policy = load_policy(root / "data/models/base", None, device, dtype, settings.attention)
     questions = read_rows(root / READS[0], Question)
     samples = _samples(params, root, questions, store, policy, report)
     state = root / CHECKPOINTS

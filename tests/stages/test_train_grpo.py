@@ -14,6 +14,8 @@ from pipeline.errors import ArtifactError, EmptyInput, ModelError
 from pipeline.frames.jpeg import encode_jpeg
 from pipeline.frames.shards import Layout, write_bucket, write_manifest
 from pipeline.frames.store import SCHEMA
+from pipeline.grpo.checkpoints import Checkpoints
+from pipeline.grpo.run import make_trainer
 from pipeline.models.policy import load_policy
 from pipeline.params import Params
 from pipeline.records import Keyframe, Question, clip_id, read_rows, write_rows
@@ -113,6 +115,18 @@ def test_what_cannot_take_effect_with_these_data_is_said(root: Path, capsys: pyt
     assert no_times.startswith("rewards.keyframe 0.3: no training question has key times")
     assert capsys.readouterr().out.count("train_grpo: without effect: ") == 3
     assert run(root, dev_questions=0, rewards=_without_keyframe()).values["idle_settings"] == []
+
+
+@pytest.mark.parametrize(("adapted", "held"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_only_what_is_trained_is_held_in_float32(root: Path, adapted: bool, held: torch.dtype) -> None:
+    lora = {"rank": 4, "alpha": 8.0, "targets": ["q_proj", "v_proj"]} if adapted else None
+    params = small_params(max_steps=1, dev_questions=0, prompts_per_step=2, dtype="bfloat16", lora=lora)
+    work = train_grpo.read_run(params, root, StageReport("train_grpo"))
+    assert {weight.dtype for weight in work.policy.model.parameters()} == {held}
+    trainer = make_trainer(work, Checkpoints(root / "checkpoints", work.origin, 1))
+    learning = {weight.dtype for weight in trainer.model.parameters() if weight.requires_grad}
+    assert learning == {torch.float32}
+    assert run(root, params).values["steps"] == 1
 
 
 def _without_keyframe() -> Any:
