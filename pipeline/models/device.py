@@ -3,7 +3,8 @@
 import torch
 
 from pipeline.errors import ParamsError
-from pipeline.params import Machine, TrainGrpo
+from pipeline.params import Machine
+from pipeline.train_params import TrainGrpo
 
 
 def resolve_device(machine: Machine) -> str:
