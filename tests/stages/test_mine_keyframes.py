@@ -99,14 +99,14 @@ def test_the_event_is_the_first_candidate_and_counts_in_the_recall(tmp_path: Pat
     assert [row.rank for row in whole] == list(range(6))
     first = [row.pts_seconds for row in whole[:2]]  # a short clip: the states beside its one action, then itself
     assert 2.5 < min(first) < 4.0 < max(first) < 5.5
-    assert min(abs(row.pts_seconds - 4.0) for row in whole) <= 0.5
+    assert min(abs(row.pts_seconds - 4.0) for row in whole) < 1.0
     assert whole[0].score == 1 and {row.role for row in whole[:2]} <= {"start", "contact", "end"}
     assert all(row.signal == "lk_affine" for row in rows)
     later = by_clip[question("v", 6, 12, None).clip_id]
     assert len(later) == 6 and min(row.pts_seconds for row in later) >= 6
     recall = report.values["recall"]
     assert (recall["test"]["clips"], recall["test"]["true_times"]) == (1, 1)
-    assert recall["test"]["by_count"][-1]["candidates"] == 6 and recall["test"]["mean_distance_seconds"] < 0.7
+    assert recall["test"]["by_count"][-1]["candidates"] == 6 and recall["test"]["mean_distance_seconds"] < 1.0
 
 
 def test_a_second_run_makes_nothing_and_gives_the_same_bytes(
