@@ -77,9 +77,7 @@ def compare(
 
     project = find_project()
     params = load_params(project.root / "params.yaml")
-    intervals = IntervalSettings(
-        params.evaluate_egoschema.confidence, params.evaluate_egoschema.bootstrap_draws, params.seed
-    )
+    intervals = IntervalSettings.of(params)
     before, after = (predictions_of(project, where) for where in (first, second))
     names = models.partition(",")
     found = compare_predictions(before, after, intervals, run_name, (names[0], names[2] or names[0]))

@@ -24,7 +24,6 @@ class DownloadVideos(Section):
 
     sources: dict[str, Source | None]
     ego4d_clips: str | None
-    max_bad_fraction: Fraction
 
 
 # --- the data stages --------------------------------------------------------------------------------------------------
@@ -48,7 +47,6 @@ class PrepareQuestions(Section):
     splits: SplitShares
     shuffle_splits: tuple[Literal["train", "dev", "test"], ...]
     near_duplicates: NearDuplicates | None
-    max_bad_fraction: Fraction
 
 
 class ExtractFrames(Section):
@@ -58,8 +56,6 @@ class ExtractFrames(Section):
     size_multiple: Positive
     jpeg_quality: int = Field(ge=1, le=100)
     shards: Positive
-    shard_megabytes: Positive
-    max_bad_fraction: Fraction
 
 
 class MineKeyframes(Section):
@@ -71,10 +67,7 @@ class MineKeyframes(Section):
     coverage_windows: int = Field(ge=0)
     states_up_to_seconds: float = Field(ge=0)
     recall_tolerance_seconds: float = Field(gt=0)
-    thumbnail_pixels: Positive
     shards: Positive
-    shard_megabytes: Positive
-    max_bad_fraction: Fraction
 
 
 class ClipLimits(Section):
@@ -97,9 +90,7 @@ class ValidateDataset(Section):
     reworded_alone: Fraction
     allow_leakage: bool
     shortcut_bound: Fraction
-    shortcut_questions: Positive
     clip_limits: ClipLimits
-    max_bad_fraction: Fraction
 
 
 # --- model, training, evaluation --------------------------------------------------------------------------------------
@@ -148,13 +139,10 @@ class EvaluateEgoschema(Section):
     temperature: float = Field(gt=0)
     samples: Positive
     permutations: int = Field(ge=1, le=4)
-    likelihood_continuation: str = Field(min_length=1)
     backend: Literal["transformers", "vllm"]
     dtype: Literal["float32", "bfloat16", "float16"]
     threads: Positive
     batch_size: Positive
-    keyframe_sigma_spacings: float = Field(gt=0)
-    keyframe_max_count: Positive
     confidence: float = Field(gt=0, lt=1)
     bootstrap_draws: Positive
 
@@ -173,8 +161,6 @@ class Machine(Section):
     workers: Positive
     executor: Literal["processes", "ray"]
     worker_megabytes_limit: Positive
-    fetch_seconds_limit: float = Field(gt=0)
-    probe_seconds_limit: float = Field(gt=0)
     clip_seconds_limit: float = Field(gt=0)
     device: Literal["auto", "cpu", "cuda"]
     launch: str | None
@@ -187,17 +173,12 @@ class Machine(Section):
 
 class WriteReport(Section):
     gallery_questions: Positive
-    thumbnail_width: Positive
-    quarantine_sheets: int = Field(ge=0)
-    mined_sheets: int = Field(ge=0)
 
 
 class Promotion(Section):
     """When a challenger replaces the champion; read by the flow, not by a stage."""
 
     min_gain: float
-    confidence: float = Field(gt=0, lt=1)
-    bootstrap_draws: Positive
     min_questions: Positive
     max_unparsed_rise: Fraction
     max_keyframe_f1_drop: Fraction
@@ -220,6 +201,7 @@ class Params(Section):
     """All of params.yaml."""
 
     seed: int = Field(ge=0)
+    max_bad_fraction: Fraction
     prompts: Prompts
     download_videos: DownloadVideos
     prepare_questions: PrepareQuestions

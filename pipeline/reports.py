@@ -76,7 +76,7 @@ class StageReport:
         if total and len(bad) / total > most:
             raise TooManyBadItems(
                 f"{self.stage}: {len(bad)} of {total} {what} are bad, more than max_bad_fraction={most} allows "
-                f"({_examples(bad)}); mend them or raise {self.stage}.max_bad_fraction"
+                f"({_examples(bad)}); fix them or raise max_bad_fraction"
             )
 
     def as_dict(self) -> dict[str, Any]:

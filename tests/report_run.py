@@ -20,7 +20,7 @@ from pipeline.report.inputs import STAGES
 from pipeline.reports import StageReport, write_json
 
 HOSTILE = '</script><script>window.hacked = 1</script><img src=x onerror="window.hacked = 1"> & "quoted" 好 🙂 <!--'
-SETTINGS = WriteReport(gallery_questions=40, thumbnail_width=96, quarantine_sheets=4, mined_sheets=3)
+SETTINGS = WriteReport(gallery_questions=40)
 TEXT = """the camera wearer picks up a red cup from the left side of table then puts it near blue box while other hand
 holds small green plate and walks slowly towards sink before opening drawer to take knife cutting bread into pieces"""
 WORDS = TEXT.split()

@@ -26,6 +26,7 @@ from flows.promotion.registry import (
 from flows.summary import METRICS
 from pipeline.comparison.gate import Evidence, Verdict, decide
 from pipeline.errors import EgovlmError, StageError
+from pipeline.evaluation.scores import IntervalSettings
 from pipeline.params import load_params
 from pipeline.provenance import refuse_disagreements
 from pipeline.records import Prediction, Question, read_rows
@@ -57,7 +58,7 @@ def promote(project: Project, commit: str, say: Callable[[str], object]) -> Verd
     if known:
         return Verdict(False, (known,), None, "the champion")
     theirs = champion_evidence(project, current) if current else None
-    verdict = decide(evidence_in(project.root), theirs, params.promotion, params.seed)
+    verdict = decide(evidence_in(project.root), theirs, params.promotion, IntervalSettings.of(params))
     if verdict.promote:
         register_champion(project, commit, _card(project, verdict))
         remember(project)

@@ -210,9 +210,10 @@ def _complete(policy: Any, messages: list[dict[str, Any]], frames: Any, params: 
 def _likelihoods(policy: Any, query: Query, frames: Any, params: Any) -> list[float]:
     """Probability of each option under the direct prompt, as evaluate_egoschema scores it."""
     from pipeline.evaluation.likelihood import continuation_log_probabilities
+    from pipeline.evaluation.runs import LIKELIHOOD_CONTINUATION
     from pipeline.records import LETTERS
 
-    template = params.evaluate_egoschema.likelihood_continuation
+    template = LIKELIHOOD_CONTINUATION
     texts = [template.replace("{letter}", LETTERS[i]).replace("{option}", o) for i, o in enumerate(query.options)]
     messages = _messages(query, frames, params.prompts.direct)
     scores = continuation_log_probabilities(policy, [messages], {"clip": frames}, [texts])[0]

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.evaluation.runs import HEADLINE
-from pipeline.evaluation.statistics import Estimate, clustered_mean
+from pipeline.evaluation.scores import IntervalSettings
+from pipeline.evaluation.statistics import Estimate
 from pipeline.params import Promotion
 from pipeline.records import Prediction, Question
 from pipeline.reports import scored_of
@@ -40,7 +41,7 @@ class Verdict:
         return f"{'promoted' if self.promote else 'kept the champion'}: {'; '.join([gain, *self.against, *self.notes])}"
 
 
-def decide(challenger: Evidence, champion: Evidence | None, rules: Promotion, seed: int) -> Verdict:
+def decide(challenger: Evidence, champion: Evidence | None, rules: Promotion, intervals: IntervalSettings) -> Verdict:
     """Compare on the champion's questions (the frozen set); the first champion has to beat its own base model.
 
     The interval of the gain is paired and clustered by recording (`clustered_mean`): both models answer the same
@@ -53,7 +54,7 @@ def decide(challenger: Evidence, champion: Evidence | None, rules: Promotion, se
     common = sorted(set(mine) & set(theirs))
     if not common:
         return Verdict(False, tuple(against), None, rival)
-    gain = _gain(mine, theirs, common, rules, seed)
+    gain = _gain(mine, theirs, common, intervals)
     against += _too_little(gain, rules)
     against += _unparsed(mine, theirs, common, rules)
     if champion:
@@ -75,11 +76,14 @@ def _answers(evidence: Evidence, model: str) -> dict[str, Prediction]:
 
 
 def _gain(
-    mine: Mapping[str, Prediction], theirs: Mapping[str, Prediction], common: Sequence[str], rules: Promotion, seed: int
+    mine: Mapping[str, Prediction],
+    theirs: Mapping[str, Prediction],
+    common: Sequence[str],
+    intervals: IntervalSettings,
 ) -> Estimate:
     differences = [float(mine[q].correct) - float(theirs[q].correct) for q in common]
     clusters = [mine[q].parent_video_id for q in common]
-    return clustered_mean(differences, clusters, (-1, 1), rules.confidence, rules.bootstrap_draws, seed)
+    return intervals.mean(differences, clusters, (-1, 1))
 
 
 def _too_little(gain: Estimate, rules: Promotion) -> list[str]:

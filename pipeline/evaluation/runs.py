@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pipeline.params import EvaluateEgoschema, Prompts
 
 HEADLINE = "reasoning/video"
+LIKELIHOOD_CONTINUATION = "<answer>{letter}</answer>"  # what is scored for each option
 
 
 @dataclass(frozen=True)
@@ -45,5 +46,5 @@ def modes_of(settings: EvaluateEgoschema, prompts: Prompts) -> dict[str, Mode]:
         "reasoning": Mode(prompts.reasoning, tokens),
         "sampled": Mode(prompts.reasoning, tokens, settings.temperature, settings.samples),
         "direct": Mode(prompts.direct, tokens, bare_is_strict=True),
-        "likelihood": Mode(prompts.direct, 0, continuation=settings.likelihood_continuation),
+        "likelihood": Mode(prompts.direct, 0, continuation=LIKELIHOOD_CONTINUATION),
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.answers.parser import Outcome
 from pipeline.evaluation.statistics import Estimate, clustered_mean, mcnemar_exact
+from pipeline.params import Params
 from pipeline.records import Prediction
 
 ANSWERED = frozenset({Outcome.TAGGED, Outcome.BARE, Outcome.ANCHORED, Outcome.TRUNCATED, "scored"})
@@ -19,6 +20,11 @@ class IntervalSettings:
     confidence: float
     draws: int
     seed: int
+
+    @classmethod
+    def of(cls, params: Params) -> "IntervalSettings":
+        """Those of params.yaml, for scores, comparisons and the promotion gate alike."""
+        return cls(params.evaluate_egoschema.confidence, params.evaluate_egoschema.bootstrap_draws, params.seed)
 
     def mean(self, values: Sequence[float], clusters: Sequence[str], bounds: tuple[float, float]) -> Estimate:
         """See `clustered_mean`."""

@@ -37,6 +37,9 @@ class _Manifest(BaseModel, extra="allow"):
     files: list[_Listed]
 
 
+SHARD_BYTES = 256 * 2**20  # a shard that would outgrow this becomes several files
+
+
 @dataclass(frozen=True)
 class Layout:
     """How rows become files: the schema begins with `COMMON`."""

@@ -22,7 +22,7 @@ from pipeline.keyframes.views import Floats, Views, look
 FORMAT = "egovlm-keyframes/3"  # part of every row's key: change it when the same settings give other candidates
 STATE_SPACING_SECONDS = 0.6  # a peak may lie so near the states beside it
 PEAK_WORTH = 0.3  # of a peak beside its states: after them, before what only covers the clip
-THUMBNAIL_QUALITY = 85
+THUMBNAIL_PIXELS, THUMBNAIL_QUALITY = 96 * 96, 85
 
 SCHEMA = pa.schema(
     [
@@ -57,7 +57,6 @@ class MiningSettings:
     spacing_seconds: float
     coverage_windows: int
     states_up_to_seconds: float
-    thumbnail_pixels: int
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def mine(task: MiningTask) -> dict[str, Any]:
     events = find_events(score, views.pts_seconds)
     chosen, worth = choose(score, views, events, task)
     places = [place(float(views.pts_seconds[i]), events) for i in chosen]
-    size = FrameSize(settings.thumbnail_pixels, 4)
+    size = FrameSize(THUMBNAIL_PIXELS, 4)
     return {
         "video_id": task.video_id,
         "start_seconds": task.start_seconds,

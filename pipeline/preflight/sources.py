@@ -19,7 +19,7 @@ def check_sources(params: Params, root: Path) -> Iterator[Finding]:
     """One line for each source that reads files of this machine."""
     for name, section in sorted(params.download_videos.sources.items()):
         if section is not None and section.kind != "synthetic":
-            yield from _source(name, section, params.download_videos.max_bad_fraction, root)
+            yield from _source(name, section, params.max_bad_fraction, root)
 
 
 def _source(name: str, section: Source, max_bad_fraction: float, root: Path) -> Iterator[Finding]:

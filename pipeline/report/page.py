@@ -26,6 +26,8 @@ from pipeline.report.mining import mining_recall
 from pipeline.report.strips import strip
 
 SCRIPTS = ("dom.js", "theme.js", "charts.js", "question.js", "gallery.js", "main.js")
+THUMBNAIL_WIDTH = 160  # pixels per frame, at most
+QUARANTINE_SHEETS, MINED_SHEETS = 12, 24  # clips shown with their frames, at most
 COUNTED = ("gained", "lost", "right", "wrong")
 
 
@@ -36,9 +38,7 @@ def render(inputs: Inputs, settings: WriteReport) -> str:
     strips = clip_strips(inputs.store, rows, settings)
     for row in rows:
         row["frames_note"] = "" if row["clip"] in strips else frames_note(inputs.store, row["clip"])
-    left_out = quarantine_sheets(
-        inputs.folders, inputs.quarantine, inputs.questions, inputs.store, settings.thumbnail_width
-    )
+    left_out = quarantine_sheets(inputs.folders, inputs.quarantine, inputs.questions, inputs.store, THUMBNAIL_WIDTH)
     return (
         environment()
         .from_string(asset("index.html.j2"))
@@ -50,8 +50,8 @@ def render(inputs: Inputs, settings: WriteReport) -> str:
             curves_json=embed(charts(inputs.curves)),
             strips_json=embed(strips),
             questions_data=compress(rows),
-            mined=mined_sheets(inputs.folders, inputs.questions, settings.mined_sheets),
-            sheets=list(islice(left_out, settings.quarantine_sheets)),
+            mined=mined_sheets(inputs.folders, inputs.questions, MINED_SHEETS),
+            sheets=list(islice(left_out, QUARANTINE_SHEETS)),
         )
     )
 
@@ -103,7 +103,7 @@ def clip_strips(store: FrameStore | None, rows: list[dict[str, Any]], settings: 
     wanted = {row["clip"]: row["start"] for row in rows[: settings.gallery_questions]}
     if store is None:
         return {}
-    return {c: strip(store.load(c), settings.thumbnail_width, start) for c, start in wanted.items() if c in store}
+    return {c: strip(store.load(c), THUMBNAIL_WIDTH, start) for c, start in wanted.items() if c in store}
 
 
 def frames_note(store: FrameStore | None, clip: str) -> str:

@@ -17,6 +17,9 @@ from pipeline.sources.fetching import Fetched, Journal, Limits, Task, fetch_all
 from pipeline.sources.registry import build_sources
 from pipeline.video.probe import VideoProbe, probe
 
+FETCH_SECONDS = 3600.0  # wall clock for one video; one that takes longer is quarantined
+PROBE_SECONDS = 120.0  # wall clock to read one video's packets
+
 
 def run(params: Params, root: Path, report: StageReport) -> None:
     """Fill `root/data/raw`: videos/, annotations, quarantine, benchmarks and, last, the manifest videos.parquet."""
@@ -27,13 +30,11 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     journal = Journal(raw / "fetched.jsonl")
     tasks = _tasks(sources, raw / "videos", places, report)
     machine = params.machine
-    limits = Limits(
-        machine.workers, machine.fetch_seconds_limit, machine.probe_seconds_limit, machine.worker_megabytes_limit
-    )
+    limits = Limits(machine.workers, FETCH_SECONDS, PROBE_SECONDS, machine.worker_megabytes_limit)
     rows = [_video(done, raw) for done in _good(fetch_all(tasks, journal, probe, limits), report)]
-    report.stop_if_too_bad("video", settings.max_bad_fraction)
+    report.stop_if_too_bad("video", params.max_bad_fraction)
     annotations = _annotations(sources, rows, report)
-    report.stop_if_too_bad("question", settings.max_bad_fraction)
+    report.stop_if_too_bad("question", params.max_bad_fraction)
     report.quarantined.sort(key=lambda row: (row.kind, row.item_id, row.reason))
     kept = {row.path for row in rows}
     journal.finish(kept)

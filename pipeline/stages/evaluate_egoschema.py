@@ -31,6 +31,7 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     questions, whole = _questions(params, root), whole_of(benchmark, root / BENCHMARKS_FILE)
     stop_if_partial(benchmark, questions, whole, settings.max_missing_fraction)
     parents = _parents(root, questions)
+    rewards = params.train_grpo.reward_settings  # what a key time is worth has one home
     folders = {name: root / "data/models" / name for name in ("base", "policy")}
     cache = ResponseCache(root / "data/checkpoints/evaluate_egoschema")
     models = load_models(folders, settings, params.machine, root / "data/checkpoints/features")
@@ -40,8 +41,8 @@ def run(params: Params, root: Path, report: StageReport) -> None:
         predictions,
         {q.question_id: q for q in questions},
         modes_of(settings, params.prompts),
-        IntervalSettings(settings.confidence, settings.bootstrap_draws, params.seed),
-        MatchSettings(settings.keyframe_sigma_spacings, settings.keyframe_max_count),
+        IntervalSettings.of(params),
+        MatchSettings(rewards.keyframe_sigma_spacings, rewards.keyframe_max_count),
     )
     _write(result, whole, params, root, report)
     cache.forget_unused()

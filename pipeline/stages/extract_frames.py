@@ -12,7 +12,7 @@ from pipeline.errors import ItemError
 from pipeline.extraction.rows import FORMAT, FrameSettings, FrameTask, extract
 from pipeline.extraction.salvage import Lost, write_sheets
 from pipeline.frames.geometry import FrameSize
-from pipeline.frames.shards import Layout, digest, write_manifest
+from pipeline.frames.shards import SHARD_BYTES, Layout, digest, write_manifest
 from pipeline.frames.store import SCHEMA, FrameStore
 from pipeline.params import ExtractFrames, Params
 from pipeline.records import Clip, Video
@@ -29,12 +29,12 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     settings = {"format": FORMAT, **asdict(frame_settings(section)), "version": decoder_version(section.decoder)}
     seconds = params.machine.clip_seconds_limit
     items = [_item(*found, section, settings, seconds) for found in inputs.usable()]
-    layout = Layout(SCHEMA, section.shards, section.shard_megabytes * 2**20)
+    layout = Layout(SCHEMA, section.shards, SHARD_BYTES)
     workers = workers_of(params.machine)
     outcome = update_shards(out, layout, items, extract, workers, "extract_frames")
     count_clips(report, inputs, outcome.failed, out)
     write_sheets(out / "quarantined", _lost(inputs, outcome.failed), QUARANTINE_SHEETS)
-    report.stop_if_too_bad("clip", section.max_bad_fraction)
+    report.stop_if_too_bad("clip", params.max_bad_fraction)
     write_manifest(out, layout, settings)
     report.values["frames"] = _summary(FrameStore(out))
 

@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.clips.incremental import Item, update_shards
 from pipeline.clips.inputs import ClipInputs, count_clips
 from pipeline.decode.decoding import decoder_version
-from pipeline.frames.shards import Layout, Row, digest, read_bucket, write_manifest
+from pipeline.frames.shards import SHARD_BYTES, Layout, Row, digest, read_bucket, write_manifest
 from pipeline.keyframes.mining import FORMAT, SCHEMA, MiningSettings, MiningTask, mine
 from pipeline.keyframes.recall import Truth, measure
 from pipeline.keyframes.scorers import load_scorer
@@ -30,11 +30,11 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     settings = {"format": FORMAT, **asdict(mining_settings(section)), "version": decoder_version("pyav")}
     seconds = params.machine.clip_seconds_limit
     items = [_item(*found, questions, section, settings, seconds) for found in inputs.usable()]
-    layout = Layout(SCHEMA, section.shards, section.shard_megabytes * 2**20)
+    layout = Layout(SCHEMA, section.shards, SHARD_BYTES)
     workers = workers_of(params.machine)
     outcome = update_shards(out, layout, items, mine, workers, "mine_keyframes")
     count_clips(report, inputs, outcome.failed, out)
-    report.stop_if_too_bad("clip", section.max_bad_fraction)
+    report.stop_if_too_bad("clip", params.max_bad_fraction)
     rows = sorted(_rows(out, layout), key=lambda row: str(row["item_id"]))
     keyframes = [keyframe for row in rows for keyframe in keyframes_of(row)]
     write_rows(out / "keyframes.parquet", keyframes, Keyframe)

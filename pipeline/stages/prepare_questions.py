@@ -27,7 +27,7 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     questions = _built(annotations, videos, split_of, pool, params, report)
     for question in questions:
         report.count("question", "ok", source=question.source)
-    report.stop_if_too_bad("question", settings.max_bad_fraction)  # what goes after this is sound: it goes by choice
+    report.stop_if_too_bad("question", params.max_bad_fraction)  # what goes after this is sound: it goes by choice
     questions = _without(questions, pool.guessable, "guessable_answer", report)
     questions = _without(questions, _repeats(questions, videos, settings), "near_duplicate", report)
     write_rows(out / "clips.parquet", clips_of(questions), Clip)

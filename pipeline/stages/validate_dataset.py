@@ -45,7 +45,7 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     (out / "questions.parquet").unlink(missing_ok=True)
     inputs, earlier = read_inputs(root), read_ledgers(root)
     questions = with_frames(inputs, report)
-    report.stop_if_too_bad("question", settings.max_bad_fraction)  # leaks do not count: leaving them out is the work
+    report.stop_if_too_bad("question", params.max_bad_fraction)  # leaks do not count: leaving them out is the work
     looks = look_at_clips(inputs.store, inputs.clips, params.machine.workers)
     questions, leakage, leaking = _decontaminated(questions, looks, inputs, params, root, report)
     probes = probe_splits(questions, inputs.videos, settings, params.seed)

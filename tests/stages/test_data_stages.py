@@ -34,10 +34,10 @@ def _questions(videos: int = VIDEOS, per_video: int = 5) -> list[dict[str, Any]]
 
 def _params(tmp_path: Path, rows: list[Any], **validate: Any) -> Params:
     source = local_params(tmp_path / "in", write_jsonl(tmp_path / "q.jsonl", rows))
-    settings = {"egoschema_windows": "none", "max_bad_fraction": 0.9} | validate
-    loose = {"max_bad_fraction": 0.9}
-    prepare = loose | {"splits": {"train": 0.5, "dev": 0.2}}
-    return data_params({"local": source}, download_videos=loose, prepare_questions=prepare, validate_dataset=settings)
+    settings = {"egoschema_windows": "none"} | validate
+    prepare = {"splits": {"train": 0.5, "dev": 0.2}}
+    params = data_params({"local": source}, prepare_questions=prepare, validate_dataset=settings)
+    return params.model_copy(update={"max_bad_fraction": 0.9})
 
 
 @pytest.fixture(scope="module")
@@ -136,10 +136,9 @@ def test_nothing_usable_and_too_much_bad_stop_the_stage(tmp_path: Path) -> None:
     with pytest.raises(EmptyInput, match="no usable video among 1"):
         _run("download_videos", _params(tmp_path, _questions(1)), tmp_path)
     clip(tmp_path / "in/v0.mp4")
-    strict = _params(tmp_path, _questions(1)).model_copy()
-    settings = strict.download_videos.model_copy(update={"max_bad_fraction": 0.1})
+    strict = _params(tmp_path, _questions(1)).model_copy(update={"max_bad_fraction": 0.1})
     with pytest.raises(TooManyBadItems, match="1 of 2 video items of source local are bad"):
-        _run("download_videos", strict.model_copy(update={"download_videos": settings}), tmp_path)
+        _run("download_videos", strict, tmp_path)
     assert not (tmp_path / "data/raw/videos.parquet").exists()
 
 
@@ -158,11 +157,7 @@ def test_each_source_is_judged_by_itself(tmp_path: Path) -> None:
 
 def test_a_share_of_a_data_set_is_taken_without_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clip(tmp_path / "in/v0.mp4")
-    params = _params(tmp_path, _questions(10))
-    strict = {"max_bad_fraction": 0.0}
-    for stage in ("download_videos", "prepare_questions"):
-        section = getattr(params, stage).model_copy(update=strict)
-        params = params.model_copy(update={stage: section})
+    params = _params(tmp_path, _questions(10)).model_copy(update={"max_bad_fraction": 0.0})
     report = _run("download_videos", params, tmp_path)
     assert report.as_dict()["by_source"]["question"] == {"local": {"not_taken": 45, "ok": 5}}
     assert report.values["not_taken"] == {"local": {"rows": 45, "videos": 9, "first": "v1.mp4"}}

@@ -88,7 +88,7 @@ def test_a_bad_clip_is_quarantined_with_a_sheet_and_the_others_stay(tmp_path: Pa
     clips = read_rows(tmp_path / "data/questions/clips.parquet", Clip)
     orphan = Clip(clip_id="orphan@0", video_id="orphan", start_seconds=0, end_seconds=1)
     write_rows(tmp_path / "data/questions/clips.parquet", [*clips, orphan], Clip)
-    report = run(tmp_path, params(repository, max_bad_fraction=0.5))
+    report = run(tmp_path, params(repository).model_copy(update={"max_bad_fraction": 0.5}))
     assert dict(report.outcomes["clip"]) == {"ok": 2, "damaged_video": 1, "no_video": 1}
     assert FrameStore(tmp_path / "data/frames").clip_ids() == ["a@0", "c@0"]
     ledger = read_rows(tmp_path / "data/frames/quarantine.parquet", Quarantined)

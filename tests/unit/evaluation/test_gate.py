@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from pipeline.comparison.gate import Evidence, decide
+from pipeline.evaluation.scores import IntervalSettings
 from pipeline.params import Promotion
 from pipeline.records import Prediction, Question
 
+INTERVALS = IntervalSettings(0.95, 2000, seed=0)
 RULES = Promotion(
     min_gain=0.0,
-    confidence=0.95,
-    bootstrap_draws=2000,
     min_questions=100,
     max_unparsed_rise=0.01,
     max_keyframe_f1_drop=0.01,
@@ -76,7 +76,7 @@ def _unparsed(evidence: Evidence, count: int) -> Evidence:
 
 
 def test_a_better_model_is_promoted_with_its_interval() -> None:
-    verdict = decide(_evidence(70), _evidence(50), RULES, seed=0)
+    verdict = decide(_evidence(70), _evidence(50), RULES, INTERVALS)
     assert verdict.promote and verdict.against == ()
     assert verdict.gain is not None and verdict.gain.value == pytest.approx(0.2, abs=0.01)
     assert 0 < verdict.gain.low < verdict.gain.value < verdict.gain.high
@@ -85,25 +85,25 @@ def test_a_better_model_is_promoted_with_its_interval() -> None:
 
 def test_a_part_of_a_benchmark_is_called_one() -> None:
     part = _evidence(70, benchmark_questions=500)
-    assert "; 150 of 500 questions" in str(decide(part, _evidence(50), RULES, seed=0))
-    assert "; 150 questions" in str(decide(_evidence(70), _evidence(50), RULES, seed=0))
+    assert "; 150 of 500 questions" in str(decide(part, _evidence(50), RULES, INTERVALS))
+    assert "; 150 questions" in str(decide(_evidence(70), _evidence(50), RULES, INTERVALS))
 
 
 def test_the_first_champion_has_to_beat_its_base() -> None:
-    assert decide(_evidence(70, base=30), None, RULES, seed=0).promote
-    worse = decide(_evidence(30, base=70), None, RULES, seed=0)
+    assert decide(_evidence(70, base=30), None, RULES, INTERVALS).promote
+    worse = decide(_evidence(30, base=70), None, RULES, INTERVALS)
     assert not worse.promote and "its base model" in str(worse)
 
 
 def test_a_small_gain_within_the_noise_is_not_enough() -> None:
-    verdict = decide(_evidence(51), _evidence(50), replace_rules(min_gain=0.02), seed=0)
+    verdict = decide(_evidence(51), _evidence(50), replace_rules(min_gain=0.02), INTERVALS)
     assert not verdict.promote and "below promotion.min_gain=+0.0200" in verdict.against[0]
 
 
 def test_a_negative_bound_lets_an_equal_model_pass() -> None:
     """Equal on 150 questions, it may still be worse by what shows no flip in so many: 2.4 points."""
-    assert decide(_evidence(50), _evidence(50), replace_rules(min_gain=-0.03), seed=0).promote
-    assert not decide(_evidence(50), _evidence(50), replace_rules(min_gain=-0.01), seed=0).promote
+    assert decide(_evidence(50), _evidence(50), replace_rules(min_gain=-0.03), INTERVALS).promote
+    assert not decide(_evidence(50), _evidence(50), replace_rules(min_gain=-0.01), INTERVALS).promote
 
 
 def replace_rules(**changes: float) -> Promotion:
@@ -135,14 +135,14 @@ REFUSALS: list[tuple[str, Callable[[], Evidence], str]] = [
 
 @pytest.mark.parametrize(("challenger", "reason"), [pytest.param(c, r, id=name) for name, c, r in REFUSALS])
 def test_every_doubt_keeps_the_champion(challenger: Callable[[], Evidence], reason: str) -> None:
-    assert decide(_evidence(70), _evidence(50), RULES, seed=0).promote  # the same challenger without the doubt
-    verdict = decide(challenger(), _evidence(50), RULES, seed=0)
+    assert decide(_evidence(70), _evidence(50), RULES, INTERVALS).promote  # the same challenger without the doubt
+    verdict = decide(challenger(), _evidence(50), RULES, INTERVALS)
     assert not verdict.promote
     assert any(reason in against for against in verdict.against), verdict
 
 
 def test_new_questions_do_not_count_and_too_few_prove_nothing() -> None:
-    grown = decide(_evidence(70, count=200), _evidence(50, count=150), RULES, seed=0)
+    grown = decide(_evidence(70, count=200), _evidence(50, count=150), RULES, INTERVALS)
     assert grown.promote and grown.notes == ("150 questions",)
-    few = decide(_evidence(90, count=60), _evidence(10, count=60), RULES, seed=0)
+    few = decide(_evidence(90, count=60), _evidence(10, count=60), RULES, INTERVALS)
     assert not few.promote and "60 common questions are fewer than promotion.min_questions=100" in few.against

@@ -90,8 +90,8 @@ def test_packages_and_programs_that_params_name(tmp_path: Path) -> None:
 
 def with_sources(bad: float = 0.05, **sources: Any) -> Params:
     params = load_params(ROOT / "params.yaml")
-    section = params.download_videos.model_copy(update={"sources": sources, "max_bad_fraction": bad})
-    return params.model_copy(update={"download_videos": section})
+    section = params.download_videos.model_copy(update={"sources": sources})
+    return params.model_copy(update={"download_videos": section, "max_bad_fraction": bad})
 
 
 def test_a_local_folder_without_videos(tmp_path: Path) -> None:
