@@ -243,7 +243,7 @@ def halve_first_picture(data: bytearray) -> bytearray:
     """Only half of the first picture's data is there; the packet stays well formed.
 
     Sure to be noticed, whatever the encoder wrote: the arithmetic decoder runs out of data before the last macroblock.
-    The codec conceals what is missing and does not mark the frame. The rest becomes a filler unit (H.264, 7.3.2.7).
+    The rest becomes a filler unit (H.264, 7.3.2.7). With several slices the codec only logs it: no frame is marked.
     """
     at = data.index(b"mdat") + 4
     while data[at + 4] & 0x1F != 5:  # the slice of an instantaneous refresh
@@ -450,7 +450,10 @@ BAD: dict[str, tuple[Maker, set[str]]] = {
         {"damaged_video", "damaged_file"},
     ),
     "I-frame damaged": (
-        lambda d: noticed(write(d / "a.mp4", gop=250, mux={"movflags": "faststart"}), halve_first_picture),
+        lambda d: noticed(
+            write(d / "a.mp4", gop=250, mux={"movflags": "faststart"}, options={"x264-params": "slices=4"}),
+            halve_first_picture,
+        ),
         {"damaged_video"},
     ),
     "first fragment only": (
