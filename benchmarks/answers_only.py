@@ -21,7 +21,7 @@ from pipeline.environment import apply_defaults
 from pipeline.grpo.clips import ClipLoader
 from pipeline.grpo.dev import count_correct
 from pipeline.grpo.export import export_policy
-from pipeline.grpo.run import Run
+from pipeline.grpo.run import TrainingRun
 from pipeline.grpo.samples import Sample
 from pipeline.models.generate import rope_positions, video_kwargs
 from pipeline.models.inputs import encode_prompts, render_prompt
@@ -64,13 +64,13 @@ def loss_of(policy: Policy, samples: Sequence[Sample], clips: ClipLoader, cache:
     return functional.cross_entropy(logits[:, :-1].flatten(0, 1), inputs.input_ids[:, -width:].flatten())
 
 
-def measure(run: Run, cache: FeatureCache) -> float:
+def measure(run: TrainingRun, cache: FeatureCache) -> float:
     """Greedy accuracy on the dev questions, as train_grpo measures it."""
     right = count_correct(run.policy, run.dev, run.clips, cache, run.params.train_grpo.max_completion_length, 32)
     return right / len(run.dev)
 
 
-def fine_tune(run: Run, cpu_seconds: float, batch: int) -> dict[str, object]:
+def fine_tune(run: TrainingRun, cpu_seconds: float, batch: int) -> dict[str, object]:
     """Train until this process has used `cpu_seconds`, put the best weights back, and return the numbers."""
     settings, policy = run.params.train_grpo, run.policy
     policy.base.model.visual.requires_grad_(False)

@@ -27,7 +27,7 @@ from pipeline.environment import apply_defaults
 from pipeline.params import Params, load_params
 from pipeline.records import Annotation, Clip, Keyframe, Video, read_rows, write_rows
 from pipeline.reports import StageReport, write_json
-from pipeline.sources.download import Limits, download
+from pipeline.sources.download import DownloadLimits, download
 from pipeline.stages import prepare_questions, validate_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -160,7 +160,7 @@ def _curl(url: str, folder: Path, files: int) -> float:
 
 def _ours(url: str, folder: Path, files: int) -> float:
     folder.mkdir(exist_ok=True)
-    limits = Limits(retries=2, timeout_seconds=30, max_bytes=1 << 40)
+    limits = DownloadLimits(retries=2, timeout_seconds=30, max_bytes=1 << 40)
     with ProcessPoolExecutor(8) as pool:
         list(pool.map(_touch, range(32)))  # the workers are there before the clock starts
         started = time.perf_counter()
@@ -173,7 +173,7 @@ def _touch(_: int) -> None:
     time.sleep(0.05)
 
 
-def _download(job: tuple[str, Path, Limits]) -> None:
+def _download(job: tuple[str, Path, DownloadLimits]) -> None:
     download(*job, checked=False)
 
 

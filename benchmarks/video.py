@@ -32,9 +32,9 @@ from pipeline.decode.backends import decode_frames
 from pipeline.frames.geometry import FrameSize
 from pipeline.frames.sampling import uniform_times
 from pipeline.keyframes.recall import Truth, recall_table
-from pipeline.keyframes.selection import Spread, normalise, select
+from pipeline.keyframes.selection import Spread, rescale, select_moments
 from pipeline.keyframes.signals import SIGNALS
-from pipeline.keyframes.views import Views, look
+from pipeline.keyframes.views import Views, make_views
 from pipeline.video.container import open_video
 
 REAL = Path(__file__).resolve().parents[2] / "shared/real_clips"
@@ -64,7 +64,9 @@ def table(title: str, head: list[str], rows: list[list[object]]) -> None:
 def pictures(seconds: int, size: tuple[int, int]) -> "np.ndarray":
     """Real first-person pictures where there are some, else rendered ones: `[T, H, W, 3]` at 10 per second, lazily."""
     if REAL.is_dir():
-        views = [look(REAL / f"{name}.mp4", 0, 30, 10, 360 * 360, 600).images for name in ("cooking", "bike_repair")]
+        views = [
+            make_views(REAL / f"{name}.mp4", 0, 30, 10, 360 * 360, 600).images for name in ("cooking", "bike_repair")
+        ]
         return np.concatenate(views)
     return render(0, "normal", 60, 10, 10.0, (size[0] // 2, size[1] // 2)).images
 
@@ -227,8 +229,8 @@ def incremental(folder: Path, videos: int) -> None:
 
 def mined_times(signal: str, views: Views, k: int, span: float) -> tuple[float, ...]:
     """Candidates as `mine_keyframes` chooses them by default."""
-    score = normalise(SIGNALS[signal](views))
-    chosen = select(score, views.pts_seconds, k, Spread(1.0, span / 2, 0.0, span))
+    score = rescale(SIGNALS[signal](views))
+    chosen = select_moments(score, views.pts_seconds, k, Spread(1.0, span / 2, 0.0, span))
     return tuple(views.pts_seconds[chosen].tolist())
 
 
@@ -269,7 +271,7 @@ def real() -> None:
     for line in (REAL / "annotations.jsonl").read_text().splitlines():
         row = json.loads(line)
         truth[row["video"]].update(row["keyframes_s"])
-    views = {name: look(REAL / name, 0, 30, 10, 20736, 600) for name in ("cooking.mp4", "bike_repair.mp4")}
+    views = {name: make_views(REAL / name, 0, 30, 10, 20736, 600) for name in ("cooking.mp4", "bike_repair.mp4")}
     rows = []
     for k in (6, 8, 10, 12):
         for tolerance in (0.5, 0.75, 1.0):

@@ -25,7 +25,7 @@ from flows.preflight import stop_at_preflight
 from flows.promotion.sending import is_registry_unsent
 from flows.remote.travel import reproduce_on_gpu
 from flows.service.reaper import reap
-from flows.stages import Run, StageRun, run_stage
+from flows.stages import StageRun, StageRunner, run_stage
 from flows.summary import headline, summary_markdown
 from pipeline.params import parse_params
 
@@ -36,7 +36,7 @@ GPU_STAGES = (TRAIN, EVALUATE)  # what travels with train_on="gpu"; the rest is 
 
 
 @dataclass(frozen=True)
-class Request:
+class RunRequest:
     """What a run is asked to do; see the parameters of the flow `egovlm`."""
 
     profile: str | None = None
@@ -51,7 +51,7 @@ class Request:
     wait_seconds: float = 0.0  # for another run to let go of the project
 
 
-def run_graph(project: Project, request: Request, logger: Logger) -> State[Any]:
+def run_graph(project: Project, request: RunRequest, logger: Logger) -> State[Any]:
     """Do what `request` asks, as the present flow run.
 
     Raises:
@@ -87,7 +87,7 @@ def _opened(project: Project) -> Iterator[Graph]:
         graph.close()
 
 
-def _run(graph: Graph, request: Request, logger: Logger) -> State[Any]:
+def _run(graph: Graph, request: RunRequest, logger: Logger) -> State[Any]:
     project = graph.project
     destination(project)  # refuses a remote that is not there before hours of work, not after
     if request.train_on == "gpu":
@@ -125,7 +125,7 @@ def run_stages(graph: Graph, walk: Walk, train_on: TrainOn) -> dict[str, State[A
     states: dict[str, State[Any]] = {}
     for step in walk:
         stage = step.stage
-        run: Run = reproduce_on_gpu if train_on == "gpu" and stage.name in GPU_STAGES else reproduce
+        run: StageRunner = reproduce_on_gpu if train_on == "gpu" and stage.name in GPU_STAGES else reproduce
         job = StageRun(graph, stage.name, run, step.forced)
         named = run_stage.with_options(name=stage.name, task_run_name=stage.name)
         upstream = [states[name] for name in stage.upstream if name in states]

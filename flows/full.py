@@ -7,7 +7,7 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Failed
 
-from flows.core import Request, TrainOn, run_graph
+from flows.core import RunRequest, TrainOn, run_graph
 from flows.dvc.project import find_project
 from pipeline.errors import EgovlmError
 
@@ -44,7 +44,7 @@ def egovlm(
     """
     logger = get_run_logger()
     try:
-        request = Request(
+        request = RunRequest(
             profile,
             overrides or {},
             targets or (),

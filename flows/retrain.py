@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from flows.core import Logger, Request, TrainOn, run_graph
+from flows.core import Logger, RunRequest, TrainOn, run_graph
 from flows.dvc.errors import ProjectBusy
 from flows.dvc.lock import end_holder, read_holder, silent_seconds
 from flows.dvc.project import Project, find_project
@@ -41,7 +41,9 @@ def egovlm_retrain(
     """
     logger = get_run_logger()
     started = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    request = Request(profile, overrides or {}, (), False, train_on, f"retrain-{started}", promote, skip_unchanged=True)
+    request = RunRequest(
+        profile, overrides or {}, (), False, train_on, f"retrain-{started}", promote, skip_unchanged=True
+    )
     try:
         project = find_project()
         try:

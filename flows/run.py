@@ -23,7 +23,7 @@ from flows.dvc.lock import Holder, held, say_alive
 from flows.dvc.overlay import overlaid
 from flows.dvc.project import Project, find_project
 from flows.dvc.publishing import Destination, destination, sent
-from flows.dvc.reproduce import Outcome, is_noise, reproduce
+from flows.dvc.reproduce import StageOutcome, is_noise, reproduce
 from flows.dvc.walk import Step, Walk
 from flows.preflight import stop_at_preflight
 from flows.summary import METRICS, headline, read_report
@@ -87,11 +87,11 @@ def _one(graph: Graph, step: Step) -> None:
     started, stage, number = time.perf_counter(), step.stage, f"[{step.number}/{step.total}]"
     print(f"{number} {stage.name}", flush=True)
     outcome = reproduce(graph, stage.name, Terminal(graph.project), step.forced)
-    took = "" if outcome is Outcome.CACHED else f" in {time.perf_counter() - started:.1f} s"
+    took = "" if outcome is StageOutcome.CACHED else f" in {time.perf_counter() - started:.1f} s"
     print(f"{number} {stage.name}: {outcome}{took}", flush=True)
     if (
         stage.name == TRAIN
-        and outcome is Outcome.CACHED
+        and outcome is StageOutcome.CACHED
         and load_params(graph.project.root / PARAMS).machine.wandb_project
     ):
         print("    nothing new goes to wandb: train_grpo is up to date (`egovlm run train_grpo --force` trains again)")

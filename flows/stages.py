@@ -17,7 +17,7 @@ from flows.dvc.explain import explained
 from flows.dvc.graph import TRAIN, Graph
 from flows.dvc.lock import say_alive
 from flows.dvc.project import Project
-from flows.dvc.reproduce import Outcome, is_noise
+from flows.dvc.reproduce import StageOutcome, is_noise
 from flows.processes.process import OnLine
 from flows.processes.progress import Throttle, read_progress
 from flows.summary import LIVE_PAGE, address
@@ -26,19 +26,19 @@ from pipeline.errors import EgovlmError
 LOG_PROGRESS_SECONDS = 15.0
 ARTIFACT_SECONDS = 10.0
 
-Run = Callable[[Graph, str, OnLine, bool], Outcome]
+StageRunner = Callable[[Graph, str, OnLine, bool], StageOutcome]
 
 _STATES = {
-    Outcome.CACHED: ("Cached", "nothing changed"),
-    Outcome.RESTORED: ("Restored", "ran before with the same inputs; outputs taken from the run cache"),
-    Outcome.RAN: ("Completed", "ran"),
+    StageOutcome.CACHED: ("Cached", "nothing changed"),
+    StageOutcome.RESTORED: ("Restored", "ran before with the same inputs; outputs taken from the run cache"),
+    StageOutcome.RAN: ("Completed", "ran"),
 }
 
 
 class StageRun:
     """What a stage's task needs. Not a dataclass: Prefect would walk into it looking for futures."""
 
-    def __init__(self, graph: Graph, stage: str, run: Run, force: bool) -> None:
+    def __init__(self, graph: Graph, stage: str, run: StageRunner, force: bool) -> None:
         self.graph, self.stage, self.run, self.force = graph, stage, run, force
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from pipeline.grpo.clips import ClipLoader, feature_cache
-from pipeline.grpo.run import Run, train
+from pipeline.grpo.run import TrainingRun, train
 from pipeline.grpo.samples import Sample
 from pipeline.params import Machine, Params, load_params
 from pipeline.train_params import Stopping, TrainGrpo
@@ -67,10 +67,10 @@ def small_samples(number: int = 20) -> list[Sample]:
     ]
 
 
-def small_run(folder: Path, **overrides: Any) -> Run:
+def small_run(folder: Path, **overrides: Any) -> TrainingRun:
     """A run below `folder`."""
     samples, params, policy = small_samples(), small_params(**overrides), make_random_policy()
-    return Run(
+    return TrainingRun(
         params=params,
         policy=policy,
         train=samples[:14],

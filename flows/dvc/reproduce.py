@@ -23,7 +23,7 @@ def is_noise(line: str) -> bool:
     return _DVC_ADVICE.match(line) is not None
 
 
-class Outcome(StrEnum):
+class StageOutcome(StrEnum):
     """What happened to a stage."""
 
     CACHED = "cached"  # nothing changed
@@ -31,7 +31,7 @@ class Outcome(StrEnum):
     RAN = "ran"
 
 
-def reproduce(graph: Graph, stage: str, on_line: OnLine, force: bool = False) -> Outcome:
+def reproduce(graph: Graph, stage: str, on_line: OnLine, force: bool = False) -> StageOutcome:
     """Bring `stage` up to date if it is not; its upstream stages are taken as they are.
 
     The check is made in process (a fraction of a second); only a changed stage pays for a `dvc` process. A result whose
@@ -44,14 +44,14 @@ def reproduce(graph: Graph, stage: str, on_line: OnLine, force: bool = False) ->
     untrue = disagreements(graph.project.root).get(stage, [])
     reasons = ["forced"] if force else [*untrue, *graph.changes(stage)]
     if not reasons:
-        return Outcome.CACHED
+        return StageOutcome.CACHED
     on_line(f"{stage}: {'; '.join(reasons[:5])}", False)
     outcome = run_dvc_repro(graph, stage, on_line, force or bool(untrue))
     refuse_disagreements(graph.project.root, [stage])
     return outcome
 
 
-def run_dvc_repro(graph: Graph, stage: str, on_line: OnLine, force: bool) -> Outcome:
+def run_dvc_repro(graph: Graph, stage: str, on_line: OnLine, force: bool) -> StageOutcome:
     """`dvc repro -s stage` in a process of its own, output live."""
     kept: deque[str] = deque(maxlen=KEPT_LINES)
     restored = False
@@ -68,4 +68,4 @@ def run_dvc_repro(graph: Graph, stage: str, on_line: OnLine, force: bool) -> Out
     code = run_streaming([*command, *(["--force"] if force else [])], graph.project.root, keep)
     if code:
         raise StageFailed(stage, list(kept), code)
-    return Outcome.RESTORED if restored else Outcome.RAN
+    return StageOutcome.RESTORED if restored else StageOutcome.RAN

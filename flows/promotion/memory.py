@@ -41,7 +41,7 @@ ASK_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
-class Line:
+class ChampionLine:
     """One line of champions.jsonl: the champion tag's number, and version and commit (None: forgotten)."""
 
     number: int
@@ -114,7 +114,7 @@ def forget(project: Project) -> list[Version]:
     lines = _lines(project)
     if not lines or lines[-1].commit is not None:
         number = max((line.number for line in lines), default=0) + 1
-        _write(project, [*lines, Line(number, None, None, time.strftime("%Y-%m-%d", time.gmtime()))])
+        _write(project, [*lines, ChampionLine(number, None, None, time.strftime("%Y-%m-%d", time.gmtime()))])
     return out
 
 
@@ -129,7 +129,7 @@ def _refuse_missing(project: Project) -> None:
             )
 
 
-def _since_forgotten(lines: list[Line]) -> list[Line]:
+def _since_forgotten(lines: list[ChampionLine]) -> list[ChampionLine]:
     last = max((line.number for line in lines if line.commit is None), default=0)
     return [line for line in lines if line.number > last]
 
@@ -156,18 +156,18 @@ def _second(project: Project) -> dict[str, str]:
     return {ref.removeprefix(f"{SECOND}/"): target for ref, target in (line.split() for line in lines)}
 
 
-def _lines_of_tags(project: Project) -> list[Line]:
+def _lines_of_tags(project: Project) -> list[ChampionLine]:
     """The champion tags as lines, in order."""
     names = {version.commit: version.name for version in versions(project)}
     lines = []
     for tag in events(project):
         day = project.git("for-each-ref", "--format=%(creatordate:short)", f"refs/tags/{tag}")
         commit = None if is_forgetting(tag) else project.git("rev-parse", f"{tag}^{{commit}}")
-        lines.append(Line(number_of(tag), names.get(commit or ""), commit, day))
+        lines.append(ChampionLine(number_of(tag), names.get(commit or ""), commit, day))
     return lines
 
 
-def _lines(project: Project) -> list[Line]:
+def _lines(project: Project) -> list[ChampionLine]:
     """champions.jsonl.
 
     Raises:
@@ -178,7 +178,7 @@ def _lines(project: Project) -> list[Line]:
         return []
     try:
         rows = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines() if text]
-        lines = [Line(row["number"], row["champion"], row.get("commit"), row.get("on", "")) for row in rows]
+        lines = [ChampionLine(row["number"], row["champion"], row.get("commit"), row.get("on", "")) for row in rows]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ChampionUnresolvable(
             f"{RECORD} cannot be read ({error}): one JSON object a line; after a merge keep the lines of both sides"
@@ -186,11 +186,11 @@ def _lines(project: Project) -> list[Line]:
     return sorted(lines, key=_number)
 
 
-def _number(line: Line) -> int:
+def _number(line: ChampionLine) -> int:
     return line.number
 
 
-def _write(project: Project, lines: Iterable[Line]) -> None:
+def _write(project: Project, lines: Iterable[ChampionLine]) -> None:
     rows = []
     for line in sorted(set(lines), key=_number):
         named = {"champion": line.version} | ({"commit": line.commit} if line.commit else {})

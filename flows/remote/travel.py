@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from flows.dvc.graph import Graph
 from flows.dvc.project import RUN_REFS, Project
 from flows.dvc.publishing import for_another_machine
-from flows.dvc.reproduce import Outcome
+from flows.dvc.reproduce import StageOutcome
 from flows.dvc.snapshot import snapshot
 from flows.processes.process import OnLine
 from flows.remote.remote_run import run_remotely
@@ -30,7 +30,7 @@ DEPLOYMENT = "egovlm-train/gpu"
 logger = logging.getLogger(__name__)
 
 
-def reproduce_on_gpu(graph: Graph, stage: str, on_line: OnLine, force: bool = False) -> Outcome:
+def reproduce_on_gpu(graph: Graph, stage: str, on_line: OnLine, force: bool = False) -> StageOutcome:
     """Like `reproduce`, with the work done by the deployment `egovlm-train/gpu`.
 
     Raises:
@@ -40,7 +40,7 @@ def reproduce_on_gpu(graph: Graph, stage: str, on_line: OnLine, force: bool = Fa
     """
     reasons = ["forced"] if force else graph.changes(stage)
     if not reasons:
-        return Outcome.CACHED
+        return StageOutcome.CACHED
     on_line(f"{stage}: {'; '.join(reasons[:5])}", False)
     project = graph.project
     git_remote, dvc_remote = for_another_machine(project)
@@ -51,7 +51,7 @@ def reproduce_on_gpu(graph: Graph, stage: str, on_line: OnLine, force: bool = Fa
             DEPLOYMENT, {"commit": commit, "stage": stage, "force": force}, f"{stage}-{commit[:8]}", on_line
         )
     restore_result(graph, stage, message, dvc_remote, on_line)
-    return Outcome.RAN
+    return StageOutcome.RAN
 
 
 @contextmanager

@@ -31,7 +31,7 @@ POOLS = ("cpu", "gpu")
 REPOSITORY = Path(__file__).resolve().parents[2]  # where prefect.yaml is
 
 
-class Machine:
+class LocalServices:
     """The processes of one machine: a server, workers, a file server for the reports.
 
     Args:
@@ -48,7 +48,7 @@ class Machine:
         self._stack = ExitStack()
         self._token = ""
 
-    def __enter__(self) -> "Machine":
+    def __enter__(self) -> "LocalServices":
         with ExitStack() as stack:
             self._token = stack.enter_context(guarded())
             stack.callback(self.stop)
@@ -226,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, _raise_interrupt)
     print("egovlm: starting the Prefect server, pools, deployments and workers ...", flush=True)
     try:
-        with Machine(find_project(), options.port, options.gpu_clone) as machine:
+        with LocalServices(find_project(), options.port, options.gpu_clone) as machine:
             print(_welcome(machine), flush=True)
             machine.watch()
     except EgovlmError as error:
@@ -237,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _welcome(machine: Machine) -> str:
+def _welcome(machine: LocalServices) -> str:
     elsewhere = "" if machine.port == 4200 else f"    export PREFECT_API_URL={machine.api}\n"
     workers = ", ".join(name for name in machine.processes if name.startswith("worker"))
     return (

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from pipeline.answers.forms import AMBIGUOUS, SHORT, by_letter, longest_form, only_an_option
-from pipeline.answers.outcomes import Outcome, ParsedAnswer
+from pipeline.answers.outcomes import ParsedAnswer, ParseOutcome
 
 _TAIL = 20_000  # characters at the end in which anchors are looked for
 _PLACES = 100  # anchors read, from the end: more without an answer is not prose
@@ -76,7 +76,7 @@ def _after_anchor(match: re.Match[str], text: str, options: Sequence[str]) -> Pa
     end = match.end()
     line = text[end : end + longest_form(options)].lstrip(" \t*_:").removeprefix("\r").lstrip("\n ").split("\n", 1)[0]
     for part in (line, re.split(r"(?<=[.!])[\s*_]", line, maxsplit=1)[0]):
-        whole = None if _article(part) else only_an_option(part, options, Outcome.ANCHORED)
+        whole = None if _article(part) else only_an_option(part, options, ParseOutcome.ANCHORED)
         if whole is not None:
             return whole
     letter = _CLAUSE_LETTER.match(line.replace("*", ""))
@@ -86,7 +86,7 @@ def _after_anchor(match: re.Match[str], text: str, options: Sequence[str]) -> Pa
         return AMBIGUOUS
     if not letter.group(1) and not _ENDS_CLAUSE.match(letter["rest"]):
         return None
-    return by_letter(letter.group(1) or letter.group(2), options, Outcome.ANCHORED)
+    return by_letter(letter.group(1) or letter.group(2), options, ParseOutcome.ANCHORED)
 
 
 def _before_correct(match: re.Match[str], text: str, options: Sequence[str]) -> ParsedAnswer | None:
@@ -95,7 +95,7 @@ def _before_correct(match: re.Match[str], text: str, options: Sequence[str]) -> 
     if _NEGATED.search(before):
         return None
     letter = match.group(1) or match.group(2) or match.group(3)
-    return AMBIGUOUS if _JOINED.search(before) else by_letter(letter, options, Outcome.ANCHORED)
+    return AMBIGUOUS if _JOINED.search(before) else by_letter(letter, options, ParseOutcome.ANCHORED)
 
 
 def _anchored(text: str, options: Sequence[str]) -> Iterator[tuple[int, ParsedAnswer]]:
@@ -103,7 +103,7 @@ def _anchored(text: str, options: Sequence[str]) -> Iterator[tuple[int, ParsedAn
     last = _SO.search(text[-SHORT:])
     if last is not None:
         letter = last["held"] or last["ended"] or last["bare"]
-        yield len(text), by_letter(letter, options, Outcome.ANCHORED)
+        yield len(text), by_letter(letter, options, ParseOutcome.ANCHORED)
     places = [(m.end(), m, _after_anchor) for m in _ANCHOR.finditer(text)]
     places += [(m.end(), m, _before_correct) for m in _IS_CORRECT.finditer(text)]
     for end, match, read in sorted(places, key=lambda place: -place[0])[:_PLACES]:
@@ -125,9 +125,9 @@ def read_lines(text: str, options: Sequence[str]) -> ParsedAnswer | None:
     lines = [line for line in text[-_LINES:].split("\n") if line.strip()]
     if len(text) > _LINES:
         lines = [text.lstrip()[:_LINES].split("\n", 1)[0], *lines]
-    ends = [only_an_option(lines[i], options, Outcome.ANCHORED) for i in (-1, 0)]
+    ends = [only_an_option(lines[i], options, ParseOutcome.ANCHORED) for i in (-1, 0)]
     answer = next((end for end in ends if end is not None), None)
     if answer is None or answer.option is None:
         return answer
-    named = (only_an_option(line, options, Outcome.ANCHORED) for line in lines)
+    named = (only_an_option(line, options, ParseOutcome.ANCHORED) for line in lines)
     return AMBIGUOUS if any(one is not None and one.option != answer.option for one in named) else answer

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from pipeline.answers.outcomes import Outcome, ParsedAnswer
+from pipeline.answers.outcomes import ParsedAnswer, ParseOutcome
 
 SHORT = 80  # characters; a dressed letter is shorter
 _OUTER = " .,;:!?\"'`*_()[]\u201c\u201d\u2018\u2019\u3002"
@@ -60,15 +60,15 @@ def plain(text: str) -> str:
     return " ".join(seen.split()).strip(" _\"'\u201c\u201d")
 
 
-def normalise(text: str) -> str:
+def normalise_answer(text: str) -> str:
     """`plain` text, casefolded, without surrounding punctuation: what must agree for two texts to be the same."""
     return plain(text).casefold().strip(_OUTER)
 
 
 def same_text(text: str, options: Sequence[str]) -> list[int]:
     """Indices of the options whose text is `text`."""
-    wanted = normalise(text)
-    return [i for i, option in enumerate(options) if wanted and normalise(option) == wanted]
+    wanted = normalise_answer(text)
+    return [i for i, option in enumerate(options) if wanted and normalise_answer(option) == wanted]
 
 
 def longest_form(options: Sequence[str]) -> int:
@@ -76,16 +76,16 @@ def longest_form(options: Sequence[str]) -> int:
     return 2 * max(map(len, options), default=0) + 4 * SHORT
 
 
-def by_letter(letter: str, options: Sequence[str], outcome: Outcome) -> ParsedAnswer:
+def by_letter(letter: str, options: Sequence[str], outcome: ParseOutcome) -> ParsedAnswer:
     """The option of a letter, or that there is none of it."""
     option = ord(letter.upper()) - ord("A")
-    return ParsedAnswer(option, outcome) if option < len(options) else ParsedAnswer(None, Outcome.OUT_OF_RANGE)
+    return ParsedAnswer(option, outcome) if option < len(options) else ParsedAnswer(None, ParseOutcome.OUT_OF_RANGE)
 
 
-AMBIGUOUS = ParsedAnswer(None, Outcome.AMBIGUOUS)
+AMBIGUOUS = ParsedAnswer(None, ParseOutcome.AMBIGUOUS)
 
 
-def _letter_and_text(text: str, options: Sequence[str], outcome: Outcome) -> ParsedAnswer | None:
+def _letter_and_text(text: str, options: Sequence[str], outcome: ParseOutcome) -> ParsedAnswer | None:
     """`B. its text`: the letter where the text is its own, the start of its own, its own and a sentence more, or a
     reason; nothing to rely on where the text is another option's."""
     match = _LETTER_AND_TEXT.fullmatch(text)
@@ -98,8 +98,8 @@ def _letter_and_text(text: str, options: Sequence[str], outcome: Outcome) -> Par
     same = same_text(match["text"], options)
     if same:
         return named if named.option in same else AMBIGUOUS
-    begun = normalise(match["text"])
-    starts = len(begun) >= 8 and normalise(options[named.option]).startswith(begun)
+    begun = normalise_answer(match["text"])
+    starts = len(begun) >= 8 and normalise_answer(options[named.option]).startswith(begun)
     goes_on = _and_a_sentence(match["text"], named.option, options)
     reasoned = _REASON.match(match["text"]) is not None and (match["held"] or match["free"]).isupper()
     return named if ((starts or goes_on) and set_off) or reasoned else None
@@ -107,15 +107,15 @@ def _letter_and_text(text: str, options: Sequence[str], outcome: Outcome) -> Par
 
 def _and_a_sentence(text: str, option: int, options: Sequence[str]) -> bool:
     """Whether `text` is the option's own text, its sentence ended, and prose that names no other option."""
-    own, said = normalise(options[option]), normalise(text)
+    own, said = normalise_answer(options[option]), normalise_answer(text)
     if not own or not said.startswith(own) or said[len(own) : len(own) + 1] not in {".", "!", "?", ";"}:
         return False
-    others = [normalise(other) for other in options]
+    others = [normalise_answer(other) for other in options]
     named = any(other and other in said and other not in own for other in others)
     return not named and _OTHER_LETTER.search(said[len(own) :]) is None
 
 
-def _undressed(text: str, options: Sequence[str], outcome: Outcome) -> ParsedAnswer | None:
+def _undressed(text: str, options: Sequence[str], outcome: ParseOutcome) -> ParsedAnswer | None:
     letter = _LETTER.fullmatch(text) if len(text) < SHORT else None
     if letter is not None:
         return by_letter(letter.group(1), options, outcome)
@@ -140,7 +140,7 @@ def _answer_of_json(text: str) -> str | None:
     return values[0] if len(values) == 1 and isinstance(values[0], str) else None
 
 
-def _after_soft_lead(bare: str, options: Sequence[str], outcome: Outcome) -> ParsedAnswer | None:
+def _after_soft_lead(bare: str, options: Sequence[str], outcome: ParseOutcome) -> ParsedAnswer | None:
     """What follows "it's", "probably" or "I think". A small letter is no answer there: "It's a" lost its noun."""
     lead = _SOFT_LEAD.match(bare)
     rest = "" if lead is None else bare[lead.end() :].strip(" _\"'\u201c\u201d")
@@ -150,9 +150,9 @@ def _after_soft_lead(bare: str, options: Sequence[str], outcome: Outcome) -> Par
     return _undressed(rest, options, outcome)
 
 
-def _led(bare: str, options: Sequence[str], outcome: Outcome) -> ParsedAnswer | None:
+def _led(bare: str, options: Sequence[str], outcome: ParseOutcome) -> ParsedAnswer | None:
     """What stands behind a lead ("the answer is", "it's", a bullet), with the outcome of a sentence."""
-    sentence = Outcome.ANCHORED if outcome is Outcome.BARE else outcome  # a sentence is no bare option
+    sentence = ParseOutcome.ANCHORED if outcome is ParseOutcome.BARE else outcome  # a sentence is no bare option
     for pattern in (_LEAD, _CHINESE_LEAD):
         lead = pattern.match(bare)
         if lead is not None and lead.end() < len(bare):
@@ -163,7 +163,7 @@ def _led(bare: str, options: Sequence[str], outcome: Outcome) -> ParsedAnswer | 
     return _after_soft_lead(bare, options, sentence)
 
 
-def only_an_option(text: str, options: Sequence[str], outcome: Outcome) -> ParsedAnswer | None:
+def only_an_option(text: str, options: Sequence[str], outcome: ParseOutcome) -> ParsedAnswer | None:
     """What `text` names where it is nothing but an option, as `outcome`; None where it is something else.
 
     Letters of options that are not there are OUT_OF_RANGE; several letters, the text of two options, or a letter beside

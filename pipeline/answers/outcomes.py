@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Outcome(StrEnum):
+class ParseOutcome(StrEnum):
     """What became of a completion. The first four carry an option, the others none."""
 
     TAGGED = "tagged"  # the last <answer>…</answer> or \boxed{…} holds nothing but an option
@@ -23,9 +23,9 @@ class ParsedAnswer:
     """`option` indexes the options and is None unless `outcome` says which one was named."""
 
     option: int | None
-    outcome: Outcome
+    outcome: ParseOutcome
 
     @property
     def strict(self) -> bool:
         """Whether the answer stood in the form that was asked for (a tagged one)."""
-        return self.outcome is Outcome.TAGGED
+        return self.outcome is ParseOutcome.TAGGED

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from pipeline.answers.anchors import read_anchored, read_lines
 from pipeline.answers.completions import element_tags, last_element, last_match, unclosed_element, visible_text, without
 from pipeline.answers.forms import only_an_option
-from pipeline.answers.outcomes import Outcome, ParsedAnswer
+from pipeline.answers.outcomes import ParsedAnswer, ParseOutcome
 
-__all__ = ["Outcome", "ParsedAnswer", "parse_answer"]
+__all__ = ["ParseOutcome", "ParsedAnswer", "parse_answer"]
 
 _ANSWER = element_tags("answer")
 _KEYFRAMES = element_tags("keyframes")
@@ -38,7 +38,7 @@ def _read_tagged(text: str, options: Sequence[str]) -> ParsedAnswer | None:
     content = _last_tagged(text)
     if content is None:
         return None
-    return only_an_option(content, options, Outcome.TAGGED) or ParsedAnswer(None, Outcome.UNREADABLE)
+    return only_an_option(content, options, ParseOutcome.TAGGED) or ParsedAnswer(None, ParseOutcome.UNREADABLE)
 
 
 def _read_truncated(text: str, options: Sequence[str]) -> ParsedAnswer | None:
@@ -49,11 +49,11 @@ def _read_truncated(text: str, options: Sequence[str]) -> ParsedAnswer | None:
     if content is None:
         return None
     content = content[:-20] + _CUT_TAG.sub("", content[-20:])
-    return only_an_option(content, options, Outcome.TRUNCATED) or ParsedAnswer(None, Outcome.UNREADABLE)
+    return only_an_option(content, options, ParseOutcome.TRUNCATED) or ParsedAnswer(None, ParseOutcome.UNREADABLE)
 
 
 def _read_bare(text: str, options: Sequence[str]) -> ParsedAnswer | None:
-    return only_an_option(text, options, Outcome.BARE)
+    return only_an_option(text, options, ParseOutcome.BARE)
 
 
 _IN_TAGS: tuple[Reader, ...] = (_read_tagged, _read_truncated)
@@ -77,10 +77,10 @@ def parse_answer(completion: str, options: Sequence[str]) -> ParsedAnswer:
         text = _LATEX_TEXT.sub(r"\1", text)
     outside = without(text, _KEYFRAMES)  # times are no answer; inside the answer's tags they make it unreadable
     if not outside.strip():
-        return ParsedAnswer(None, Outcome.MISSING if completion.strip() else Outcome.EMPTY)
+        return ParsedAnswer(None, ParseOutcome.MISSING if completion.strip() else ParseOutcome.EMPTY)
     for readers, seen in ((_IN_TAGS, text), (_OUTSIDE, outside)):
         for read in readers:
             parsed = read(seen, options)
             if parsed is not None:
                 return parsed
-    return ParsedAnswer(None, Outcome.MISSING)
+    return ParsedAnswer(None, ParseOutcome.MISSING)

@@ -7,7 +7,7 @@ from typing import Any
 
 from huggingface_hub import DatasetCardData
 
-from pipeline.checks.findings import Finding
+from pipeline.checks.findings import CheckFinding
 from pipeline.checks.ledger import Account
 from pipeline.checks.shortcuts import ProbeScore
 from pipeline.errors import markdown_cell
@@ -24,7 +24,7 @@ def dataset_card(
     probes: Mapping[str, Sequence[ProbeScore]],
     accounts: Sequence[Account],
     reasons: Mapping[str, int],
-    findings: Sequence[Finding],
+    findings: Sequence[CheckFinding],
     checksums: Mapping[str, str],
 ) -> str:
     """Markdown with a YAML head; the same data give the same text."""

@@ -81,10 +81,10 @@ def _run(store: FrameStore, chunks: list[list[Clip]], workers: int) -> Iterator[
 
 def _look_at_chunk(task: tuple[FrameStore, list[Clip]]) -> list[ClipLook]:
     store, clips = task
-    return [look(store.load(clip.clip_id), clip) for clip in clips]
+    return [inspect_clip(store.load(clip.clip_id), clip) for clip in clips]
 
 
-def look(frames: Frames, clip: Clip) -> ClipLook:
+def inspect_clip(frames: Frames, clip: Clip) -> ClipLook:
     """Measure one clip. Brightness is the mean, change the mean absolute difference of successive frames, sharpness the
     variance of the Laplacian (Pech-Pacheco et al. 2000) of the sharpest frame; all of 0-255 luminance."""
     grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in frames.images]

@@ -22,7 +22,7 @@ MADE_HERE = "synthetic"
 
 
 @dataclass(frozen=True)
-class Inputs:
+class DatasetInputs:
     """Products of the earlier stages; `videos` by id, `kinds` of sources by name."""
 
     kinds: Mapping[str, str]
@@ -34,14 +34,14 @@ class Inputs:
     store: FrameStore
 
 
-def read_inputs(root: Path) -> Inputs:
+def read_dataset(root: Path) -> DatasetInputs:
     """Read what stands below `root/data`.
 
     Raises:
         ArtifactError: a product is missing or torn.
     """
     data = root / "data"
-    return Inputs(
+    return DatasetInputs(
         kinds=_read_kinds(data / "raw/sources.json"),
         videos={row.video_id: row for row in read_rows(data / "raw/videos.parquet", Video)},
         annotations=len(read_rows(data / "raw/annotations.parquet", Annotation)),
@@ -52,7 +52,7 @@ def read_inputs(root: Path) -> Inputs:
     )
 
 
-def with_frames(inputs: Inputs, report: StageReport) -> list[Question]:
+def with_frames(inputs: DatasetInputs, report: StageReport) -> list[Question]:
     """The questions whose clip has frames; the others go to quarantine."""
     kept = []
     for question in inputs.questions:
@@ -71,7 +71,9 @@ def _read_kinds(path: Path) -> dict[str, str]:
         raise ArtifactError(f"{path} is missing or damaged ({error}): run `dvc repro download_videos`") from error
 
 
-def reference_of(inputs: Inputs, questions: Sequence[Question], settings: ValidateDataset, root: Path) -> Reference:
+def reference_of(
+    inputs: DatasetInputs, questions: Sequence[Question], settings: ValidateDataset, root: Path
+) -> Reference:
     """What evaluation uses: the dataset's own held-out rows and EgoSchema's recordings.
 
     Raises:
@@ -110,7 +112,7 @@ def needs_questions(sources: Sequence[str]) -> str:
 def decontaminate(
     questions: Sequence[Question],
     looks: Sequence[ClipLook],
-    inputs: Inputs,
+    inputs: DatasetInputs,
     reference: Reference,
     settings: ValidateDataset,
 ) -> list[Leak]:
@@ -124,7 +126,7 @@ def decontaminate(
     return leaks + find_lookalikes(unknown, evaluation, {look.clip_id: look for look in looks})
 
 
-def _recording_unknown(question: Question, inputs: Inputs) -> bool:
+def _recording_unknown(question: Question, inputs: DatasetInputs) -> bool:
     """The video stands for itself as its recording, and was not made here."""
     video = inputs.videos[question.video_id]
     return video.parent_video_id == video.video_id and inputs.kinds.get(video.source) != MADE_HERE

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline.checks.findings import Finding
+from pipeline.checks.findings import CheckFinding
 from pipeline.checks.gx import DefaultJinjaPageView, ExpectationSuiteValidationResult, ValidationResultsPageRenderer
 
 _OUTSIDE = re.compile(
@@ -23,7 +23,7 @@ _STYLE = (Path(__file__).parent / "docs.css").read_text(encoding="utf-8")
 
 
 def write_docs(
-    results: Mapping[str, ExpectationSuiteValidationResult], findings: Sequence[Finding], folder: Path
+    results: Mapping[str, ExpectationSuiteValidationResult], findings: Sequence[CheckFinding], folder: Path
 ) -> None:
     """One page per suite and an index into `folder`, whole or absent."""
     partial = folder.with_name(folder.name + ".partial")
@@ -54,7 +54,7 @@ def self_contained(page: str) -> str:
     return bare.replace("</head>", f"<style>{_STYLE}</style></head>", 1)
 
 
-def _index(results: Mapping[str, ExpectationSuiteValidationResult], findings: Sequence[Finding]) -> str:
+def _index(results: Mapping[str, ExpectationSuiteValidationResult], findings: Sequence[CheckFinding]) -> str:
     rows = "".join(_row(name, result, findings) for name, result in results.items())
     listed = "".join(
         f"<li class={finding.check.severity}><b>{finding.check.severity}</b> {html.escape(str(finding))}: "
@@ -82,7 +82,7 @@ def _checks(name: str, result: ExpectationSuiteValidationResult) -> str:
     return "".join(rows)
 
 
-def _row(name: str, result: ExpectationSuiteValidationResult, findings: Sequence[Finding]) -> str:
+def _row(name: str, result: ExpectationSuiteValidationResult, findings: Sequence[CheckFinding]) -> str:
     own = [finding.check.severity for finding in findings if finding.table == name]
     counts = f"<td>{len(result.results)}<td>{own.count('critical')}<td>{own.count('warning')}"
     return f'<tr><td><a href="{name}.html">{name}</a>{counts}</tr>'

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pandas as pd
 
-from pipeline.checks.findings import Check, Finding
+from pipeline.checks.findings import Check, CheckFinding
 from pipeline.checks.gx import ExpectationSuiteValidationResult, ProgressBarsConfig, gx, gxe
 
 EXAMPLES = 5
@@ -49,13 +49,13 @@ def _expectation(check: Check) -> Any:
     return kind(**column, **check.arguments, severity=check.severity, notes=notes, meta={"check": check.name})
 
 
-def find(results: "Results", suites: Mapping[str, tuple[Sequence[Check], str]]) -> list[Finding]:
+def find(results: "Results", suites: Mapping[str, tuple[Sequence[Check], str]]) -> list[CheckFinding]:
     """The checks that failed, critical ones first.
 
     Raises:
         RuntimeError: a check could not be run (a bug: its column is missing).
     """
-    found: list[Finding] = []
+    found: list[CheckFinding] = []
     for table, result in results.items():
         checks, key = suites[table]
         by_name = {check.name + check.severity: check for check in checks}
@@ -68,7 +68,9 @@ def find(results: "Results", suites: Mapping[str, tuple[Sequence[Check], str]]) 
     return sorted(found, key=lambda finding: finding.check.severity != "critical")
 
 
-def _finding(table: str, check: Check, result: Mapping[str, Any], key: str) -> Finding:
+def _finding(table: str, check: Check, result: Mapping[str, Any], key: str) -> CheckFinding:
     index = cast(list[dict[str, Any]], result.get("unexpected_index_list") or [])
     examples = tuple(dict.fromkeys(str(row[key]) for row in index[: EXAMPLES * 2]))[:EXAMPLES]
-    return Finding(table, check, int(result.get("unexpected_count", 1)), int(result.get("element_count", 1)), examples)
+    return CheckFinding(
+        table, check, int(result.get("unexpected_count", 1)), int(result.get("element_count", 1)), examples
+    )

@@ -26,7 +26,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckFinding:
     """A check that failed: on how many of how many rows, with the ids of the first."""
 
     table: str
@@ -56,7 +56,7 @@ def between(severity: Severity, column: str, low: float | None, high: float | No
     return Check(f"{column} in range", severity, "ColumnValuesToBeBetween", column, why, bounds)
 
 
-def stop_at_critical(findings: Sequence[Finding], docs: str) -> None:
+def stop_at_critical(findings: Sequence[CheckFinding], docs: str) -> None:
     """The gate.
 
     Raises:

@@ -20,7 +20,7 @@ from pipeline.checks.wording import Wordings
 from pipeline.errors import ItemError, ParamsError
 from pipeline.records import Question, Video
 from pipeline.text.duplicates import near_matches
-from pipeline.text.options import clean_options, normalise
+from pipeline.text.options import clean_options, normalise_text
 
 KINDS = ("id", "window", "parent", "text", "frames")
 Window = tuple[float, float]
@@ -92,13 +92,13 @@ class Reference:
             end = start + question.end_seconds - question.start_seconds
             self.windows.setdefault(video.parent_video_id, []).append((start, end))
             self.ids |= {question.question_id, question.video_id}
-            for text in (compared_text(question), normalise(question.question)):
+            for text in (compared_text(question), normalise_text(question.question)):
                 recordings[text].add(video.parent_video_id)
         for question in questions:
             text = compared_text(question)
             if len(recordings[text]) == 1:
                 self.texts[question.question_id] = text
-            if len(recordings[normalise(question.question)]) == 1:
+            if len(recordings[normalise_text(question.question)]) == 1:
                 self.questions[question.question_id] = question.question
 
 
@@ -118,7 +118,7 @@ def compared_text(question: Question) -> str:
 
 
 def _joined(question: str, options: Sequence[str]) -> str:
-    return " ".join([question, *sorted(options, key=normalise)])
+    return " ".join([question, *sorted(options, key=normalise_text)])
 
 
 def find_leaks(
@@ -177,10 +177,10 @@ def _reworded_texts(
     """Question id -> evaluation id, where question and options together, or the question alone, are a rewording."""
     asked: dict[str, set[str]] = defaultdict(set)
     for question in training:
-        asked[normalise(question.question)].add(videos[question.video_id].parent_video_id)
+        asked[normalise_text(question.question)].add(videos[question.video_id].parent_video_id)
     together = Wordings(reference.texts, {compared_text(q) for q in training})
     alone = Wordings(reference.questions, asked)
-    same = {normalise(text): uid for uid, text in sorted(reference.questions.items(), reverse=True)}
+    same = {normalise_text(text): uid for uid, text in sorted(reference.questions.items(), reverse=True)}
     of_question = {
         text: same.get(text) or alone.nearest(text, reworded[1], LEAST_ALONE)
         for text, recordings in asked.items()
@@ -188,9 +188,9 @@ def _reworded_texts(
     }
     found: dict[str, str] = {}
     for question in training:
-        if len(asked[normalise(question.question)]) >= TEMPLATE_RECORDINGS:
+        if len(asked[normalise_text(question.question)]) >= TEMPLATE_RECORDINGS:
             continue
-        hit = of_question.get(normalise(question.question)) or together.nearest(
+        hit = of_question.get(normalise_text(question.question)) or together.nearest(
             compared_text(question), reworded[0], LEAST_TOGETHER
         )
         if hit is not None:

@@ -38,11 +38,11 @@ def cross_validated_accuracy(features: OptionFeatures, answers: Sequence[int], f
     for fold in sorted(set(folds)):
         held = np.flatnonzero(fold_of == fold)
         weights = fit(features.take(np.flatnonzero(fold_of != fold)), truth[fold_of != fold])
-        hits[held] = choose(features.take(held), weights) == truth[held]
+        hits[held] = choose_options(features.take(held), weights) == truth[held]
     return [float(hit) for hit in hits]
 
 
-def choose(features: OptionFeatures, weights: Floats) -> NDArray[np.int64]:
+def choose_options(features: OptionFeatures, weights: Floats) -> NDArray[np.int64]:
     """The option of highest score per question; the first of equal ones."""
     scores = features.values @ weights
     return np.array([int(np.argmax(part)) for part in np.split(scores, features.starts[1:])])

@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 
 from pipeline.checks.logit import OptionFeatures
 from pipeline.records import Question
-from pipeline.text.options import normalise
+from pipeline.text.options import normalise_text
 
 BUCKETS = 1 << 15
 _PUNCTUATION = ",.;:'\"-()!?/"
@@ -94,7 +94,7 @@ def _overlaps(own: list[str], asked: list[str], all_words: list[list[str]]) -> l
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", normalise(text))
+    return re.findall(r"\w+", normalise_text(text))
 
 
 def _bucket(term: str) -> int:

@@ -24,7 +24,7 @@ class Item:
 
 
 @dataclass
-class Outcome:
+class ShardUpdate:
     """What an update did: `failed` by item id; `made` and `kept` count rows."""
 
     failed: dict[str, ItemError]
@@ -34,7 +34,7 @@ class Outcome:
 
 def update_shards(
     folder: Path, layout: Layout, items: Sequence[Item], function: Function, workers: Workers, title: str
-) -> Outcome:
+) -> ShardUpdate:
     """Make the rows that are missing or out of date, keep the others, drop those no longer wanted.
 
     The files depend on `items` alone, not on what lay there before, the executor or the number of workers. A bucket is
@@ -50,7 +50,7 @@ def update_shards(
     buckets: list[list[Item]] = [[] for _ in range(layout.buckets)]
     for item in sorted(items, key=lambda item: item.item_id):
         buckets[layout.bucket_of(item.item_id)].append(item)
-    outcome = Outcome({})
+    outcome = ShardUpdate({})
     waiting: dict[int, _Bucket] = {}
     for number, wanted in enumerate(buckets):
         bucket = _Bucket(number, wanted, _keys(folder, layout, number, digests))
@@ -91,7 +91,7 @@ def _make(
     function: Function,
     workers: Workers,
     title: str,
-    outcome: Outcome,
+    outcome: ShardUpdate,
 ) -> None:
     items = [item for bucket in waiting.values() for item in bucket.missing]
     results = run_parallel(function, [item.task for item in items], workers)

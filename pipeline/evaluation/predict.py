@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from pipeline.answers.keyframes import parse_keyframes
-from pipeline.answers.parser import Outcome, parse_answer
+from pipeline.answers.parser import ParseOutcome, parse_answer
 from pipeline.answers.prompts import build_messages, fill
 from pipeline.errors import ItemError
 from pipeline.evaluation.backends import Backend, Request, ShownFrames
@@ -228,5 +228,5 @@ def _named(completion: str, prompted: PromptedQuestion) -> tuple[tuple[float, ..
 
 def is_strict(prediction: Prediction, modes: Mapping[str, Mode]) -> bool:
     """Whether the answer came in the form that was asked for."""
-    bare = prediction.outcome == Outcome.BARE and modes[prediction.mode].bare_is_strict
-    return bare or prediction.outcome in (Outcome.TAGGED, "scored")
+    bare = prediction.outcome == ParseOutcome.BARE and modes[prediction.mode].bare_is_strict
+    return bare or prediction.outcome in (ParseOutcome.TAGGED, "scored")

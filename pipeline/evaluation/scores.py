@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pipeline.answers.parser import Outcome
+from pipeline.answers.parser import ParseOutcome
 from pipeline.evaluation.statistics import Estimate, clustered_mean, mcnemar_exact
 from pipeline.params import Params
 from pipeline.records import Prediction
 
-ANSWERED = frozenset({Outcome.TAGGED, Outcome.BARE, Outcome.ANCHORED, Outcome.TRUNCATED, "scored"})
+ANSWERED = frozenset({ParseOutcome.TAGGED, ParseOutcome.BARE, ParseOutcome.ANCHORED, ParseOutcome.TRUNCATED, "scored"})
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ class TimeBudget(TrainerCallback):
             control.should_save = control.should_training_stop = True
 
 
-class Progress(TrainerCallback):
+class TrainingProgress(TrainerCallback):
     """One bar with the numbers that matter, instead of a line of forty per step."""
 
     def __init__(self) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.grpo.samples import Frames, FrameSource, Sample
+from pipeline.grpo.samples import FrameSource, Sample
 from pipeline.models.batch import ModelInputs
-from pipeline.models.inputs import encode_prompts
+from pipeline.models.inputs import ClipFrames, encode_prompts
 from pipeline.models.policy import Policy
 from pipeline.models.vision import FeatureCache
 from pipeline.params import Machine
@@ -23,9 +23,9 @@ class ClipLoader:
         self.store = store
         self.max_bytes = int(max_megabytes * 1e6)
         self._bytes = 0
-        self._held: OrderedDict[str, Frames] = OrderedDict()
+        self._held: OrderedDict[str, ClipFrames] = OrderedDict()
 
-    def load(self, clip_id: str) -> Frames:
+    def load(self, clip_id: str) -> ClipFrames:
         """Frames of a clip."""
         if clip_id not in self._held:
             self._held[clip_id] = self.store.load(clip_id)
@@ -40,14 +40,14 @@ class ClipLoader:
 class Shuffled:
     """A clip whose frames are in another order, at the same times."""
 
-    def __init__(self, frames: Frames, seed: str) -> None:
+    def __init__(self, frames: ClipFrames, seed: str) -> None:
         order = np.random.default_rng(list(seed.encode())).permutation(len(frames.images))
         self.images = frames.images[order]
         self.pts_seconds = frames.pts_seconds
 
 
 def encode_samples(
-    policy: Policy, samples: Sequence[Sample], clips: Mapping[str, Frames], cache: FeatureCache | None
+    policy: Policy, samples: Sequence[Sample], clips: Mapping[str, ClipFrames], cache: FeatureCache | None
 ) -> tuple[ModelInputs, list[torch.Tensor] | None]:
     """Model inputs of one prompt per sample, on the policy's device, and the features of their videos where cached."""
     inputs = encode_prompts(policy, [s.messages for s in samples], clips, with_pixels=cache is None)

@@ -68,7 +68,7 @@ def run_workers(launch: str, module: str, root: Path, handoff: Path, report: Sta
             _end(process)
     if code or not handoff.is_file():
         raise StageError(f"train_grpo: {launch!r} ended with code {code}; the message of the worker is above")
-    read_report(handoff, report)
+    collect_report(handoff, report)
 
 
 def _end_with_stage() -> None:
@@ -92,7 +92,7 @@ def write_report(handoff: Path, report: StageReport) -> None:
     write_json(handoff, {"outcomes": outcomes, "quarantined": quarantined, "values": report.values})
 
 
-def read_report(handoff: Path, report: StageReport) -> None:
+def collect_report(handoff: Path, report: StageReport) -> None:
     """Take over a worker's report."""
     content = json.loads(handoff.read_text(encoding="utf-8"))
     for kind, counts in content["outcomes"].items():

@@ -16,7 +16,7 @@ from transformers import ProgressCallback, TrainerCallback
 from transformers.utils import logging as library_logging
 
 from pipeline.errors import EmptyInput, ModelError, ParamsError
-from pipeline.grpo.callbacks import DevAccuracy, LiveMetrics, Progress, TimeBudget
+from pipeline.grpo.callbacks import DevAccuracy, LiveMetrics, TimeBudget, TrainingProgress
 from pipeline.grpo.checkpoints import Checkpoints, dev_scores
 from pipeline.grpo.clips import ClipLoader
 from pipeline.grpo.config import make_config, questions_per_step
@@ -38,7 +38,7 @@ WANDB = Path("data/checkpoints/wandb")  # as it stands in the checkout: what a r
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """Everything a run is made of. `hashes` are of the data it reads, `code` of the code that DVC watches, by path;
     `resolved` are all of its params."""
 
@@ -75,7 +75,7 @@ def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def train(run: Run) -> dict[str, Any]:
+def train(run: TrainingRun) -> dict[str, Any]:
     """Train, resuming where a killed run stopped, and write the policy; returns the numbers of the run.
 
     Raises:
@@ -142,7 +142,7 @@ LEVERS = (
 )
 
 
-def make_trainer(run: Run, checkpoints: Checkpoints) -> VideoGRPOTrainer:
+def make_trainer(run: TrainingRun, checkpoints: Checkpoints) -> VideoGRPOTrainer:
     """The trainer with everything attached."""
     settings, machine = run.params.train_grpo, run.params.machine
     for parameter in run.policy.base.model.visual.parameters():
@@ -169,9 +169,9 @@ def make_trainer(run: Run, checkpoints: Checkpoints) -> VideoGRPOTrainer:
     return trainer
 
 
-def _callbacks(run: Run, training: Training) -> Iterator[TrainerCallback]:
+def _callbacks(run: TrainingRun, training: Training) -> Iterator[TrainerCallback]:
     settings = run.params.train_grpo
-    yield Progress()
+    yield TrainingProgress()
     yield SkipUnusable(training)
     yield LiveMetrics(run.live)
     if run.dev:
@@ -182,7 +182,7 @@ def _callbacks(run: Run, training: Training) -> Iterator[TrainerCallback]:
         yield Wandb(training, run.params.machine.wandb_project, run.origin, run.wandb, settings.dev_every)
 
 
-def _lora(run: Run) -> Any:
+def _lora(run: TrainingRun) -> Any:
     settings = run.params.train_grpo.lora
     if settings is None:
         return None
@@ -198,7 +198,7 @@ def _lora(run: Run) -> Any:
     )
 
 
-def _finish(run: Run, trainer: VideoGRPOTrainer, checkpoints: Checkpoints) -> dict[str, Any]:
+def _finish(run: TrainingRun, trainer: VideoGRPOTrainer, checkpoints: Checkpoints) -> dict[str, Any]:
     """Pick the step, write the policy folder, return the numbers."""
     scores = dev_scores(trainer.state.log_history)
     last = trainer.state.global_step

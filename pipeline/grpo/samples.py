@@ -9,24 +9,15 @@ import numpy as np
 from pipeline.answers.keyframes import Target, frame_spacing
 from pipeline.answers.prompts import build_messages, fill
 from pipeline.errors import ItemError
+from pipeline.models.inputs import ClipFrames
 from pipeline.records import LETTERS, Keyframe, Question
 from pipeline.train_params import RewardSettings
-
-
-class Frames(Protocol):
-    """Frames of a clip: `images` uint8 [T, H, W, 3], `pts_seconds` float64 [T] from the start of the video file."""
-
-    @property
-    def images(self) -> Any: ...
-
-    @property
-    def pts_seconds(self) -> Any: ...
 
 
 class FrameSource(Protocol):
     """Where frames come from: the frame store."""
 
-    def load(self, clip_id: str) -> Frames:
+    def load(self, clip_id: str) -> ClipFrames:
         """Frames of one clip."""
         ...
 

@@ -13,8 +13,8 @@ from transformers import TrainerCallback
 
 from pipeline.grpo.rewards import rewards_in_use, score_all
 from pipeline.grpo.rewards.rollout import Rollout
-from pipeline.grpo.samples import Frames
 from pipeline.grpo.training import Args, Control, Logs, State, Training
+from pipeline.models.inputs import ClipFrames
 from pipeline.records import LETTERS
 
 COLUMNS = ("step", "question", "frames", "completion", "right letter")
@@ -114,7 +114,7 @@ class Wandb(TrainerCallback):
         return table
 
 
-def _caption(frames: Frames, rollout: Rollout) -> str:
+def _caption(frames: ClipFrames, rollout: Rollout) -> str:
     """When the frames are, and when the answer is to be seen; seconds from the start of the video and of the clip."""
     times = ", ".join(f"{t:.1f}" for t in frames.pts_seconds)
     keys = ", ".join(f"{t:.1f}" for t in rollout.sample.key_seconds)

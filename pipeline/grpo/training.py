@@ -9,8 +9,9 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from pipeline.grpo.clips import ClipLoader
 from pipeline.grpo.rewards.rollout import Rollout
-from pipeline.grpo.samples import Frames, Sample
+from pipeline.grpo.samples import Sample
 from pipeline.models.generate import Completion
+from pipeline.models.inputs import ClipFrames
 from pipeline.models.policy import Policy
 from pipeline.models.vision import FeatureCache
 from pipeline.train_params import TrainGrpo
@@ -20,7 +21,7 @@ State: TypeAlias = TrainerState
 Control: TypeAlias = TrainerControl
 Logs: TypeAlias = dict[str, Any] | None
 
-ForeignRollout = Callable[[Sequence[Sample], Sequence[Frames], Sequence[str]], list[list[Completion]]]
+ForeignRollout = Callable[[Sequence[Sample], Sequence[ClipFrames], Sequence[str]], list[list[Completion]]]
 """Samples, their frames and one seed string for each to G completions of each."""
 
 

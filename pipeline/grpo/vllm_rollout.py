@@ -9,10 +9,10 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.grpo.samples import Frames, Sample
+from pipeline.grpo.samples import Sample
 from pipeline.grpo.training import Training
 from pipeline.models.generate import Completion, make_completion
-from pipeline.models.inputs import render_prompt, second_per_grid
+from pipeline.models.inputs import ClipFrames, render_prompt, second_per_grid
 from pipeline.models.policy import Policy
 from pipeline.train_params import TrainGrpo
 
@@ -25,7 +25,7 @@ class VllmRollout:
         self.synced_step = -1
 
     def complete(
-        self, samples: Sequence[Sample], frames: Sequence[Frames], seeds: Sequence[str]
+        self, samples: Sequence[Sample], frames: Sequence[ClipFrames], seeds: Sequence[str]
     ) -> list[list[Completion]]:
         """Send the weights once per step, then ask; `seeds` is one string per sample."""
         self._sync()
@@ -46,7 +46,7 @@ class VllmRollout:
         self.synced_step = step
 
 
-def make_request(policy: Policy, sample: Sample, frames: Frames) -> dict[str, Any]:
+def make_request(policy: Policy, sample: Sample, frames: ClipFrames) -> dict[str, Any]:
     """One vLLM prompt: the rendered text with one placeholder per video, the frames, and their rate."""
     per_second = policy.vision.temporal_patch_size / second_per_grid(frames.pts_seconds, policy.vision)
     return {

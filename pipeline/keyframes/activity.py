@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.keyframes.motion import STILL, displacement, refine_ecc, residual, track_affine
-from pipeline.keyframes.selection import normalise, smooth
+from pipeline.keyframes.selection import rescale, smooth
 from pipeline.keyframes.views import Floats, Views
 
 # Set by hand where neighbouring values give nearly the same recall, on rendered clips and on two real ones that were
@@ -39,7 +39,7 @@ class Changes:
     step_seconds: float
 
 
-def measure(views: Views, *, quality: bool) -> Changes:
+def measure_changes(views: Views, *, quality: bool) -> Changes:
     """Compare neighbouring views; `quality` refines the camera's motion by ECC."""
     skin = [skin_mask(image) for image in views.images]
     hands = hand_region(*views.images.shape[1:3])
@@ -63,8 +63,8 @@ def activity(changes: Changes) -> Floats:
     evidence = changes.everywhere + changes.on_skin + changes.at_hands
     slow = smooth(changes.speed, changes.step_seconds)
     calm = max(CALM_SPEED, CALM_MEDIAN * float(np.median(changes.speed)))
-    acting = normalise(smooth(evidence, changes.step_seconds) / (1 + (slow / calm) ** 2))
-    return acting + FIXATION * normalise(fixation(changes))
+    acting = rescale(smooth(evidence, changes.step_seconds) / (1 + (slow / calm) ** 2))
+    return acting + FIXATION * rescale(fixation(changes))
 
 
 def fixation(changes: Changes) -> Floats:

@@ -15,9 +15,9 @@ from pipeline.frames.jpeg import encode_jpeg
 from pipeline.frames.shards import COMMON
 from pipeline.keyframes.events import Event, find_events, place, state_worth
 from pipeline.keyframes.scorers import load_scorer
-from pipeline.keyframes.selection import Spread, normalise, select
+from pipeline.keyframes.selection import Spread, rescale, select_moments
 from pipeline.keyframes.signals import SIGNALS
-from pipeline.keyframes.views import Floats, Views, look
+from pipeline.keyframes.views import Floats, Views, make_views
 
 FORMAT = "egovlm-keyframes/3"  # part of every row's key: change it when the same settings give other candidates
 STATE_SPACING_SECONDS = 0.6  # a peak may lie so near the states beside it
@@ -79,7 +79,7 @@ def mine(task: MiningTask) -> dict[str, Any]:
         ItemError: see `decode_frames`.
     """
     settings = task.settings
-    views = look(
+    views = make_views(
         task.path,
         task.start_seconds,
         task.end_seconds,
@@ -87,9 +87,9 @@ def mine(task: MiningTask) -> dict[str, Any]:
         settings.analysis_pixels,
         task.seconds_limit,
     )
-    score = normalise(load_scorer(settings.signal)(views, task.questions))
+    score = rescale(load_scorer(settings.signal)(views, task.questions))
     events = find_events(score, views.pts_seconds)
-    chosen, worth = choose(score, views, events, task)
+    chosen, worth = choose_moments(score, views, events, task)
     places = [place(float(views.pts_seconds[i]), events) for i in chosen]
     size = FrameSize(THUMBNAIL_PIXELS, 4)
     return {
@@ -111,7 +111,9 @@ def mine(task: MiningTask) -> dict[str, Any]:
     }
 
 
-def choose(score: Floats, views: Views, events: Sequence[Event], task: MiningTask) -> tuple[NDArray[np.int64], Floats]:
+def choose_moments(
+    score: Floats, views: Views, events: Sequence[Event], task: MiningTask
+) -> tuple[NDArray[np.int64], Floats]:
     """Indices of the candidates among the views, best first, and the worth of every view: `float64 [T]` in [0, 1].
 
     A clip of up to `states_up_to_seconds` is taken for one action or two: the states beside its movements come first.
@@ -121,12 +123,12 @@ def choose(score: Floats, views: Views, events: Sequence[Event], task: MiningTas
     length = task.end_seconds - task.start_seconds
     moves = settings.signal in SIGNALS  # a plug-in may score anything: its peaks are what it means
     if moves and events and length <= settings.states_up_to_seconds:
-        worth = normalise(state_worth(events, views.pts_seconds) + PEAK_WORTH * score)
+        worth = rescale(state_worth(events, views.pts_seconds) + PEAK_WORTH * score)
         spread = Spread(min(STATE_SPACING_SECONDS, settings.spacing_seconds), 0.0, *span, crowding=0.0)
     else:
         max_gap = length / settings.coverage_windows if settings.coverage_windows else 0.0
         worth, spread = score, Spread(settings.spacing_seconds, max_gap, *span)
-    return select(worth, views.pts_seconds, settings.candidates_per_clip, spread), worth
+    return select_moments(worth, views.pts_seconds, settings.candidates_per_clip, spread), worth
 
 
 def thumbnail(views: Views, i: int, size: FrameSize) -> bytes:

@@ -72,7 +72,7 @@ def even_hits(clip: Truth, k: int, tolerance_seconds: float) -> float:
     return hits
 
 
-def measure(clips: Iterable[Truth], tolerance_seconds: float) -> dict[str, Any]:
+def measure_recall(clips: Iterable[Truth], tolerance_seconds: float) -> dict[str, Any]:
     """Recall by number of candidates, its area and its lift over even spacing; {} if no clip has true times.
 
     `by_count` has a line per k of `COUNTS` up to the candidates mined: recall `mined`, `even`, `random`, the `lift`

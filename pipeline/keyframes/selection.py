@@ -34,13 +34,13 @@ def smooth(values: Floats, step_seconds: float, window_seconds: float = SMOOTH_S
     return np.convolve(padded, weights / weights.sum(), "valid")
 
 
-def normalise(values: Floats) -> Floats:
+def rescale(values: Floats) -> Floats:
     """To [0, 1] within the clip; all 0 where nothing varies."""
     low, high = float(values.min()), float(values.max())
     return (values - low) / (high - low) if high - low > 1e-12 else np.zeros_like(values)
 
 
-def select(score: Floats, pts_seconds: Floats, k: int, spread: Spread) -> NDArray[np.int64]:
+def select_moments(score: Floats, pts_seconds: Floats, k: int, spread: Spread) -> NDArray[np.int64]:
     """Indices of `min(k, T)` moments, best first: `int64`.
 
     Greedy: the moment with the best score is taken, its surroundings lose worth (1 - Gaussian of `crowding` x span /

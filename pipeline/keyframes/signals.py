@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline.keyframes.activity import activity, measure
+from pipeline.keyframes.activity import activity, measure_changes
 from pipeline.keyframes.motion import phase_shift, residual
 from pipeline.keyframes.selection import smooth
 from pipeline.keyframes.views import Floats, Views
@@ -20,17 +20,17 @@ Signal = Callable[[Views], Floats]
 
 def lk_affine(views: Views) -> Floats:
     """Activity beside the camera's motion, which is tracked by Lucas-Kanade."""
-    return activity(measure(views, quality=False))
+    return activity(measure_changes(views, quality=False))
 
 
 def ecc(views: Views) -> Floats:
     """`lk_affine` with the motion refined by enhanced correlation: dearer, better under heavy head motion."""
-    return activity(measure(views, quality=True))
+    return activity(measure_changes(views, quality=True))
 
 
 def lk_residual(views: Views) -> Floats:
     """The bare change that is left after the camera's motion: no hands, no calm, no fixation."""
-    changes = measure(views, quality=False)
+    changes = measure_changes(views, quality=False)
     return smooth(changes.everywhere, changes.step_seconds)
 
 

@@ -45,7 +45,7 @@ class Views:
         return float(np.median(np.diff(self.pts_seconds))) if len(self) > 1 else 1.0
 
 
-def look(
+def make_views(
     path: Path,
     start_seconds: float,
     end_seconds: float,

@@ -27,7 +27,7 @@ class ClipFrames(Protocol):
     def pts_seconds(self) -> Any: ...
 
 
-def normalise(frames: np.ndarray[Any, Any] | torch.Tensor, settings: VisionSettings) -> torch.Tensor:
+def normalise_colours(frames: np.ndarray[Any, Any] | torch.Tensor, settings: VisionSettings) -> torch.Tensor:
     """Frames uint8 [T, H, W, 3] to float32 [T, 3, H, W], colour-normalised.
 
     The order of operations is that of transformers' fast processors (rescaling fused into mean and std), so that the
@@ -52,7 +52,7 @@ def patchify(
     """
     t, height, width = _check_frames(frames, settings)
     p, m, s = settings.patch_size, settings.merge_size, settings.temporal_patch_size
-    pixels = normalise(frames, settings)
+    pixels = normalise_colours(frames, settings)
     if pad := -t % s:
         pixels = torch.cat([pixels, pixels[-1:].expand(pad, -1, -1, -1)])
     grid_t, grid_h, grid_w = pixels.shape[0] // s, height // p, width // p

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import log
 
 from pipeline.questions.queue import Queue
-from pipeline.text.options import MAX_OPTIONS, normalise, share_of
+from pipeline.text.options import MAX_OPTIONS, normalise_text, share_of
 
 _REACH = (64, 256)  # rows looked at for one block, in the first pass and in the second
 _BUCKET = log(1.3)  # answers whose lengths differ by less than this factor count as equally long
@@ -53,7 +53,7 @@ def _by_lot(seed: int) -> Order:
 
 
 def _by_likeness(rows: Sequence[OpenRow], seed: int) -> Order:
-    words = {row.question_id: set(normalise(row.question).split()) for row in rows}
+    words = {row.question_id: set(normalise_text(row.question).split()) for row in rows}
     counts = Counter(word for own in words.values() for word in own)
     lot = _by_lot(seed)
 

@@ -18,7 +18,7 @@ from pipeline.questions.balance import YES_NO, guessable, guessable_yes_no
 from pipeline.questions.blocks import OpenRow, make_blocks
 from pipeline.questions.truths import Truths
 from pipeline.records import Annotation, Split
-from pipeline.text.options import MAX_OPTIONS, normalise, seeded
+from pipeline.text.options import MAX_OPTIONS, normalise_text, seeded
 
 _NEEDED = MAX_OPTIONS - 1
 _REACH = 24  # different answers looked at on either side in order of length
@@ -52,7 +52,7 @@ class AnswerPool:
         self._seed = seed
         self._lent: dict[str, tuple[str, ...]] = {}
         self.guessable: dict[str, str] = {}
-        answered = [row for row in rows if row.options is None and normalise(row.answer_text or "")]
+        answered = [row for row in rows if row.options is None and normalise_text(row.answer_text or "")]
         groups: dict[Group, list[Annotation]] = defaultdict(list)
         for row in answered:
             groups[_group(row)].append(row)
@@ -67,7 +67,7 @@ class AnswerPool:
         for row in rows:
             text = str(row.answer_text).strip()
             banned = truths.beside(row, known, _NEEDED)
-            yield OpenRow(row.question_id, row.question, text, normalise(text), banned)
+            yield OpenRow(row.question_id, row.question, text, normalise_text(text), banned)
 
     def _lend(self, rows: Sequence[Annotation], splits: Mapping[str, Split]) -> None:
         """Blocks within each split, and wrong answers for the rows that found none; of a training split's, those that
@@ -93,7 +93,7 @@ class AnswerPool:
             opened = self._open[row.question_id]
             if opened.normal not in YES_NO and row.question_id not in self._lent:
                 with suppress(ItemError):
-                    drawn.append((opened, [normalise(text) for text in self._draw(row, opened.text)]))
+                    drawn.append((opened, [normalise_text(text) for text in self._draw(row, opened.text)]))
         return drawn
 
     def options(self, row: Annotation) -> tuple[tuple[str, ...], str]:
@@ -103,9 +103,9 @@ class AnswerPool:
             ItemError: `no_answer`, or `no_distractors` where the group has not enough other answers.
         """
         truth = (row.answer_text or "").strip()
-        if not normalise(truth):
+        if not normalise_text(truth):
             raise ItemError("no_answer", "an open-ended row needs its answer")
-        if normalise(truth) in YES_NO:
+        if normalise_text(truth) in YES_NO:
             return (truth, _opposite(truth)), "yes against no"
         if row.question_id in self._lent:
             return self._lent[row.question_id], "wrong answers shared by five questions"
@@ -116,7 +116,7 @@ class AnswerPool:
         chance = seeded(self._seed, "distractors", row.question_id)
         answers = self._answers.get(_group(row), [])
         opened = self._open.get(row.question_id)
-        taken = {normalise(truth)} | (opened.banned if opened else frozenset())
+        taken = {normalise_text(truth)} | (opened.banned if opened else frozenset())
         ends = (find(answers, len(truth), key=lambda answer: answer.length) for find in (bisect_left, bisect_right))
         middle = chance.randint(*ends)  # anywhere among answers of equal length, or the truth would be the longest
         below, above = (
@@ -142,7 +142,7 @@ def _distinct(rows: Iterable[Annotation]) -> list[_Answer]:
     texts: dict[str, list[str]] = defaultdict(list)
     for row in rows:
         text = str(row.answer_text).strip()
-        texts[normalise(text)].append(text)
+        texts[normalise_text(text)].append(text)
     answers = [_Answer(len(min(own)), min(own), normal, len(own)) for normal, own in texts.items()]
     return sorted(
         (answer for answer in answers if answer.normal not in YES_NO), key=lambda answer: (answer.length, answer.text)
@@ -160,4 +160,4 @@ def _opposite(truth: str) -> str:
 
 def _group(row: Annotation) -> Group:
     """Source and question type: the stated family, else the question's first two words."""
-    return row.source, row.family or " ".join(normalise(row.question).split()[:2])
+    return row.source, row.family or " ".join(normalise_text(row.question).split()[:2])

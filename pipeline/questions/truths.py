@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from math import inf
 
 from pipeline.records import Annotation
-from pipeline.text.options import normalise
+from pipeline.text.options import normalise_text
 
 
 class Truths:
@@ -17,7 +17,7 @@ class Truths:
         for row in rows:
             self._rows[self._recording(row)].append(row)
         self._of = {
-            recording: frozenset(normalise(str(row.answer_text)) for row in own)
+            recording: frozenset(normalise_text(str(row.answer_text)) for row in own)
             for recording, own in self._rows.items()
         }
 
@@ -27,14 +27,14 @@ class Truths:
     def beside(self, row: Annotation, known: frozenset[str], needed: int) -> frozenset[str]:
         """True answers of the row's recording other than its own; of clips that overlap its own in time alone, where
         the recording leaves fewer than `needed` of the `known` answers."""
-        own = {normalise(str(row.answer_text))}
+        own = {normalise_text(str(row.answer_text))}
         true = self._of[self._recording(row)]
         if len(known) - len(known & true) >= needed:  # the smaller set is walked
             return true - own
         start, end = _span(row)
         seen = (other for other in self._rows[self._recording(row)] if other.video_id == row.video_id)
         overlapping = (other for other in seen if _span(other)[0] < end and start < _span(other)[1])
-        return frozenset(normalise(str(other.answer_text)) for other in overlapping) - own
+        return frozenset(normalise_text(str(other.answer_text)) for other in overlapping) - own
 
 
 def _span(row: Annotation) -> tuple[float, float]:

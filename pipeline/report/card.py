@@ -8,7 +8,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from pipeline.errors import markdown_cell
 from pipeline.report import facts, headline
-from pipeline.report.inputs import Inputs
+from pipeline.report.inputs import ReportInputs
 from pipeline.report.page import asset, environment
 from pipeline.reports import scored_of
 
@@ -20,7 +20,7 @@ STAND_IN = (
 )
 
 
-def model_card(inputs: Inputs) -> str:
+def model_card(inputs: ReportInputs) -> str:
     """The card as Markdown with its YAML header."""
     base = inputs.reports.get("prepare_model", {}).get("values", {})
     recipe = str(base.get("recipe", "unknown"))
@@ -47,7 +47,7 @@ def model_card(inputs: Inputs) -> str:
         recipe_yaml=_recipe(inputs.provenance),
         licences=_licences(inputs),
         leakage=facts.flatten(inputs.leakage) if inputs.leakage else [],
-        versions=facts.versions(inputs.reports),
+        versions=facts.library_versions(inputs.reports),
         hashes=inputs.hashes,
     )
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")) + "\n"
@@ -73,7 +73,7 @@ def _recipe(provenance: dict[str, Any]) -> str:
     return yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True, width=110) if chosen else ""
 
 
-def _results(inputs: Inputs) -> list[EvalResult] | None:
+def _results(inputs: ReportInputs) -> list[EvalResult] | None:
     """The headline as the hub shows it; None where there is none (the hub takes no empty list)."""
     metrics = inputs.metrics
     if "accuracy" not in metrics:
@@ -93,7 +93,7 @@ def _results(inputs: Inputs) -> list[EvalResult] | None:
     ]
 
 
-def _licences(inputs: Inputs) -> list[tuple[str, str, str, int]]:
+def _licences(inputs: ReportInputs) -> list[tuple[str, str, str, int]]:
     """(source, licence, split, questions)."""
     counts = Counter((q.source, q.licence, q.split) for q in inputs.questions)
     return [(*key, number) for key, number in sorted(counts.items())]

@@ -74,7 +74,7 @@ def left_out(ledger: Iterable[Quarantined]) -> list[Left]:
     return sorted(found, key=lambda left: (-left.count, left.stage, left.kind, left.reason))
 
 
-def versions(reports: dict[str, dict[str, Any]]) -> dict[str, str]:
+def library_versions(reports: dict[str, dict[str, Any]]) -> dict[str, str]:
     """Library versions by name; where stages differ, all of them."""
     found: dict[str, set[str]] = defaultdict(set)
     for report in reports.values():

@@ -32,7 +32,7 @@ HASHED = (
 
 
 @dataclass(frozen=True)
-class Inputs:
+class ReportInputs:
     """All that the page shows. `reports` are data/reports/<stage>.json by stage, `curves` (step, value) by
     name as logged in training; `notes` say what is missing."""
 
@@ -53,11 +53,11 @@ class Inputs:
     notes: list[str] = field(default_factory=list)
 
 
-def read_inputs(root: Path) -> Inputs:
+def read_inputs(root: Path) -> ReportInputs:
     """Read everything below `root` that a run leaves behind."""
     notes: list[str] = []
     data = root / "data"
-    return Inputs(
+    return ReportInputs(
         reports={s: r for s in STAGES if (r := _json(data / "reports" / f"{s}.json", notes))},
         metrics=_json(data / "reports/metrics.json", notes),
         controls=_json(data / "reports/controls.json", notes),

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.keyframes.recall import Truth, measure
+from pipeline.keyframes.recall import Truth, measure_recall
 from pipeline.records import Keyframe, Question
 
 
@@ -24,4 +24,4 @@ def mining_recall(
     clips: dict[str, list[Truth]] = defaultdict(list)
     for (source, clip), true_seconds in sorted(times.items()):
         clips[source].append(Truth(*spans[clip], tuple(sorted(true_seconds)), tuple(mined[clip])))
-    return {source: measure(known, tolerance_seconds) for source, known in clips.items()}
+    return {source: measure_recall(known, tolerance_seconds) for source, known in clips.items()}

@@ -21,7 +21,7 @@ from pipeline.report import facts, headline
 from pipeline.report.clip_sheets import mined_sheets, quarantine_sheets
 from pipeline.report.curves import charts
 from pipeline.report.gallery import gallery_rows
-from pipeline.report.inputs import Inputs
+from pipeline.report.inputs import ReportInputs
 from pipeline.report.mining import mining_recall
 from pipeline.report.strips import strip
 
@@ -31,7 +31,7 @@ QUARANTINE_SHEETS, MINED_SHEETS = 12, 24  # clips shown with their frames, at mo
 COUNTED = ("gained", "lost", "right", "wrong")
 
 
-def render(inputs: Inputs, settings: WriteReport) -> str:
+def render(inputs: ReportInputs, settings: WriteReport) -> str:
     """The whole page as HTML."""
     script = "\n".join(asset(name) for name in SCRIPTS)
     rows = gallery_rows(inputs.questions, inputs.predictions, inputs.keyframes)
@@ -56,7 +56,7 @@ def render(inputs: Inputs, settings: WriteReport) -> str:
     )
 
 
-def context(inputs: Inputs, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def context(inputs: ReportInputs, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """What the template prints, apart from assets and embedded data."""
     return {
         "notes": inputs.notes,
@@ -79,12 +79,12 @@ def context(inputs: Inputs, rows: list[dict[str, Any]]) -> dict[str, Any]:
         "wandb": inputs.reports.get("train_grpo", {}).get("values", {}).get("wandb"),
         "probes": facts.probe_rows(inputs.probes),
         "hashes": inputs.hashes,
-        "versions": facts.versions(inputs.reports),
+        "versions": facts.library_versions(inputs.reports),
         "provenance": facts.flatten(inputs.provenance) if inputs.provenance else [],
     }
 
 
-def recall(inputs: Inputs) -> dict[str, dict[str, Any]]:
+def recall(inputs: ReportInputs) -> dict[str, dict[str, Any]]:
     """Recall of mining within the tolerance that the stage itself used."""
     values = inputs.reports.get("mine_keyframes", {}).get("values", {})
     measured = [found["tolerance_seconds"] for found in values.get("recall", {}).values()]

@@ -28,7 +28,7 @@ _SIGNED = ("x-amz-expires", "x-amz-signature", "expires", "signature", "se", "si
 
 
 @dataclass(frozen=True)
-class Limits:
+class DownloadLimits:
     """`retries` are attempts in a row that bring no new byte; a connection is slow when `timeout_seconds` pass without
     at least `SLOWEST_BYTES_PER_SECOND`; no file may be larger than `max_bytes`."""
 
@@ -46,7 +46,7 @@ class _Again(Exception):
         self.reason, self.detail, self.wait = reason, detail, wait
 
 
-def download(url: str, target: Path, limits: Limits, checked: bool, expected: int | None = None) -> Path:
+def download(url: str, target: Path, limits: DownloadLimits, checked: bool, expected: int | None = None) -> Path:
     """Fetch `url` to `target`.
 
     What an earlier attempt or run left in `<target>.partial` is continued by a Range request where the server names the
@@ -114,7 +114,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 _OPENER = urllib.request.build_opener(_Redirects)
 
 
-def _attempt(url: str, part: Part, limits: Limits) -> None:
+def _attempt(url: str, part: Part, limits: DownloadLimits) -> None:
     offset, version = part.size, part.version
     headers = {"Accept-Encoding": "identity", "User-Agent": "egovlm"}
     headers |= {"Range": f"bytes={offset}-"} if offset else {}
@@ -160,7 +160,7 @@ def _check_encoding(headers: Message) -> None:
         raise ItemError("encoded", f"the server sends the file as {encoding} although asked not to: mend the server")
 
 
-def _check_size(total: int | None, start: int, part: Part, limits: Limits) -> None:
+def _check_size(total: int | None, start: int, part: Part, limits: DownloadLimits) -> None:
     if total is None:
         return
     if part.expected is not None and total != part.expected:
@@ -173,7 +173,7 @@ def _check_size(total: int | None, start: int, part: Part, limits: Limits) -> No
         raise StageError(f"the disk of {folder} is full: {total - start} bytes are missing and {free} are free")
 
 
-def _receive(response: Any, partial: Path, start: int, total: int | None, limits: Limits) -> None:
+def _receive(response: Any, partial: Path, start: int, total: int | None, limits: DownloadLimits) -> None:
     mark, marked = time.monotonic(), start
     received = start
     with partial.open("r+b" if start else "wb") as file:

@@ -44,7 +44,7 @@ class Entry:
     bytes: int
 
 
-class Journal:
+class FetchLog:
     """What has been fetched so far, on disk."""
 
     def __init__(self, path: Path) -> None:
@@ -82,7 +82,7 @@ Probe = Callable[[Path], object]
 
 
 @dataclass(frozen=True)
-class Limits:
+class FetchLimits:
     """How wide, and how long and with how much memory one video may be worked on; see params.yaml."""
 
     workers: int
@@ -102,7 +102,7 @@ class Fetched:
     error: ItemError | None = None
 
 
-def fetch_all(tasks: Sequence[Task], journal: Journal, probe: Probe, limits: Limits) -> Iterator[Fetched]:
+def fetch_all(tasks: Sequence[Task], journal: FetchLog, probe: Probe, limits: FetchLimits) -> Iterator[Fetched]:
     """Fetch every task, then probe what was had, each in no particular order; bad ones come with their `ItemError`.
 
     Foreign files are opened in worker processes only, which a file may crash, stall or fill without harm to the run.
@@ -122,7 +122,7 @@ def fetch_all(tasks: Sequence[Task], journal: Journal, probe: Probe, limits: Lim
             yield replace(had[position], probed=answer)
 
 
-def _fetched(tasks: Sequence[Task], journal: Journal, limits: Limits) -> Iterator[Fetched]:
+def _fetched(tasks: Sequence[Task], journal: FetchLog, limits: FetchLimits) -> Iterator[Fetched]:
     jobs = [(task, journal.entries.get(_relative(task, journal)), journal.path.parent) for task in tasks]
     workers = Workers("processes", limits.workers, limits.fetch_seconds, limits.megabytes)
     results = run_parallel(_fetch_one, jobs, workers)
@@ -135,7 +135,7 @@ def _fetched(tasks: Sequence[Task], journal: Journal, limits: Limits) -> Iterato
         yield done
 
 
-def _relative(task: Task, journal: Journal) -> str:
+def _relative(task: Task, journal: FetchLog) -> str:
     return _from(journal.path.parent, task.path)
 
 

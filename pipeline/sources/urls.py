@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from pipeline.errors import ItemError, StageError
 from pipeline.source_params import UrlsSource as UrlsParams
 from pipeline.sources.base import VideoItem
-from pipeline.sources.download import Limits, download
+from pipeline.sources.download import DownloadLimits, download
 from pipeline.sources.formats import recording_of
 from pipeline.sources.paths import VIDEO_SUFFIXES
 from pipeline.sources.real import RealSource
@@ -22,7 +22,7 @@ class UrlsSource(RealSource):
     def __init__(self, name: str, seed: int, params: UrlsParams) -> None:
         super().__init__(name, seed, params)
         self.manifest = Path(params.manifest)
-        self.limits = Limits(params.retries, params.timeout_seconds, params.max_bytes)
+        self.limits = DownloadLimits(params.retries, params.timeout_seconds, params.max_bytes)
 
     def list_videos(self) -> Sequence[VideoItem]:
         """The rows of the manifest; a row that cannot be read stops the stage, for it would be lost without a trace."""

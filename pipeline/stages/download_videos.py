@@ -13,7 +13,7 @@ from pipeline.records import Annotation, Quarantined, Video, is_safe_id, write_r
 from pipeline.reports import NOT_TAKEN, StageReport, write_json
 from pipeline.sources.base import BadRow, Source
 from pipeline.sources.ego4d_clips import Places, placed, read_places
-from pipeline.sources.fetching import Fetched, Journal, Limits, Task, fetch_all
+from pipeline.sources.fetching import Fetched, FetchLimits, FetchLog, Task, fetch_all
 from pipeline.sources.registry import build_sources
 from pipeline.video.probe import VideoProbe, probe
 
@@ -27,10 +27,10 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     raw.mkdir(parents=True, exist_ok=True)
     sources, places = build_sources(params), read_places(params, root)
     _look_at_annotations(sources)
-    journal = Journal(raw / "fetched.jsonl")
+    journal = FetchLog(raw / "fetched.jsonl")
     tasks = _tasks(sources, raw / "videos", places, report)
     machine = params.machine
-    limits = Limits(machine.workers, FETCH_SECONDS, PROBE_SECONDS, machine.worker_megabytes_limit)
+    limits = FetchLimits(machine.workers, FETCH_SECONDS, PROBE_SECONDS, machine.worker_megabytes_limit)
     rows = [_video(done, raw) for done in _good(fetch_all(tasks, journal, probe, limits), report)]
     report.stop_if_too_bad("video", params.max_bad_fraction)
     annotations = _annotations(sources, rows, report)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.errors import ArtifactError, EmptyInput, ItemError
 from pipeline.evaluation.benchmarks import BENCHMARKS
-from pipeline.evaluation.benchmarks.base import select
+from pipeline.evaluation.benchmarks.base import select_questions
 from pipeline.evaluation.benchmarks.size import BENCHMARKS_FILE, Whole, stop_if_partial, whole_of
 from pipeline.evaluation.evaluate import evaluate_models, load_models
 from pipeline.evaluation.keyframe_quality import MatchSettings
@@ -52,7 +52,7 @@ def _questions(params: Params, root: Path) -> list[Question]:
     """The benchmark's questions of the chosen splits."""
     settings = params.evaluate_egoschema
     rows = read_rows(root / "data/dataset/questions.parquet", Question)
-    chosen = select(BENCHMARKS[settings.benchmark], (q for q in rows if q.split in settings.splits))
+    chosen = select_questions(BENCHMARKS[settings.benchmark], (q for q in rows if q.split in settings.splits))
     if not chosen:
         splits = ", ".join(f"{s}: {sum(q.split == s for q in rows)}" for s in ("train", "dev", "test"))
         raise EmptyInput(

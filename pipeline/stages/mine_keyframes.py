@@ -11,7 +11,7 @@ from pipeline.clips.inputs import ClipInputs, count_clips
 from pipeline.decode.decoding import decoder_version
 from pipeline.frames.shards import SHARD_BYTES, Layout, Row, digest, read_bucket, write_manifest
 from pipeline.keyframes.mining import FORMAT, SCHEMA, MiningSettings, MiningTask, mine
-from pipeline.keyframes.recall import Truth, measure
+from pipeline.keyframes.recall import Truth, measure_recall
 from pipeline.keyframes.scorers import load_scorer
 from pipeline.params import MineKeyframes, Params
 from pipeline.records import Clip, Keyframe, Question, Video, read_rows, write_rows
@@ -41,7 +41,8 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     write_manifest(out, layout, settings)
     report.count("keyframe", "ok", len(keyframes))
     report.values["recall"] = {
-        source: measure(clips, section.recall_tolerance_seconds) for source, clips in truths(rows, questions).items()
+        source: measure_recall(clips, section.recall_tolerance_seconds)
+        for source, clips in truths(rows, questions).items()
     }
 
 

@@ -15,7 +15,7 @@ from pipeline.grpo.clips import ClipLoader, feature_cache
 from pipeline.grpo.difficulty import Asker, filter_by_difficulty
 from pipeline.grpo.idle import idle_settings
 from pipeline.grpo.launch import is_main_worker, is_worker, join_processes, run_workers, write_report
-from pipeline.grpo.run import Run, levers_where_memory_ends, quiet, train
+from pipeline.grpo.run import TrainingRun, levers_where_memory_ends, quiet, train
 from pipeline.grpo.samples import Sample, build_sample, group_by_clip
 from pipeline.models.device import resolve_device, weights_dtype
 from pipeline.models.inputs import VIDEO_TOKEN, render_prompt, tokenize_prompt
@@ -57,7 +57,7 @@ def _train(params: Params, root: Path, report: StageReport) -> None:
     report.values.update(train(work))
 
 
-def read_run(params: Params, root: Path, report: StageReport) -> Run:
+def read_run(params: Params, root: Path, report: StageReport) -> TrainingRun:
     """Everything the training needs, with unusable questions in the report."""
     settings = params.train_grpo
     torch.set_num_threads(settings.threads)
@@ -76,7 +76,7 @@ def read_run(params: Params, root: Path, report: StageReport) -> Run:
     asker = Asker(params.seed, params.prompts.reasoning, settings, policy, clips, cache, hashes)
     with levers_where_memory_ends():
         chosen = filter_by_difficulty(asker, training, state.with_name("difficulty"), report)
-    return Run(
+    return TrainingRun(
         params=params,
         policy=policy,
         train=chosen,

@@ -12,8 +12,8 @@ from typing import Any
 
 from pipeline.checks.card import dataset_card
 from pipeline.checks.clips import ClipLook, look_at_clips
-from pipeline.checks.dataset import Inputs, decontaminate, probe_splits, read_inputs, reference_of, with_frames
-from pipeline.checks.findings import Finding, stop_at_critical
+from pipeline.checks.dataset import DatasetInputs, decontaminate, probe_splits, read_dataset, reference_of, with_frames
+from pipeline.checks.findings import CheckFinding, stop_at_critical
 from pipeline.checks.leakage import Leak, leakage_report
 from pipeline.checks.ledger import Account, balance, read_ledgers, reasons
 from pipeline.checks.shortcuts import ProbeScore
@@ -43,7 +43,7 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     """
     settings, out = params.validate_dataset, root / "data/dataset"
     (out / "questions.parquet").unlink(missing_ok=True)
-    inputs, earlier = read_inputs(root), read_ledgers(root)
+    inputs, earlier = read_dataset(root), read_ledgers(root)
     questions = with_frames(inputs, report)
     report.stop_if_too_bad("question", params.max_bad_fraction)  # leaks do not count: leaving them out is the work
     looks = look_at_clips(inputs.store, inputs.clips, params.machine.workers)
@@ -66,7 +66,7 @@ def run(params: Params, root: Path, report: StageReport) -> None:
 def _decontaminated(
     questions: Sequence[Question],
     looks: Sequence[ClipLook],
-    inputs: Inputs,
+    inputs: DatasetInputs,
     params: Params,
     root: Path,
     report: StageReport,
@@ -97,13 +97,13 @@ def _without(questions: Sequence[Question], leaks: Sequence[Leak], report: Stage
 
 def _check(
     questions: Sequence[Question],
-    inputs: Inputs,
+    inputs: DatasetInputs,
     looks: Sequence[ClipLook],
     probes: Probes,
     leaking: set[str],
     params: Params,
     root: Path,
-) -> list[Finding]:
+) -> list[CheckFinding]:
     """Run the suites and write the Data Docs."""
     from pipeline.checks.docs import write_docs  # Great Expectations takes seconds to import
     from pipeline.checks.expectations import find, validate
@@ -126,7 +126,7 @@ def _check(
     return findings
 
 
-def _accounts(inputs: Inputs, questions: Sequence[Question], ledger: Sequence[Quarantined]) -> list[Account]:
+def _accounts(inputs: DatasetInputs, questions: Sequence[Question], ledger: Sequence[Quarantined]) -> list[Account]:
     return [
         balance("prepare_questions", "question", inputs.annotations, len(inputs.questions), ledger),
         balance("validate_dataset", "question", len(inputs.questions), len(questions), ledger),
@@ -137,7 +137,7 @@ def _values(
     questions: Sequence[Question],
     accounts: Sequence[Account],
     ledger: Sequence[Quarantined],
-    findings: Sequence[Finding],
+    findings: Sequence[CheckFinding],
 ) -> dict[str, Any]:
     return {
         "accounts": [account.as_dict() for account in accounts],

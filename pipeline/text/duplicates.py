@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.text.options import normalise
+from pipeline.text.options import normalise_text
 
 _PRIME = np.uint64((1 << 31) - 1)  # products of two 31-bit numbers fit 64 bits
 _ROWS = 4  # signature rows per band
@@ -19,7 +19,7 @@ _BANDS = 16  # at similarity 0.8 a pair is missed with probability (1 - 0.8^4)^1
 
 def shingles(text: str, words: int = 3) -> frozenset[str]:
     """Runs of `words` successive words of the normalised text; the whole text where it is shorter."""
-    tokens = normalise(text).split()
+    tokens = normalise_text(text).split()
     if len(tokens) <= words:
         return frozenset([" ".join(tokens)])
     return frozenset(" ".join(tokens[i : i + words]) for i in range(len(tokens) - words + 1))

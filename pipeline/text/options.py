@@ -18,7 +18,7 @@ _ASCII = {code: chr(code).lower() if chr(code).isalnum() else " " for code in ra
 _ARTICLES = ("a", "an", "the")
 
 
-def normalise(text: str) -> str:
+def normalise_text(text: str) -> str:
     """For comparison: NFKC, lower case, only letters and digits, single spaces, no article at the front."""
     if text.isascii():  # most texts by far, and several times faster
         kept = " ".join(text.translate(_ASCII).split())
@@ -47,8 +47,8 @@ def clean_options(options: Sequence[str]) -> tuple[str, ...]:
 
 
 def equal_options(options: Sequence[str]) -> str | None:
-    """The first option that says the same as an earlier one (after `normalise`); None where all differ."""
-    normal = [normalise(option) or option for option in options]
+    """The first option that says the same as an earlier one (after `normalise_text`); None where all differ."""
+    normal = [normalise_text(option) or option for option in options]
     return next((option for i, option in enumerate(options) if normal[i] in normal[:i]), None)
 
 

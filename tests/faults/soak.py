@@ -30,7 +30,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from benchmarks.memory import peak_mb
 from flows.dvc.lock import read_holder
 from flows.dvc.project import Project as FlowProject
-from flows.service.ui import Machine
+from flows.service.ui import LocalServices
 from pipeline.records import Annotation
 from pipeline.source_params import SyntheticSource as World
 from pipeline.sources.synthetic import SyntheticSource
@@ -155,7 +155,7 @@ def size_mb(folder: Path) -> float:
     return int(done.stdout.split()[0]) / 1024 if done.stdout else 0.0
 
 
-def measure(machine: Machine, stage_peak: float, folders: dict[str, Path]) -> dict[str, float]:
+def measure(machine: LocalServices, stage_peak: float, folders: dict[str, Path]) -> dict[str, float]:
     """What the service's processes and the folders hold."""
     processes = {name: psutil.Process(process.pid) for name, process in machine.processes.items()}
     memory = {name.removesuffix("-cpu"): one.memory_info().rss / MB for name, one in processes.items()}
@@ -247,7 +247,7 @@ def soak(folder: Path, minutes: float, rng: random.Random, table: Path) -> list[
     )
     rounds: list[Round] = []
     began, longest = time.monotonic(), {True: 0.0, False: 0.0}
-    machine = Machine(FlowProject(project.root), free_port())
+    machine = LocalServices(FlowProject(project.root), free_port())
     with machine, temporary_settings({PREFECT_API_URL: machine.api}), table.open("w", newline="") as file:
         writer = csv.DictWriter(file, [f.name for f in fields(Round)])
         writer.writeheader()

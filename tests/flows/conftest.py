@@ -14,7 +14,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.dvc.project import Project
 from flows.remote.clone import make_clone, use_dvc_remote
-from flows.service.ui import Machine
+from flows.service.ui import LocalServices
 from pipeline.profiles import write_merged
 from tests.flows.service import Service
 from tests.flows.toy import git, make_project
@@ -51,7 +51,7 @@ def project(tmp_path: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServices]:
     """A running server with workers for both pools; its two project folders are `sites/cpu` and `sites/gpu`."""
     sites = tmp_path_factory.mktemp("sites")
     changed = {
@@ -66,7 +66,10 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     (sites / "gpu").mkdir()
     try:
         cpu = Project(sites / "cpu")
-        with Machine(cpu, free_port(), sites / "gpu") as running, temporary_settings({PREFECT_API_URL: running.api}):
+        with (
+            LocalServices(cpu, free_port(), sites / "gpu") as running,
+            temporary_settings({PREFECT_API_URL: running.api}),
+        ):
             yield running
     finally:
         for name, value in before.items():
@@ -74,7 +77,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 
 @pytest.fixture
-def service(machine: Machine) -> Iterator[Service]:
+def service(machine: LocalServices) -> Iterator[Service]:
     """The server with a fresh toy project at the place its `cpu` worker works in."""
     cpu = machine.project.root
     _make_anew(cpu)

@@ -27,7 +27,7 @@ from prefect.deployments import run_deployment
 from prefect.states import Cancelling
 
 from flows.dvc.project import Project
-from flows.service.ui import Machine
+from flows.service.ui import LocalServices
 
 
 def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
@@ -42,7 +42,7 @@ def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
 class Service:
     """A server, its workers, and the toy project they work on."""
 
-    def __init__(self, machine: Machine, project: Project) -> None:
+    def __init__(self, machine: LocalServices, project: Project) -> None:
         self.machine, self.project = machine, project
 
     @property

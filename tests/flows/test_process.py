@@ -13,7 +13,7 @@ import pytest
 from flows.dvc.errors import StageFailed
 from flows.dvc.graph import Graph
 from flows.dvc.project import Project
-from flows.dvc.reproduce import Outcome, reproduce
+from flows.dvc.reproduce import StageOutcome, reproduce
 from flows.processes.process import run_streaming
 from flows.processes.progress import Progress, read_progress
 from tests.flows.service import until
@@ -108,14 +108,14 @@ def test_stages_run_once_are_restored_after_a_detour_and_fail_with_their_own_wor
     graph = Graph(project)
     lines: list[str] = []
 
-    def all_stages() -> dict[str, Outcome]:
+    def all_stages() -> dict[str, StageOutcome]:
         return {s.name: reproduce(graph, s.name, lambda text, _: lines.append(text)) for s in graph.stages}
 
     names = [name for name, _, _ in STAGES]
     assert [stage.name for stage in graph.stages] == names
     assert graph.changes(names[0]) == ["never run here"]
-    assert all_stages() == dict.fromkeys(names, Outcome.RAN)
-    assert all_stages() == dict.fromkeys(names, Outcome.CACHED)
+    assert all_stages() == dict.fromkeys(names, StageOutcome.RAN)
+    assert all_stages() == dict.fromkeys(names, StageOutcome.CACHED)
     assert graph.status() == {}
 
     params = project.root / "params.yaml"
@@ -132,8 +132,8 @@ def test_stages_run_once_are_restored_after_a_detour_and_fail_with_their_own_wor
     with pytest.raises(StageFailed, match=r"ended by SIGKILL.*out of memory"):
         all_stages()
     assert "extract_frames: resumed from step 1" not in lines
-    assert all_stages()["extract_frames"] is Outcome.RAN
+    assert all_stages()["extract_frames"] is StageOutcome.RAN
     assert "extract_frames: resumed from step 1" in lines
     params.write_text(text)
-    assert all_stages()["extract_frames"] is Outcome.RESTORED
+    assert all_stages()["extract_frames"] is StageOutcome.RESTORED
     graph.close()

@@ -19,7 +19,7 @@ from flows.dvc.project import Project, find_project
 from flows.dvc.snapshot import snapshot
 from flows.dvc.walk import Walk
 from flows.run import Terminal, main
-from flows.service.ui import Machine
+from flows.service.ui import LocalServices
 from pipeline.errors import ParamsError, StageError
 from pipeline.params import parse_params
 from pipeline.profiles import write_merged
@@ -250,7 +250,7 @@ def test_a_second_make_ui_does_not_take_the_first_ones_server_for_its_own(projec
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(StageError, match=f"port {port} of 127.0.0.1 is taken"):
-            Machine(project, port).start()
+            LocalServices(project, port).start()
 
 
 def test_without_a_terminal_a_progress_bar_is_told_every_half_minute(

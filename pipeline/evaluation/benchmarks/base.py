@@ -31,6 +31,6 @@ def of_source(*names: str) -> Callable[[Question], bool]:
     return has
 
 
-def select(benchmark: Benchmark, questions: Iterable[Question]) -> list[Question]:
+def select_questions(benchmark: Benchmark, questions: Iterable[Question]) -> list[Question]:
     """The benchmark's questions, by id."""
     return sorted((q for q in questions if benchmark.has(q)), key=lambda q: q.question_id)

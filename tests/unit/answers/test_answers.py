@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.answers.completions import visible_text
-from pipeline.answers.parser import Outcome, parse_answer
+from pipeline.answers.parser import ParseOutcome, parse_answer
 
 OPTIONS = (
     "C uses a spatula.",
@@ -19,7 +19,7 @@ OPTIONS = (
     "Both wash the dishes",
     "C and a man play cards",
 )
-NAMED = {Outcome.TAGGED, Outcome.BARE, Outcome.ANCHORED, Outcome.TRUNCATED}
+NAMED = {ParseOutcome.TAGGED, ParseOutcome.BARE, ParseOutcome.ANCHORED, ParseOutcome.TRUNCATED}
 WORDS = st.text(string.ascii_letters + " .,:;()<>/\\{}*\n'?", max_size=80)
 PIECES = st.sampled_from(
     [
@@ -46,7 +46,7 @@ def test_only_tagged_answers_are_strict() -> None:
 
 
 def test_a_letter_beyond_the_options_names_none() -> None:
-    assert parse_answer("<answer>C</answer>", ["yes", "no"]).outcome is Outcome.OUT_OF_RANGE
+    assert parse_answer("<answer>C</answer>", ["yes", "no"]).outcome is ParseOutcome.OUT_OF_RANGE
 
 
 def test_letters_win_over_options_that_are_letters() -> None:
@@ -54,7 +54,7 @@ def test_letters_win_over_options_that_are_letters() -> None:
 
 
 def test_equal_options_cannot_be_named_by_their_text() -> None:
-    assert parse_answer("<answer>yes</answer>", ["yes", "Yes.", "no"]).outcome is Outcome.AMBIGUOUS
+    assert parse_answer("<answer>yes</answer>", ["yes", "Yes.", "no"]).outcome is ParseOutcome.AMBIGUOUS
 
 
 def test_option_texts_that_are_numbers() -> None:
@@ -73,7 +73,7 @@ def test_an_option_is_returned_exactly_with_the_outcomes_that_name_one(completio
 def test_thinking_never_changes_a_tagged_answer(thought: str, option: int) -> None:
     letter = "ABCDE"[option]
     parsed = parse_answer(f"<think>{thought}</think><answer>{letter}</answer>", OPTIONS)
-    assert (parsed.option, parsed.outcome) == (option, Outcome.TAGGED)
+    assert (parsed.option, parsed.outcome) == (option, ParseOutcome.TAGGED)
 
 
 @given(WORDS.filter(lambda text: "<" not in text))

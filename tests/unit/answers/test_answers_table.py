@@ -5,7 +5,7 @@ The options are those of an EgoSchema-like question, two of which begin with the
 
 import pytest
 
-from pipeline.answers.parser import Outcome, parse_answer
+from pipeline.answers.parser import ParseOutcome, parse_answer
 
 OPTIONS = (
     "C uses a spatula to flip the omelette.",
@@ -165,4 +165,4 @@ def test_table(completion: str, outcome: str, letter: str | None) -> None:
 
 def test_the_table_is_large_and_shows_every_outcome() -> None:
     assert len({completion for completion, _, _ in TABLE}) == len(TABLE) >= 80
-    assert {outcome for _, outcome, _ in TABLE} == {outcome.value for outcome in Outcome}
+    assert {outcome for _, outcome, _ in TABLE} == {outcome.value for outcome in ParseOutcome}

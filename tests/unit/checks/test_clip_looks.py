@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.checks.clips import ClipLook, look, perceptual_hash
+from pipeline.checks.clips import ClipLook, inspect_clip, perceptual_hash
 from pipeline.checks.lookalikes import MOST_BITS
 from pipeline.frames.store import Frames
 from pipeline.params import ClipLimits
@@ -30,7 +30,7 @@ def _moving(seed: int = 0) -> list[np.ndarray]:
 
 
 def _failed(frames: Frames) -> set[str]:
-    return {name for name, value in look(frames, CLIP).judged(LIMITS).items() if value is False}
+    return {name for name, value in inspect_clip(frames, CLIP).judged(LIMITS).items() if value is False}
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,10 @@ def test_hashes_survive_re_encoding(name: str) -> None:
 
 def test_a_mirrored_clip_shows_the_original_mirrored() -> None:
     scenes = [_scene(seed) for seed in range(3)]
-    plain, mirrored = look(_frames(scenes), CLIP), look(_frames([np.fliplr(scene) for scene in scenes]), CLIP)
+    plain, mirrored = (
+        inspect_clip(_frames(scenes), CLIP),
+        inspect_clip(_frames([np.fliplr(scene) for scene in scenes]), CLIP),
+    )
     assert mirrored.mirrored == plain.hashes
     assert mirrored.hashes != plain.hashes
 
@@ -89,6 +92,6 @@ def test_hashes_of_other_scenes_differ() -> None:
 
 def test_a_picture_without_structure_has_no_hash() -> None:
     assert perceptual_hash(np.full((64, 64), 128, np.uint8)) is None
-    black = look(_frames([np.zeros_like(_scene())] * 4), CLIP)
+    black = inspect_clip(_frames([np.zeros_like(_scene())] * 4), CLIP)
     assert isinstance(black, ClipLook)
     assert black.hashes == ()

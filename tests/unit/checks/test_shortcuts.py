@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.checks.logit import OptionFeatures, choose, fit
+from pipeline.checks.logit import OptionFeatures, choose_options, fit
 from pipeline.checks.shortcuts import ProbeScore, probe_questions, wilson
 from pipeline.checks.text_features import surface_features
 from pipeline.records import Annotation, Question
@@ -102,10 +102,10 @@ def test_the_model_learns_a_known_preference() -> None:
     features = surface_features(_questions(300, "long"))
     answers = np.array([i % 5 for i in range(300)])
     weights = fit(features, answers)
-    assert (choose(features, weights) == answers).all()
+    assert (choose_options(features, weights) == answers).all()
     half = features.take(np.arange(0, 300, 2))
     assert isinstance(half, OptionFeatures)
-    assert (choose(half, weights) == answers[::2]).all()
+    assert (choose_options(half, weights) == answers[::2]).all()
 
 
 def test_egoschemas_public_500(shared: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.errors import ArtifactError, EmptyInput, StageError
 from pipeline.evaluation.benchmarks import BENCHMARKS
-from pipeline.evaluation.benchmarks.base import select
+from pipeline.evaluation.benchmarks.base import select_questions
 from pipeline.evaluation.benchmarks.size import Whole, stop_if_partial, whole_of
 from pipeline.evaluation.lmms import write_lmms
 from pipeline.evaluation.scores import IntervalSettings
@@ -43,7 +43,7 @@ QUESTIONS = [
     ],
 )
 def test_a_benchmark_takes_its_own_questions(name: str, ids: list[str]) -> None:
-    assert [q.question_id for q in select(BENCHMARKS[name], QUESTIONS[::-1])] == ids
+    assert [q.question_id for q in select_questions(BENCHMARKS[name], QUESTIONS[::-1])] == ids
 
 
 def test_params_know_every_benchmark() -> None:

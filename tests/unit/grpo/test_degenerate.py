@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from pipeline.errors import StageError
 from pipeline.grpo.checkpoints import Checkpoints
-from pipeline.grpo.run import Run, make_trainer, quiet, train
+from pipeline.grpo.run import TrainingRun, make_trainer, quiet, train
 from pipeline.grpo.trainer import VideoGRPOTrainer
 from pipeline.models.generate import Completion, make_completion
 from tests.small_run import small_run
@@ -100,7 +100,7 @@ def test_a_dull_batch_is_computed(
     assert all(torch.isfinite(w).all() for w in load_file(tmp_path / "policy/model.safetensors").values())
 
 
-def with_base_folder(run: Run, folder: Path) -> Run:
+def with_base_folder(run: TrainingRun, folder: Path) -> TrainingRun:
     """The reference model is loaded from where the policy came from."""
     from pipeline.models.policy import load_policy
 
@@ -165,7 +165,7 @@ def test_a_step_with_nothing_to_learn_from_is_left_out(
     assert shown == "step\tskipped\n2\t1.0\n"
 
 
-def checkpoints_of(run: Run) -> list[Path]:
+def checkpoints_of(run: TrainingRun) -> list[Path]:
     return sorted(run.checkpoints.glob("checkpoint-*"))
 
 

@@ -11,7 +11,7 @@ import torch
 from pipeline.errors import EmptyInput
 from pipeline.grpo import difficulty
 from pipeline.grpo.difficulty import Asker, filter_by_difficulty
-from pipeline.grpo.run import Run
+from pipeline.grpo.run import TrainingRun
 from pipeline.grpo.sampler import order_of_pass
 from pipeline.grpo.samples import Sample
 from pipeline.models.generate import rollout
@@ -21,7 +21,7 @@ from tests.small_run import small_run, small_samples
 SOMETIMES = {"samples": 4, "min_accuracy": 0.2, "max_accuracy": 0.8}
 
 
-def asker_of(run: Run) -> Asker:
+def asker_of(run: TrainingRun) -> Asker:
     prompt, settings = run.params.prompts.reasoning, run.params.train_grpo
     return Asker(run.params.seed, prompt, settings, run.policy, run.clips, run.cache, run.hashes)
 

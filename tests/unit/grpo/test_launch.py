@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from pipeline.errors import ParamsError, StageError
-from pipeline.grpo.launch import launcher_command, read_report, run_workers, write_report
+from pipeline.grpo.launch import collect_report, launcher_command, run_workers, write_report
 from pipeline.reports import StageReport
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
@@ -28,7 +28,7 @@ def test_a_report_survives_the_way_home(tmp_path: Path) -> None:
     told.quarantine("question", "q1", "no_frames", "v@1")
     told.values["steps"] = 4
     write_report(tmp_path / "report.json", told)
-    read_report(tmp_path / "report.json", heard)
+    collect_report(tmp_path / "report.json", heard)
     assert heard.as_dict() == told.as_dict()
     assert not list(tmp_path.iterdir())
 

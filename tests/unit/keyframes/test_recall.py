@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.keyframes.recall import Truth, even_hits, found, matched, measure, random_hits
+from pipeline.keyframes.recall import Truth, even_hits, found, matched, measure_recall, random_hits
 
 
 def test_a_true_time_is_found_within_the_tolerance() -> None:
@@ -38,7 +38,7 @@ def test_expected_even_hits_are_those_of_a_grid_of_phases(k: int, tolerance: flo
 
 def test_the_table_compares_at_equal_k() -> None:
     clips = [Truth(0, 4, (0.9, 2.0), (0.9, 2.1)), Truth(10, 14, (13.0,), (10.5, 11.0))]
-    table = measure(clips, 0.5)
+    table = measure_recall(clips, 0.5)
     assert table["clips"] == 2 and table["true_times"] == 3
     one, two = table["by_count"]
     assert (one["candidates"], two["candidates"]) == (1, 2)
@@ -50,7 +50,7 @@ def test_the_table_compares_at_equal_k() -> None:
 
 def test_what_even_spacing_finds_by_number_alone_is_left_out_of_the_area() -> None:
     clips = [Truth(0, 8, (2.0,), (2.0, 1.0, 3.0, 4.0, 5.0, 6.0))] * 3
-    table = measure(clips, 0.5)
+    table = measure_recall(clips, 0.5)
     assert [line["candidates"] for line in table["by_count"] if line["saturated"]] == [6]
     assert table["area"]["mined"] == 1.0
     assert table["area"]["even"] == pytest.approx(
@@ -61,12 +61,12 @@ def test_what_even_spacing_finds_by_number_alone_is_left_out_of_the_area() -> No
 def test_the_interval_of_the_lift_is_that_of_a_t_test_if_each_clip_has_one_time() -> None:
     rng = np.random.default_rng(3)
     clips = [Truth(0, 10, (float(t),), (float(t + d),)) for t, d in rng.uniform([0, 0], [10, 1], (40, 2))]
-    line = measure(clips, 0.5)["by_count"][0]
+    line = measure_recall(clips, 0.5)["by_count"][0]
     gains = [found(c.candidate_seconds, c.true_seconds, 0.5) - even_hits(c, 1, 0.5) for c in clips]
     low, high = stats.ttest_1samp(gains, 0).confidence_interval(0.95)
     assert (line["lift_low"], line["lift_high"]) == (pytest.approx(low, abs=1e-4), pytest.approx(high, abs=1e-4))
 
 
 def test_without_truth_there_is_no_recall() -> None:
-    assert measure([], 0.5) == measure([Truth(0, 4, (), (1.0,))], 0.5) == {}
-    assert measure([Truth(0, 4, (1.0,), (1.0,))], 0.5)["lift_low"] is None
+    assert measure_recall([], 0.5) == measure_recall([Truth(0, 4, (), (1.0,))], 0.5) == {}
+    assert measure_recall([Truth(0, 4, (1.0,), (1.0,))], 0.5)["lift_low"] is None

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ParamsError
-from pipeline.keyframes.activity import fixation, measure, skin_mask
+from pipeline.keyframes.activity import fixation, measure_changes, skin_mask
 from pipeline.keyframes.examples import named_colours
 from pipeline.keyframes.motion import STILL, displacement, phase_shift, refine_ecc, residual, track_affine
 from pipeline.keyframes.scorers import load_scorer
 from pipeline.keyframes.signals import SIGNALS
-from pipeline.keyframes.views import Views, look
+from pipeline.keyframes.views import Views, make_views
 from tests.unit.decode.odd_files import write
 
 SIZE = (160, 96)
@@ -91,7 +91,7 @@ def test_ecc_that_diverges_keeps_the_start() -> None:
 
 
 def test_a_hand_counts_more_than_an_equal_change_elsewhere() -> None:
-    changes = measure(shaky(hand=True), quality=False)
+    changes = measure_changes(shaky(hand=True), quality=False)
     during = np.abs(np.arange(0, 12, 0.1) - 6) < 0.5
     assert changes.on_skin[during].mean() > 5 * changes.on_skin[~during].mean()
 
@@ -116,7 +116,7 @@ def test_skin_is_told_from_wall_and_sky() -> None:
 
 def test_fixation_is_rest_after_a_turn() -> None:
     views = shaky(sway=0.0)
-    changes = measure(views, quality=False)
+    changes = measure_changes(views, quality=False)
     speed = np.where((views.pts_seconds > 4) & (views.pts_seconds < 5), 1.0, 0.0)
     settled = fixation(replace(changes, speed=speed))
     assert 5.0 < views.pts_seconds[settled.argmax()] < 6.5
@@ -124,7 +124,7 @@ def test_fixation_is_rest_after_a_turn() -> None:
 
 
 def test_views_are_decoded_once_per_frame(tmp_path: Path) -> None:
-    views = look(write(tmp_path / "a.mp4"), 1.0, 2.0, 40, 1000, 60)  # 40 samples of 10 frames
+    views = make_views(write(tmp_path / "a.mp4"), 1.0, 2.0, 40, 1000, 60)  # 40 samples of 10 frames
     assert views.pts_seconds.tolist() == pytest.approx(np.arange(1.0, 2.0, 0.1).tolist())
     assert "10, 24" in repr(views) and views.step_seconds == pytest.approx(0.1)
 

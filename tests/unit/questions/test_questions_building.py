@@ -13,7 +13,7 @@ from pipeline.errors import ItemError
 from pipeline.questions.building import Plan, build_question, span_of
 from pipeline.questions.distractors import AnswerPool
 from pipeline.records import Annotation, Question, Split, Video
-from pipeline.text.options import clean_options, equal_options, normalise, share_of, shuffle_options
+from pipeline.text.options import clean_options, equal_options, normalise_text, share_of, shuffle_options
 
 VIDEO = Video(video_id="v", path="v.mp4", sha256="0", bytes=1, codec="h264", width=64, height=64, frames_per_second=10,
               duration_seconds=10.0, parent_video_id="v", source="s", licence="CC0")  # fmt: skip
@@ -99,7 +99,7 @@ def test_shares_are_even_and_stable() -> None:
 
 
 def test_equal_after_normalisation() -> None:
-    assert normalise("  The Café—Cup! ") == "café cup"
+    assert normalise_text("  The Café—Cup! ") == "café cup"
     assert equal_options(["a cup", "Cup.", "pan"]) == "Cup."
     assert equal_options(["?", "!"]) is None
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.report.inputs import Inputs, read_inputs
+from pipeline.report.inputs import ReportInputs, read_inputs
 from tests.report_run import make_run
 
 
@@ -17,6 +17,6 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def inputs(run_folder: Path) -> Inputs:
+def inputs(run_folder: Path) -> ReportInputs:
     """What the report reads of it."""
     return read_inputs(run_folder)

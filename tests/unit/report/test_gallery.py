@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.records import Question
 from pipeline.report.gallery import gallery_rows, status
-from pipeline.report.inputs import Inputs
+from pipeline.report.inputs import ReportInputs
 from tests.report_run import _prediction
 
 
@@ -47,7 +47,7 @@ def test_a_question_without_truth_or_without_one_model_has_no_verdict() -> None:
     assert status(_question(), given, None) == "one"
 
 
-def test_flipped_questions_come_first(inputs: Inputs) -> None:
+def test_flipped_questions_come_first(inputs: ReportInputs) -> None:
     rows = gallery_rows(inputs.questions, inputs.predictions, inputs.keyframes)
     order = [row["status"] for row in rows]
     assert len(rows) == 30
@@ -55,7 +55,7 @@ def test_flipped_questions_come_first(inputs: Inputs) -> None:
     assert order.count("gained") > 5
 
 
-def test_times_are_counted_from_the_clip(inputs: Inputs) -> None:
+def test_times_are_counted_from_the_clip(inputs: ReportInputs) -> None:
     rows = {row["id"]: row for row in gallery_rows(inputs.questions, inputs.predictions, inputs.keyframes)}
     late = rows["q-00002"]
     assert late["start"] == 2.0
@@ -65,12 +65,12 @@ def test_times_are_counted_from_the_clip(inputs: Inputs) -> None:
     assert late["policy"]["probabilities"] is not None
 
 
-def test_other_runs_are_listed_beside_the_headline(inputs: Inputs) -> None:
+def test_other_runs_are_listed_beside_the_headline(inputs: ReportInputs) -> None:
     rows = gallery_rows(inputs.questions, inputs.predictions, inputs.keyframes)
     assert [other[0] for other in rows[0]["others"]] == ["likelihood/video", "reasoning/blind"]
 
 
-def test_without_predictions_every_question_is_there(inputs: Inputs) -> None:
+def test_without_predictions_every_question_is_there(inputs: ReportInputs) -> None:
     rows = gallery_rows(inputs.questions, [], inputs.keyframes)
     assert len(rows) == 30
     assert {row["status"] for row in rows} == {"one"}

@@ -11,7 +11,7 @@ from pipeline.checks.card import dataset_card
 from pipeline.grpo.export import readme
 from pipeline.params import load_params
 from pipeline.report.card import model_card
-from pipeline.report.inputs import Inputs
+from pipeline.report.inputs import ReportInputs
 
 TASKS = {"video-text-to-text", "multiple-choice"}
 LICENCES = {"mit", "other"}
@@ -27,7 +27,7 @@ def _check(card: RepoCard) -> None:
     assert card.text.strip().startswith("# ")
 
 
-def test_the_report_s_model_card(inputs: Inputs, tmp_path: Path) -> None:
+def test_the_report_s_model_card(inputs: ReportInputs, tmp_path: Path) -> None:
     path = tmp_path / "README.md"
     path.write_text(model_card(inputs), encoding="utf-8")
     card = ModelCard.load(path)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.report.inputs import Inputs, read_inputs
+from pipeline.report.inputs import ReportInputs, read_inputs
 from pipeline.report.page import SCRIPTS, asset, embed, render
 from tests.report_run import HOSTILE, SETTINGS, Size, make_run
 
@@ -40,7 +40,7 @@ def _rows(page: Elements) -> list[dict[str, Any]]:
     return rows
 
 
-def test_the_page_asks_nothing_of_anyone(inputs: Inputs) -> None:
+def test_the_page_asks_nothing_of_anyone(inputs: ReportInputs) -> None:
     page = Elements(render(inputs, SETTINGS))
     places = [value for _, attributes in page.tags for name, value in attributes.items() if name in ("src", "href")]
     assert len(places) > 6
@@ -55,7 +55,7 @@ def _script() -> str:
     return "\n".join(asset(name) for name in SCRIPTS)
 
 
-def test_hostile_text_opens_no_element(inputs: Inputs) -> None:
+def test_hostile_text_opens_no_element(inputs: ReportInputs) -> None:
     html = render(inputs, SETTINGS)
     page = Elements(html)
     assert [tag for tag, _ in page.tags].count("script") == 4  # three with data, one with code
@@ -72,7 +72,7 @@ def test_embedded_json_cannot_end_its_element() -> None:
     assert json.loads(text) == {"a": "</script><!-- & \u2028"}
 
 
-def test_only_the_own_script_may_run(inputs: Inputs) -> None:
+def test_only_the_own_script_may_run(inputs: ReportInputs) -> None:
     page = Elements(render(inputs, SETTINGS))
     policy = next(a["content"] for tag, a in page.tags if tag == "meta" and "content" in a and "default-src" in str(a))
     assert policy is not None
@@ -101,7 +101,7 @@ def test_a_folder_without_anything_gives_a_page_that_says_so(tmp_path: Path) -> 
     assert str(tmp_path) not in html
 
 
-def test_missing_frames_are_named_per_question(inputs: Inputs) -> None:
+def test_missing_frames_are_named_per_question(inputs: ReportInputs) -> None:
     page = Elements(render(inputs, SETTINGS))
     rows = {row["id"]: row for row in _rows(page)}
     strips = json.loads(page.content["strips"])
@@ -111,7 +111,7 @@ def test_missing_frames_are_named_per_question(inputs: Inputs) -> None:
     assert b64decode(strips[rows["q-00001"]["clip"]]["jpeg"])[:2] == b"\xff\xd8"
 
 
-def test_only_the_first_questions_come_with_frames(inputs: Inputs) -> None:
+def test_only_the_first_questions_come_with_frames(inputs: ReportInputs) -> None:
     few = SETTINGS.model_copy(update={"gallery_questions": 3})
     page = Elements(render(inputs, few))
     rows = _rows(page)
@@ -119,7 +119,7 @@ def test_only_the_first_questions_come_with_frames(inputs: Inputs) -> None:
     assert "raise write_report.gallery_questions" in rows[5]["frames_note"]
 
 
-def test_recall_and_quarantine_are_on_the_page(inputs: Inputs) -> None:
+def test_recall_and_quarantine_are_on_the_page(inputs: ReportInputs) -> None:
     html = render(inputs, SETTINGS)
     assert "no_video_stream" in html
     assert "q-00003" in html

@@ -14,12 +14,12 @@ from pipeline.records import Quarantined
 from pipeline.report import facts, headline
 from pipeline.report.card import model_card
 from pipeline.report.curves import charts
-from pipeline.report.inputs import Inputs, read_inputs
+from pipeline.report.inputs import ReportInputs, read_inputs
 from pipeline.report.mining import mining_recall
 from pipeline.report.strips import MAX_FRAMES, strip
 
 
-def test_charts_group_reward_parts_and_drop_what_is_not_a_number(inputs: Inputs) -> None:
+def test_charts_group_reward_parts_and_drop_what_is_not_a_number(inputs: ReportInputs) -> None:
     made = {chart["title"]: chart["series"] for chart in charts(inputs.curves)}
     assert [one["name"] for one in made["reward and its parts"]] == ["reward", "accuracy", "format"]
     gradient = made["gradient norm"][0]
@@ -32,7 +32,7 @@ def test_an_unknown_quantity_gets_a_chart_of_its_own() -> None:
     assert [chart["title"] for chart in charts({"new_thing": [(1, 2.0)], "loss": [(1, 0.1)]})] == ["loss", "new_thing"]
 
 
-def test_lines_put_the_headline_first_and_controls_last(inputs: Inputs) -> None:
+def test_lines_put_the_headline_first_and_controls_last(inputs: ReportInputs) -> None:
     lines = headline.lines(inputs.controls)
     assert [(line.label, line.is_control) for line in lines] == [
         ("reasoning prompt", False),
@@ -85,7 +85,7 @@ def test_mistakes_that_lie_in_one_family_are_named() -> None:
     assert headline.cautions(GOOD, {"runs": {"policy reasoning/video": {"families": even}}}) == []
 
 
-def test_details_leave_out_what_was_not_measured(inputs: Inputs) -> None:
+def test_details_leave_out_what_was_not_measured(inputs: ReportInputs) -> None:
     labels = [label for label, _ in headline.details(inputs.metrics, inputs.controls)]
     assert labels[0] == "gain, same prompt"
     assert "questions that flipped" in labels
@@ -112,7 +112,7 @@ def test_quarantine_is_counted_by_reason() -> None:
     assert [item.item_id for item in left[0].examples] == ["c0", "c1", "c2"]
 
 
-def test_recall_grows_with_candidates(inputs: Inputs) -> None:
+def test_recall_grows_with_candidates(inputs: ReportInputs) -> None:
     """True times 2.0 and 5.5; candidates at 2.2, 7.0 and 5.4 in this order: half, half, all."""
     tables = mining_recall(inputs.questions, inputs.keyframes, 0.5)
     assert sorted(tables) == sorted({q.source for q in inputs.questions})
@@ -143,7 +143,7 @@ def test_contact_sheet_marks_frames(tmp_path: Path) -> None:
         contact_sheet(images, ["a"])
 
 
-def test_model_card_is_in_the_hubs_format(inputs: Inputs) -> None:
+def test_model_card_is_in_the_hubs_format(inputs: ReportInputs) -> None:
     card = model_card(inputs)
     header, body = card.split("---\n")[1:3]
     data = yaml.safe_load(header)
@@ -163,9 +163,9 @@ def test_model_card_of_nothing_says_so(tmp_path: Path) -> None:
     assert "model-index" not in card
 
 
-def test_foreign_text_stays_in_its_cell(inputs: Inputs) -> None:
+def test_foreign_text_stays_in_its_cell(inputs: ReportInputs) -> None:
     bad = inputs.questions[0].model_copy(update={"licence": "a | b\n# <b>c"})
-    card = model_card(Inputs(**{**vars(inputs), "questions": [bad]}))
+    card = model_card(ReportInputs(**{**vars(inputs), "questions": [bad]}))
     assert "a \\| b # &lt;b>c" in card
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from pipeline.errors import ItemError
-from pipeline.sources.download import CHUNK, Limits, download
+from pipeline.sources.download import CHUNK, DownloadLimits, download
 from tests.fault_server import FaultServer, serving
 
 SIZE = 300_000
-LIMITS = Limits(retries=2, timeout_seconds=0.6, max_bytes=10_000_000, first_wait_seconds=0.0)
+LIMITS = DownloadLimits(retries=2, timeout_seconds=0.6, max_bytes=10_000_000, first_wait_seconds=0.0)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def server(tmp_path: Path) -> Iterator[FaultServer]:
 
 def _get(server: FaultServer, tmp_path: Path, checked: bool = True, query: str = "", **limits: Any) -> Path:
     return download(
-        f"{server.url}/a.mp4{query}", tmp_path / "out.mp4", Limits(**{**LIMITS.__dict__, **limits}), checked
+        f"{server.url}/a.mp4{query}", tmp_path / "out.mp4", DownloadLimits(**{**LIMITS.__dict__, **limits}), checked
     )
 
 
@@ -173,7 +173,7 @@ def test_after_a_kill_at_most_the_last_chunk_is_fetched_again(tmp_path: Path) ->
     with (folder / "big.mp4").open("wb") as file:
         file.truncate(size)
     with serving(folder) as server:
-        limits = "Limits(retries=0, timeout_seconds=20, max_bytes=10**9)"
+        limits = "DownloadLimits(retries=0, timeout_seconds=20, max_bytes=10**9)"
         code = (
             "import pathlib, time; from pipeline.sources import download as d\n"
             "whole = d.time.monotonic\n"
@@ -190,6 +190,6 @@ def test_after_a_kill_at_most_the_last_chunk_is_fetched_again(tmp_path: Path) ->
         had = partial.stat().st_size
         assert 0 < had < size
         server.ranges.clear()
-        path = download(f"{server.url}/big.mp4", tmp_path / "out.mp4", Limits(0, 20.0, 10**9), checked=True)
+        path = download(f"{server.url}/big.mp4", tmp_path / "out.mp4", DownloadLimits(0, 20.0, 10**9), checked=True)
         assert server.ranges == [f"bytes={had}-"]
         assert path.stat().st_size == size

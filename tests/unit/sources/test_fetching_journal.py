@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.errors import ItemError
 from pipeline.sources.base import Source, VideoItem
-from pipeline.sources.fetching import Fetched, Journal, Limits, Task, fetch_all
+from pipeline.sources.fetching import Fetched, FetchLimits, FetchLog, Task, fetch_all
 from pipeline.sources.paths import digest_of
 
 
@@ -42,10 +42,10 @@ def _fetch(tmp_path: Path, text: str, workers: int = 1, **item: object) -> tuple
     source, raw = Notes(text, tmp_path / "log"), tmp_path / "raw"
     raw.mkdir(exist_ok=True)
     source.log.write_text("")
-    journal = Journal(raw / "fetched.jsonl")
+    journal = FetchLog(raw / "fetched.jsonl")
     tasks = [Task(source, one, raw / "videos/notes") for one in source.list_videos()]
     done = sorted(
-        fetch_all(tasks, journal, _size, Limits(workers, 60.0, 60.0, 4096)), key=lambda one: one.task.item.video_id
+        fetch_all(tasks, journal, _size, FetchLimits(workers, 60.0, 60.0, 4096)), key=lambda one: one.task.item.video_id
     )
     journal.finish({one.entry.path for one in done if one.entry})
     return done, source.log.read_text().split()
@@ -94,8 +94,8 @@ def test_processes_give_the_same(tmp_path: Path) -> None:
 def test_a_broken_promise_does_not_stay(tmp_path: Path, promise: dict[str, object], reason: str) -> None:
     source = Notes("one", tmp_path / "log")
     item = VideoItem("v0", "v0.mp4", "v0", "CC0", **promise)  # type: ignore[arg-type]
-    journal = Journal(tmp_path / "fetched.jsonl")
-    (done,) = fetch_all([Task(source, item, tmp_path / "videos")], journal, _size, Limits(1, 60.0, 60.0, 4096))
+    journal = FetchLog(tmp_path / "fetched.jsonl")
+    (done,) = fetch_all([Task(source, item, tmp_path / "videos")], journal, _size, FetchLimits(1, 60.0, 60.0, 4096))
     assert done.error is not None
     assert done.error.reason == reason
     assert not list((tmp_path / "videos").iterdir())
@@ -106,5 +106,5 @@ def test_a_kept_promise(tmp_path: Path) -> None:
     md5 = digest_of(tmp_path / "same", "md5")
     item = VideoItem("v0", "v0.mp4", "v0", "CC0", bytes=6, md5=md5)
     task = Task(Notes("one", tmp_path / "log"), item, tmp_path / "videos")
-    (done,) = fetch_all([task], Journal(tmp_path / "fetched.jsonl"), _size, Limits(1, 60.0, 60.0, 4096))
+    (done,) = fetch_all([task], FetchLog(tmp_path / "fetched.jsonl"), _size, FetchLimits(1, 60.0, 60.0, 4096))
     assert done.error is None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.answers.keyframes import parse_keyframes, soft_f1
-from pipeline.answers.parser import Outcome, parse_answer
+from pipeline.answers.parser import ParseOutcome, parse_answer
 from pipeline.params import Prompts
 from pipeline.synthetic.families import FAMILIES, ask_at
 from pipeline.synthetic.world import COLOURS, PLACES, WorldSettings, count_values
@@ -46,7 +46,7 @@ def test_a_true_observer_is_right_and_names_the_key_frames(family: str) -> None:
         seen = observe(clip.script)
         text = write_facts(seen) + write_conclusion(seen, asked, clip.pts_seconds.tolist())
         parsed = parse_answer(text, asked.options)
-        assert (parsed.option, parsed.outcome) == (asked.answer, Outcome.TAGGED)
+        assert (parsed.option, parsed.outcome) == (asked.answer, ParseOutcome.TAGGED)
         named = parse_keyframes(text)
         assert soft_f1(named, asked.key_seconds, clip.script.window_seconds / 2, 3) > 0.7
 
