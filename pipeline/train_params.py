@@ -69,7 +69,7 @@ class TrainGrpo(Section):
     max_grad_norm: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
     beta: float = Field(ge=0)
-    epsilon: float = Field(gt=0)
+    epsilon: float = Field(gt=0, lt=1)
     epsilon_high: float = Field(gt=0)
     loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo"]
     scale_rewards: Literal["group", "batch", "none"]
@@ -90,6 +90,7 @@ class TrainGrpo(Section):
     lora: Lora | None
     gradient_checkpointing: bool
     dtype: Literal["float32", "bfloat16"]
+    weights: Literal["float32", "bfloat16"]
     attention: Literal["sdpa", "flash_attention_2"]
     threads: Positive
     stopping: Stopping
@@ -110,4 +111,19 @@ class TrainGrpo(Section):
     def _whole_updates(self) -> "TrainGrpo":
         if self.passes_per_generation % self.gradient_accumulation_steps:
             raise ValueError("steps_per_generation must be a multiple of gradient_accumulation_steps")
+        return self
+
+    @model_validator(mode="after")
+    def _can_take_effect(self) -> "TrainGrpo":
+        if self.warmup_steps > self.max_steps:
+            raise ValueError(
+                f"warmup_steps ({self.warmup_steps}) is more than max_steps ({self.max_steps}): the learning rate "
+                "would never be reached; lower it too (0 for a trial of a few steps)"
+            )
+        if self.loss_type != "cispo" and self.epsilon_high >= 1:  # cispo's bound is one of the weight itself
+            raise ValueError(f"epsilon_high ({self.epsilon_high}) must be below 1 with loss_type {self.loss_type}")
+        if self.weights == "bfloat16" and (self.dtype != "bfloat16" or self.lora is not None):
+            raise ValueError(
+                "weights: bfloat16 needs dtype: bfloat16 and no lora, whose base is in bfloat16 and adapter in float32"
+            )
         return self

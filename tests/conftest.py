@@ -60,6 +60,7 @@ TOY = {
     "prepare_model.tiny.combine.steps": 10,
     "prepare_model.tiny.degrade.steps": 4,
     "train_grpo.max_steps": 4,
+    "train_grpo.warmup_steps": 1,
     "train_grpo.dev_every": 2,
     "machine.save_steps": 2,
     "evaluate_egoschema.bootstrap_draws": 500,

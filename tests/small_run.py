@@ -16,6 +16,7 @@ from tests.random_policy import FakeClip, ask, make_clip, make_random_policy
 ROOT = Path(__file__).resolve().parents[1]
 SMALL: dict[str, Any] = {
     "max_steps": 6,
+    "warmup_steps": 1,
     "prompts_per_step": 4,
     "num_generations": 4,
     "max_completion_length": 8,

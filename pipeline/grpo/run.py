@@ -16,6 +16,7 @@ from transformers import ProgressCallback, TrainerCallback
 from transformers.utils import logging as library_logging
 
 from pipeline.errors import EmptyInput, ModelError, ParamsError
+from pipeline.grpo.adapter import lora_config
 from pipeline.grpo.callbacks import DevAccuracy, LiveMetrics, TimeBudget, TrainingProgress
 from pipeline.grpo.checkpoints import Checkpoints, dev_scores
 from pipeline.grpo.clips import ClipLoader
@@ -157,13 +158,14 @@ def make_trainer(run: TrainingRun, checkpoints: Checkpoints) -> VideoGRPOTrainer
         checkpoints,
         rollout=None if settings.rollout == "transformers" else VllmRollout,
         args=make_config(settings, machine, run.params.seed, checkpoints.writing, len(run.train)),
-        peft_config=_lora(run),
+        peft_config=None if settings.lora is None else lora_config(settings.lora, run.policy),
     )
     trainer.remove_callback(ProgressCallback)
-    if run.params.train_grpo.lora is not None and shards_weights(trainer.accelerator):
-        raise ParamsError(
-            "train_grpo.lora needs whole weights to merge into: launch with configs/ddp_gpu.yaml or zero2"
-        )
+    whole_only = (
+        "lora" if settings.lora is not None else "weights: bfloat16" if settings.weights == "bfloat16" else None
+    )
+    if whole_only and shards_weights(trainer.accelerator):
+        raise ParamsError(f"train_grpo.{whole_only} needs whole weights: launch with configs/ddp_gpu.yaml or zero2")
     for callback in _callbacks(run, trainer):
         trainer.add_callback(callback)
     return trainer
@@ -180,22 +182,6 @@ def _callbacks(run: TrainingRun, training: Training) -> Iterator[TrainerCallback
         yield TimeBudget(settings.stopping.max_seconds)
     if run.params.machine.wandb_project is not None:
         yield Wandb(training, run.params.machine.wandb_project, run.origin, run.wandb, settings.dev_every)
-
-
-def _lora(run: TrainingRun) -> Any:
-    settings = run.params.train_grpo.lora
-    if settings is None:
-        return None
-    from peft import LoraConfig
-
-    return LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha,
-        target_modules=list(settings.targets),
-        exclude_modules=r".*visual.*",  # the tower has layers of the same names
-        lora_dropout=0.0,
-        task_type="CAUSAL_LM",
-    )
 
 
 def _finish(run: TrainingRun, trainer: VideoGRPOTrainer, checkpoints: Checkpoints) -> dict[str, Any]:

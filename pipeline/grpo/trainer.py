@@ -23,6 +23,7 @@ from trl.trainer.utils import split_tensor_dict
 from pipeline.errors import StageError
 from pipeline.grpo.checkpoints import Checkpoints, dev_scores
 from pipeline.grpo.clips import ClipLoader, Shuffled, encode_samples
+from pipeline.grpo.half_adamw import HalfAdamW
 from pipeline.grpo.logprobs import Groups, LogProbs, separate_log_probs, shared_log_probs
 from pipeline.grpo.planning import Group, plan_groups
 from pipeline.grpo.rewards import rewards_in_use, score_all
@@ -286,6 +287,23 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         compute = shared_log_probs if self.settings.share_prompt else separate_log_probs
         with self.accelerator.autocast():
             return compute(model, policy, groups, width)
+
+    # --- optimizer ----------------------------------------------------------------------------------------------------
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        """The library's, except for weights in bfloat16."""
+        if self.settings.weights == "float32":
+            made: torch.optim.Optimizer = super().create_optimizer(*args, **kwargs)
+            return made
+        decayed = set(self.get_decay_parameter_names(self.model))
+        trained = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for name, p in trained if (name in decayed) is decays], "weight_decay": decay}
+            for decays, decay in ((True, self.args.weight_decay), (False, 0.0))
+        ]
+        betas = (self.args.adam_beta1, self.args.adam_beta2)
+        self.optimizer = HalfAdamW([g for g in groups if g["params"]], self.args.learning_rate, betas)
+        return self.optimizer
 
     # --- checkpoints --------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,8 @@ def resolve_device(machine: Machine) -> str:
 
 
 def weights_dtype(settings: TrainGrpo) -> torch.dtype:
-    """float32 for weights that are trained: Adam's steps are smaller than bfloat16 can tell. Under a LoRA adapter
-    (float32 itself) the base only computes, so its weights are held in the precision that it computes in."""
-    frozen = settings.lora is not None and settings.dtype == "bfloat16"
-    return torch.bfloat16 if frozen else torch.float32
+    """Precision that the model is loaded in: float32 if its weights are trained, for Adam's steps are smaller than
+    bfloat16 can tell; bfloat16 if nothing is updated in it (LoRA's base; the adapter is in float32) or the optimizer
+    rounds by chance."""
+    half = settings.weights == "bfloat16" or (settings.lora is not None and settings.dtype == "bfloat16")
+    return torch.bfloat16 if half else torch.float32

@@ -30,6 +30,7 @@ TINY = {
     "prepare_model.tiny.combine.steps": 3,
     "prepare_model.tiny.degrade.steps": 2,
     "train_grpo.max_steps": 3,
+    "train_grpo.warmup_steps": 1,
     "train_grpo.dev_every": 1,
     "machine.save_steps": 1,
     "train_grpo.max_completion_length": 16,

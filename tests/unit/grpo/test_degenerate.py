@@ -3,7 +3,7 @@
 import gc
 import json
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -18,55 +18,14 @@ from pipeline.errors import StageError
 from pipeline.grpo.checkpoints import Checkpoints
 from pipeline.grpo.run import TrainingRun, make_trainer, quiet, train
 from pipeline.grpo.trainer import VideoGRPOTrainer
-from pipeline.models.generate import Completion, make_completion
+from pipeline.models.generate import make_completion
+from tests.given_texts import Write, half_right, right, with_rollout, wrong
 from tests.small_run import small_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")
 
 MASKED: dict[str, Any] = {"mask_truncated_completions": True}
 FEW = {"max_steps": 2, "dev_every": 2, "save_steps": 1}
-Write = Callable[[VideoGRPOTrainer, Any, int], str]
-
-
-def texts_for(write: Write) -> Callable[..., Any]:
-    """A rollout of given texts: `write(trainer, sample, g)` is the g-th completion of a sample, "" none at all."""
-
-    class Given:
-        def __init__(self, training: Any) -> None:
-            self.training = training
-
-        def complete(self, samples: Sequence[Any], frames: Any, seeds: Any) -> list[list[Completion]]:
-            return [[self._one(s, g) for g in range(4)] for s in samples]
-
-        def _one(self, sample: Any, g: int) -> Completion:
-            ids = self.training.policy.tokenizer(write(self.training, sample, g), add_special_tokens=False)["input_ids"]
-            return make_completion(self.training.policy, ids)
-
-    return Given
-
-
-def with_rollout(monkeypatch: pytest.MonkeyPatch, write: Write) -> None:
-    real = VideoGRPOTrainer.__init__
-
-    def start(self: Any, *args: Any, **kwargs: Any) -> None:
-        real(self, *args, **{**kwargs, "rollout": texts_for(write)})
-
-    monkeypatch.setattr(VideoGRPOTrainer, "__init__", start)
-
-
-ANSWER = "<think> red </think> <keyframes> 0 . 5 </keyframes> <answer> {} </answer> <|im_end|>"
-
-
-def right(_: Any, sample: Any, g: int) -> str:
-    return ANSWER.format("ABCDE"[sample.answer])
-
-
-def wrong(_: Any, sample: Any, g: int) -> str:
-    return ANSWER.format("ABCDE"[(sample.answer + 1) % 5])
-
-
-def half_right(_: Any, sample: Any, g: int) -> str:
-    return [right, wrong][g % 2](_, sample, g)
 
 
 def one_question_truncated(_: Any, sample: Any, g: int) -> str:
