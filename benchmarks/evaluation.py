@@ -30,8 +30,8 @@ from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy, make_policy
 from pipeline.models.sampling import Sampling
 from pipeline.models.vision import FeatureCache
-from pipeline.params import load_params
 from pipeline.tiny_base.model import build_model
+from pipeline.tiny_base.recipe import SHAPE
 from pipeline.tiny_base.tokenizer import build_tokenizer
 
 TEMPLATE = "{times}\n{question}\n{options}\nthink"
@@ -58,10 +58,9 @@ class Timing:
 
 
 def tiny_policy() -> Policy:
-    """The shape of params.yaml with random weights and its word-level tokenizer."""
-    shape = load_params(Path(__file__).parents[1] / "params.yaml").prepare_model.tiny.shape
+    """The tiny base's shape with random weights and its word-level tokenizer."""
     tokenizer = build_tokenizer([WORDS, TEMPLATE])
-    return make_policy(build_model(shape, tokenizer, seed=0).eval(), tokenizer)
+    return make_policy(build_model(SHAPE, tokenizer, seed=0).eval(), tokenizer)
 
 
 def large_policy(tokenizer_folder: Path, device: str) -> Policy:

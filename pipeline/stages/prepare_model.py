@@ -44,26 +44,27 @@ def _make_tiny(params: Params, folder: Path) -> dict[str, Any]:
     from pipeline.tiny_base.curriculum import make_curriculum, texts_of_the_world
     from pipeline.tiny_base.model import parameter_count, save_tiny
     from pipeline.tiny_base.phases import new_policy, train_phase
+    from pipeline.tiny_base.recipe import COMBINE, DEGRADE, LOOKUP, SEE, SHAPE
 
     torch.set_num_threads(1)  # sums in another order would give other weights
-    recipe = params.prepare_model.tiny
+    recipe, steps = params.prepare_model.tiny, params.prepare_model.tiny.steps
     curriculum = make_curriculum(params.seed, params.prompts, recipe)
-    policy = new_policy(recipe.shape, texts_of_the_world(params.prompts), params.seed)
+    policy = new_policy(SHAPE, texts_of_the_world(params.prompts), params.seed)
     values: dict[str, Any] = {"parameters": parameter_count(policy.model), "vocabulary": len(policy.tokenizer)}
 
     def accuracy() -> float:
         return curriculum.measure_accuracy(policy, temperature=0.0)["all"]
 
-    values["lookup"] = train_phase(policy, "lookup", recipe.lookup, curriculum.draw, accuracy)
-    values["see"] = train_phase(policy, "see", recipe.see, curriculum.draw, accuracy)
-    values["combine"] = train_phase(policy, "combine", recipe.combine, curriculum.draw, accuracy)
+    values["lookup"] = train_phase(policy, "lookup", LOOKUP, steps.lookup, curriculum.draw, accuracy)
+    values["see"] = train_phase(policy, "see", SEE, steps.see, curriculum.draw, accuracy)
+    values["combine"] = train_phase(policy, "combine", COMBINE, steps.combine, curriculum.draw, accuracy)
     values["accuracy_before_degrade"] = curriculum.measure_accuracy(policy, temperature=0.0)
-    values["degrade"] = train_phase(policy, "degrade", recipe.degrade, curriculum.draw, accuracy)
+    values["degrade"] = train_phase(policy, "degrade", DEGRADE, steps.degrade, curriculum.draw, accuracy)
     values["base_accuracy"] = curriculum.measure_accuracy(policy, temperature=0.0)
     values["base_sampled_accuracy"] = curriculum.measure_accuracy(policy, temperature=1.0)
     card = CARD.format(
         parameters=values["parameters"],
-        wrong=recipe.degrade.label_noise,
+        wrong=DEGRADE.label_noise,
         skilled=values["accuracy_before_degrade"]["all"],
         greedy=values["base_accuracy"]["all"],
         sampled=values["base_sampled_accuracy"]["all"],

@@ -31,7 +31,8 @@ from pipeline.tiny_base.examples import (
     write_facts,
 )
 from pipeline.tiny_base.pretrain import Example
-from pipeline.tiny_params import TinyPhase, TinyRecipe
+from pipeline.tiny_base.recipe import SECONDS, Phase
+from pipeline.tiny_params import TinyRecipe
 
 _DIRECT_SHARE = 0.1  # of the examples that ask for the letter alone
 _BATCH = 64
@@ -55,16 +56,16 @@ class Curriculum:
     clips: Sequence[PretrainingClip]
     held_out: Sequence[PretrainingClip]
 
-    def draw(self, name: str, phase: TinyPhase, step: int) -> list[Example]:
+    def draw(self, name: str, phase: Phase, step: int) -> list[Example]:
         """The examples of one step of a phase, on clips in turn."""
         rng = stream(self.seed, "school", _SALTS.get(name, name), step)
-        examples = phase.examples
-        kinds = ["see"] * examples.see + ["write"] * examples.write + ["whole"] * examples.whole
+        mixture = phase.mixture
+        kinds = ["see"] * mixture.see + ["write"] * mixture.write + ["whole"] * mixture.whole
         first = step * len(kinds)
         clips = [self.clips[(first + i) % len(self.clips)] for i in range(len(kinds))]
         return [self._example(kind, clip, phase, rng) for kind, clip in zip(kinds, clips, strict=True)]
 
-    def _example(self, kind: str, clip: PretrainingClip, phase: TinyPhase, rng: np.random.Generator) -> Example:
+    def _example(self, kind: str, clip: PretrainingClip, phase: Phase, rng: np.random.Generator) -> Example:
         """One question on a clip; each fact in the text is wrong with the phase's `label_noise` (`corrupt_facts`).
 
         `see`: say what there is to see. `write`: these facts given and no clip shown, find the option and answer.
@@ -115,7 +116,7 @@ class Curriculum:
 
 def make_curriculum(seed: int, prompts: Prompts, recipe: TinyRecipe) -> Curriculum:
     """Render the clips, with a progress bar."""
-    settings = WorldSettings(recipe.seconds_min, recipe.seconds_max, actions_needed(recipe.families))
+    settings = WorldSettings(*SECONDS, actions_needed(recipe.families))
     total = recipe.clips + recipe.held_out_clips
     clips = [
         render_clip(seed, i, settings, recipe.frames_per_clip, recipe.frame_pixels)

@@ -8,7 +8,7 @@ import torch
 from transformers import GenerationConfig, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from pipeline.models.policy import CLIP_MEAN, CLIP_STD
-from pipeline.tiny_params import TinyShape
+from pipeline.tiny_base.recipe import TinyShape
 
 _CONTEXT = 512
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pipeline.models.policy import Policy, make_policy
 from pipeline.tiny_base.model import build_model
 from pipeline.tiny_base.pretrain import Example, Schedule, train
+from pipeline.tiny_base.recipe import Phase, TinyShape
 from pipeline.tiny_base.tokenizer import build_tokenizer
-from pipeline.tiny_params import TinyPhase, TinyShape
 
 
 def new_policy(shape: TinyShape, texts: Iterable[str], seed: int) -> Policy:
@@ -15,13 +15,13 @@ def new_policy(shape: TinyShape, texts: Iterable[str], seed: int) -> Policy:
     return make_policy(build_model(shape, tokenizer, seed), tokenizer)
 
 
-Draw = Callable[[str, TinyPhase, int], Sequence[Example]]
+Draw = Callable[[str, Phase, int], Sequence[Example]]
 
 
 def train_phase(
-    policy: Policy, name: str, phase: TinyPhase, draw: Draw, accuracy: Callable[[], float]
+    policy: Policy, name: str, phase: Phase, steps: int, draw: Draw, accuracy: Callable[[], float]
 ) -> dict[str, float]:
-    """Train one phase; `draw(name, phase, step)` gives its examples.
+    """Train one phase for at most `steps`; `draw(name, phase, step)` gives its examples.
 
     `accuracy()` is the policy's greedy accuracy (0 to 1), measured only if the phase has a `stop_at_accuracy`.
 
@@ -30,8 +30,8 @@ def train_phase(
     """
     bound = phase.stop_at_accuracy
     until = None if bound is None else lambda: accuracy() <= bound
-    schedule = Schedule(name, phase.steps, phase.learning_rate, phase.focal_gamma, phase.stop_at_exact_match, until)
-    steps = train(policy, lambda step: draw(name, phase, step), schedule)
-    tail = steps[-10:]
+    schedule = Schedule(name, steps, phase.learning_rate, phase.focal_gamma, phase.stop_at_exact_match, until)
+    taken = train(policy, lambda step: draw(name, phase, step), schedule)
+    tail = taken[-10:]
     loss, exact = (sum(column) / len(tail) for column in zip(*tail, strict=True))
-    return {"steps": len(steps), "loss": round(loss, 4), "exact_match": round(exact, 4)}
+    return {"steps": len(taken), "loss": round(loss, 4), "exact_match": round(exact, 4)}

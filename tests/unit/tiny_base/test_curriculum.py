@@ -13,25 +13,17 @@ from pipeline.synthetic.world import COLOURS, PLACES, WorldSettings, count_value
 from pipeline.tiny_base.curriculum import Curriculum, texts_of_the_world
 from pipeline.tiny_base.examples import corrupt_facts, observe, render_clip, write_conclusion, write_facts
 from pipeline.tiny_base.phases import new_policy
-from pipeline.tiny_params import TinyExamples, TinyPhase, TinyRecipe, TinyShape
+from pipeline.tiny_base.recipe import Mixture, Phase, TinyShape
+from pipeline.tiny_params import TinyRecipe, TinySteps
 
 PROMPTS = Prompts(reasoning="{times}\n{question}\n{options}\nthink", direct="{times}\n{question}\n{options}\nanswer")
-EXAMPLES = TinyExamples(see=0, write=0, whole=8)
-PHASE = TinyPhase(
-    examples=EXAMPLES,
-    steps=1,
-    learning_rate=1e-3,
-    focal_gamma=0.0,
-    stop_at_exact_match=None,
-    stop_at_accuracy=None,
-    label_noise=0.0,
-)
+PHASE = Phase(Mixture(whole=8), learning_rate=1e-3, focal_gamma=0.0)
 SHAPE = TinyShape(
     layers=1, hidden_size=48, heads=4, vision_layers=1, vision_hidden_size=48, patch_size=8, initializer_range=0.08
 )
 RECIPE = TinyRecipe(
-    shape=SHAPE, clips=6, held_out_clips=2, seconds_min=6.0, seconds_max=12.0, families=("taken", "moved", "count"),
-    frames_per_clip=6, frame_pixels=48, lookup=PHASE, see=PHASE, combine=PHASE, degrade=PHASE,
+    clips=6, held_out_clips=2, families=("taken", "moved", "count"), frames_per_clip=6, frame_pixels=48,
+    steps=TinySteps(lookup=1, see=1, combine=1, degrade=1),
 )  # fmt: skip
 CLIPS = [render_clip(0, i, WorldSettings(6.0, 12.0, 1), 6, 48) for i in range(8)]
 CURRICULUM = Curriculum(0, PROMPTS, RECIPE, CLIPS[:6], CLIPS[6:])
@@ -83,7 +75,7 @@ def test_examples_are_a_function_of_phase_and_step_and_need_no_unknown_word() ->
 
 
 def test_the_kinds_of_example_are_parts_of_one_completion() -> None:
-    phase = PHASE.model_copy(update={"examples": TinyExamples(see=2, write=3, whole=0)})
+    phase = replace(PHASE, mixture=Mixture(see=2, write=3))
     examples = CURRICULUM.draw("see", phase, 0)
     see, write = examples[:2], examples[2:]
     assert len(write) == 3

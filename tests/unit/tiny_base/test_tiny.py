@@ -1,6 +1,7 @@
 """The tiny base: its tokenizer, its folder, and that training it works and repeats."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +16,8 @@ from pipeline.tiny_base.model import parameter_count, save_tiny
 from pipeline.tiny_base.muon import Muon
 from pipeline.tiny_base.phases import new_policy, train_phase
 from pipeline.tiny_base.pretrain import CHECK_EVERY, COOLDOWN, Example, example_loss
+from pipeline.tiny_base.recipe import Mixture, Phase, TinyShape
 from pipeline.tiny_base.tokenizer import TAGS, build_tokenizer, split_words
-from pipeline.tiny_params import TinyExamples, TinyPhase, TinyShape
 
 SHAPE = TinyShape(
     layers=1, hidden_size=48, heads=4, vision_layers=1, vision_hidden_size=48, patch_size=8, initializer_range=0.08
@@ -60,7 +61,7 @@ def test_the_saved_folder_is_plain_and_gives_the_same_logits(tmp_path: Path) -> 
     assert parameter_count(loaded.model) == parameter_count(policy.model) < 200_000
 
 
-def _draw(name: str, phase: TinyPhase, step: int) -> Sequence[Example]:
+def _draw(name: str, phase: Phase, step: int) -> Sequence[Example]:
     """Is the clip dark or bright?"""
     return [Example(clip(20 + 200 * i), MESSAGES, ("dark", "bright")[i]) for i in (0, 1)]
 
@@ -68,9 +69,7 @@ def _draw(name: str, phase: TinyPhase, step: int) -> Sequence[Example]:
 def _trained(steps: int, **changes: float) -> tuple[Policy, dict[str, float]]:
     torch.set_num_threads(1)
     policy = new_policy(SHAPE, TEXTS, 0)
-    return policy, train_phase(
-        policy, "light", _PHASE.model_copy(update={"steps": steps, **changes}), _draw, lambda: 0.5
-    )
+    return policy, train_phase(policy, "light", replace(_PHASE, **changes), steps, _draw, lambda: 0.5)
 
 
 def test_training_repeats_to_the_bit() -> None:
@@ -130,10 +129,7 @@ def test_muon_is_torchs_in_float32() -> None:
     assert (ours - theirs).norm() < 0.03 * moved  # bfloat16 is that coarse
 
 
-_PHASE = TinyPhase(
-    examples=TinyExamples(see=0, write=0, whole=2),
-    steps=1, learning_rate=2e-2, focal_gamma=0.0, stop_at_exact_match=None, stop_at_accuracy=None, label_noise=0.0,
-)  # fmt: skip
+_PHASE = Phase(Mixture(whole=2), learning_rate=2e-2, focal_gamma=0.0)
 
 
 def test_an_example_without_a_clip_is_text_alone() -> None:
