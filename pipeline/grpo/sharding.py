@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
+from accelerate import Accelerator
 from torch.distributed.fsdp import FSDPModule
+
+from pipeline.grpo.training import Training
 
 
 @contextmanager
-def whole_weights(model: Any) -> Iterator[None]:
+def whole_weights(model: torch.nn.Module) -> Iterator[None]:
     """All weights of an FSDP2 model whole on every process for a while; nothing to do for other models.
 
     All processes have to enter and leave together; inside, each may run as many forwards as it likes.
@@ -29,15 +33,15 @@ def whole_weights(model: Any) -> Iterator[None]:
             part.reshard()
 
 
-def shards_weights(accelerator: Any) -> bool:
+def shards_weights(accelerator: Accelerator) -> bool:
     """Whether each process holds a piece of the weights only."""
     plugin = accelerator.state.deepspeed_plugin
     return accelerator.distributed_type.value == "FSDP" or (plugin is not None and plugin.zero_stage == 3)
 
 
-def whole_state(trainer: Any) -> dict[str, Any] | None:
+def whole_state(training: Training) -> dict[str, Any] | None:
     """The weights gathered for saving where they are sharded, else None; a call for all processes."""
-    if not shards_weights(trainer.accelerator):
+    if not shards_weights(training.accelerator):
         return None
-    state: dict[str, Any] = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    state: dict[str, Any] = training.accelerator.get_state_dict(training.model_wrapped)
     return state

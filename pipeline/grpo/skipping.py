@@ -26,11 +26,11 @@ class SkipUnusable(TrainerCallback):
         args: Args,
         state: State,
         control: Control,
-        model: Any = None,
         **kwargs: Any,
     ) -> None:
         """Raises StageError once more than `max_skipped_fraction` of the steps had to be left out, or at once if the
         weights are no numbers any more."""
+        model: torch.nn.Module = kwargs["model"]
         reason = self.training.trouble or _bad_gradient(model)
         self.training.trouble = None
         if not self._anywhere(reason is not None):
@@ -70,7 +70,7 @@ def skipped_steps(log: Iterable[Mapping[str, Any]]) -> int:
     return sum("skipped" in row for row in log)
 
 
-def _bad_gradient(model: Any) -> str | None:
+def _bad_gradient(model: torch.nn.Module) -> str | None:
     """The gradient is the sum over all processes already."""
     bad = [n for n, p in model.named_parameters() if p.grad is not None and not torch.isfinite(p.grad.sum())]
     return f"the gradient of {bad[0]} and {len(bad) - 1} others is no number" if bad else None

@@ -41,6 +41,8 @@ from pipeline.models.sampling import Sampling
 from pipeline.models.vision import FeatureCache
 from pipeline.train_params import TrainGrpo
 
+Batch = dict[str, Any]  # TRL's: tensors by name, and the questions of the rows
+
 
 class HasComplete(Protocol):
     """A source of completions, made for a trainer."""
@@ -85,7 +87,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         self.by_id = {s.question_id: s for s in samples}
         self.trouble: str | None = None
         self._groups: list[Group] = []
-        self._buffered_inputs: Any = None
+        self._buffered_inputs: list[Batch] | None = None
         self._row_ids: list[str] = []
         self.rollouts: list[Rollout] = []
         self._shuffled_accuracy: dict[str, float] = {}
@@ -117,15 +119,16 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             len(self.samples), prompts, self.num_generations, repeats, -(-forwards // repeats), self.run_seed
         )
 
-    def _prepare_inputs(self, generation_batch: Any) -> Any:
+    def _prepare_inputs(self, generation_batch: list[Batch]) -> Batch:
         """As TRL's, without shuffling rows: a group stays together, so that its prompt is computed once."""
         every = self.args.steps_per_generation * self.num_iterations
         if self._step % every == 0 or self._buffered_inputs is None:
-            batch = self._generate_and_score_completions(generation_batch)
-            self._buffered_inputs = split_tensor_dict(batch, self.args.steps_per_generation)
-        return self._buffered_inputs[self._step % self.args.steps_per_generation]
+            scored = self._generate_and_score_completions(generation_batch)
+            self._buffered_inputs = split_tensor_dict(scored, self.args.steps_per_generation)
+        batch: Batch = self._buffered_inputs[self._step % self.args.steps_per_generation]
+        return batch
 
-    def _generate_and_score_completions(self, inputs: Any) -> Any:
+    def _generate_and_score_completions(self, inputs: list[Batch]) -> Batch:
         batch = [self.by_id[row["question_id"]] for row in inputs[:: self.num_generations]]
         # Entered once, because processes differ in how often they roll.
         with nullcontext(self.policy) if self._foreign else self.rollout_policy() as policy:
@@ -138,7 +141,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         ids = [g.sample.question_id for g in self._groups for _ in g.completions]
         rows = [{"prompt": self.by_id[i].messages, "question_id": i} for i in ids]
         self._row_ids = ids
-        output = super()._generate_and_score_completions(rows)
+        output: Batch = super()._generate_and_score_completions(rows)
         output["question_ids"] = ids
         return output
 
@@ -235,7 +238,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
 
     # --- loss ---------------------------------------------------------------------------------------------------------
 
-    def _compute_loss(self, model: Any, inputs: Any) -> Any:
+    def _compute_loss(self, model: torch.nn.Module, inputs: Batch) -> torch.Tensor:
         self._row_ids = inputs["question_ids"]
         loss: torch.Tensor = super()._compute_loss(model, inputs)
         if not torch.isfinite(loss):
@@ -249,7 +252,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _get_per_token_logps_and_entropies(
         self,
-        model: Any,
+        model: torch.nn.Module,
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor,
         logits_to_keep: int,
@@ -272,7 +275,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         return torch.cat([p for p, _ in parts]), entropies, None
 
     def _log_probs(
-        self, model: Any, row_ids: Sequence[str], completions: Sequence[torch.Tensor], width: int
+        self, model: torch.nn.Module, row_ids: Sequence[str], completions: Sequence[torch.Tensor], width: int
     ) -> LogProbs:
         """Log-probabilities and entropies [R, width] of completions of the questions `row_ids`, with their videos."""
         rows: dict[str, list[int]] = {}
@@ -307,7 +310,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
 
     # --- checkpoints --------------------------------------------------------------------------------------------------
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+    def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         """The library writes into a folder aside; it counts once it is complete, sealed and renamed."""
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()
@@ -316,7 +319,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             self.checkpoints.commit(Path(self.args.output_dir), self.state.global_step, scores)
         self.accelerator.wait_for_everyone()
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
         """Weights by `from_pretrained`: transformers 5.23 saves Qwen2.5-VL under other names than its modules have, and
         the library's own resuming then loads nothing and says so only in a log."""
         wrapped = self.is_deepspeed_enabled or self.is_fsdp_enabled or hasattr(self.model, "peft_config")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeAlias
 
+import torch
 from accelerate import Accelerator
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
@@ -36,6 +37,7 @@ class Training(Protocol):
     rollouts: list[Rollout]
     trouble: str | None
     accelerator: Accelerator
+    model_wrapped: torch.nn.Module
     args: Args
     state: State
     control: Control

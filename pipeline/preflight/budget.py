@@ -1,7 +1,8 @@
 """Disk and GPU memory by arithmetic, in decimal GB. What a step takes beyond it (activations) is an estimate.
 
 Full training keeps float32 weights, gradients and two moments of Adam (4 + 4 + 8 bytes a weight); `dtype: bfloat16`
-adds autocast's copies. A rollout keeps keys and values of every completion, while there are no gradients.
+adds autocast's copies. `weights: bfloat16` halves all of it (2 + 2 + 4) and needs no copies. A rollout keeps keys and
+values of every completion, while there are no gradients.
 """
 
 import math
@@ -27,11 +28,12 @@ def gpu_memory(base: BaseModel, params: Params) -> dict[str, float]:
     trained = base.parameters - frozen
     if settings.lora is not None:
         trained = base.adapter_parameters(settings.lora)
+    each = 2 if settings.weights == "bfloat16" else 4  # bytes of a trained weight, of its gradient and of each moment
     parts = {
-        "weights": 4 * base.parameters if settings.lora is None else size * base.parameters + 4 * trained,
-        "gradients": 4 * trained,
-        "Adam": 8 * trained,
-        "autocast copies": 2 * trained if size == 2 else 0,
+        "weights": each * base.parameters if settings.lora is None else size * base.parameters + 4 * trained,
+        "gradients": each * trained,
+        "Adam": 2 * each * trained,
+        "autocast copies": 2 * trained if size < each else 0,
         "reference model": size * base.parameters if settings.beta and settings.lora is None else 0,
     }
     found = {name: count / GB for name, count in parts.items() if count}
@@ -55,12 +57,13 @@ def disk(base: BaseModel, params: Params) -> dict[str, float]:
     settings = params.train_grpo
     frozen = base.vision_parameters if settings.freeze_vision else 0
     trained = base.parameters - frozen if settings.lora is None else base.adapter_parameters(settings.lora)
-    weights = 4 * (base.parameters if settings.lora is None else trained) / GB
+    each = 2 if settings.weights == "bfloat16" else 4
+    weights = each * (base.parameters if settings.lora is None else trained) / GB
     whole = params.machine.keep_checkpoints + 1  # the one being written
     return {
         "base": 3 * 2 * base.parameters / GB,  # the hub's cache, data/models/base, DVC's cache
         "policy": 2 * 2 * base.parameters / GB,
-        f"{whole} checkpoints": whole * (weights + 8 * trained / GB),
+        f"{whole} checkpoints": whole * (weights + 2 * each * trained / GB),
         "best weights": weights,  # of the best checkpoint, its optimizer is dropped
     }
 
@@ -79,7 +82,9 @@ def check_gpu_memory(params: Params, root: Path, base: BaseModel) -> Iterator[Fi
         return
     card = torch.cuda.get_device_properties(0).total_memory / GB
     if need["peak"] > card:
-        mend = "set train_grpo.lora, fewer prompts_per_step, or launch over several GPUs"
+        mend = (
+            "set train_grpo.weights: bfloat16 or train_grpo.lora, fewer prompts_per_step, or launch over several GPUs"
+        )
         yield Finding(
             "gpu memory", "fail", f"{told}, the card has {card:.0f}", mend, ("train_grpo",), is_of_machine=True
         )

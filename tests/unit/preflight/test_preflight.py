@@ -166,6 +166,12 @@ def test_memory_and_disk_of_the_3b_by_hand(three_billion: BaseModel) -> None:
     by_hand = {"weights": 15.0, "gradients": 12.3, "Adam": 24.7, "autocast copies": 6.2, "keys and values": 7.0}
     assert {name: round(need[name], 1) for name in by_hand} == by_hand
     assert need["peak"] == pytest.approx(15.0 + 24.7 + 6.2 + 12.3 + 3.0, abs=0.1)
+    half = gpu_memory(three_billion, full(train_grpo__weights="bfloat16"))
+    by_hand = {"weights": 7.5, "gradients": 6.2, "Adam": 12.3, "keys and values": 7.0}
+    assert {name: round(half[name], 1) for name in by_hand} == by_hand
+    assert "autocast copies" not in half
+    assert half["peak"] == pytest.approx(7.5 + 12.3 + 6.2 + 3.0, abs=0.1)
+    assert disk(three_billion, full(train_grpo__weights="bfloat16"))["2 checkpoints"] == pytest.approx(39.7, abs=0.1)
     sizes = disk(three_billion, full())
     assert {name: round(size, 1) for name, size in sizes.items()} == {
         "base": 22.5, "policy": 15.0, "2 checkpoints": 79.4, "best weights": 15.0
@@ -185,6 +191,7 @@ def test_a_card_that_is_too_small_is_told_and_an_adapter_fits(
         return found.state
 
     assert [state(size, full()) for size in (24, 65, 80)] == ["fail", "warn", "ok"]
+    assert state(40, full(train_grpo__weights="bfloat16")) == "ok"
     assert state(24, full(train_grpo__lora=lora.model_dump())) == "ok"
 
 
