@@ -243,7 +243,7 @@ def halve_first_picture(data: bytearray) -> bytearray:
     """Only half of the first picture's data is there; the packet stays well formed.
 
     Sure to be noticed, whatever the encoder wrote: the arithmetic decoder runs out of data before the last macroblock.
-    The rest becomes a filler unit (H.264, 7.3.2.7). With several slices the codec only logs it: no frame is marked.
+    The rest becomes a filler unit (H.264, 7.3.2.7).
     """
     at = data.index(b"mdat") + 4
     while data[at + 4] & 0x1F != 5:  # the slice of an instantaneous refresh

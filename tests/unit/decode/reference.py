@@ -34,19 +34,22 @@ def full_decode(path: Path) -> list[Shown]:
 
 def damage_seen(path: Path) -> list[str]:
     """What a full decode has to say against a file, packet by packet: corrupt packets and frames, errors, log lines."""
-    before = av.logging.get_level()
+    before = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)  # or a second file with the same fault looks healthy
     try:
         with av.logging.Capture(local=False) as logged:
             seen = list(_faults(path))
     finally:
-        av.logging.set_level(before)
+        av.logging.set_level(before[0])
+        av.logging.set_skip_repeated(before[1])
     return seen + [text.strip() for _, _, text in logged]
 
 
 def _faults(path: Path) -> Iterator[str]:
     try:
         with av.open(f"file:{path}") as container:
+            container.streams.video[0].codec_context.thread_count = 1  # what slices say must not depend on their order
             for packet in container.demux(video=0):
                 if packet.is_corrupt:
                     yield f"corrupt packet at byte {packet.pos}"
