@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
-export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: run test check faults browser audit ui clean install
+.PHONY: run test check faults portable browser audit ui clean install
 
 run: $(STAMP)  ## the whole pipeline on params.yaml: videos in, trained model and score out
 	@python -m flows.run
@@ -15,6 +15,9 @@ test: $(STAMP)  ## all quick tests that need neither a GPU nor a network
 
 faults: $(STAMP)  ## kills, cancels, stale clones and slow clusters: the long campaign
 	@EGOVLM_SLOW=1 python -m pytest -m "faults or slow"
+
+portable: $(STAMP)  ## the quick tests as on other machines: CPU kernels, threads, encoders, time zones, locales; an hour
+	@python -m benchmarks.portable
 
 browser: $(STAMP)  ## the report page in the Chromium of this machine
 	@python -m pytest -m browser

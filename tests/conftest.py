@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 
 from pipeline.environment import apply_defaults
+from tests.skipped import VARIABLE, closing_line, left_out, plain
 from tests.toy.project import Project, make_project
 
 apply_defaults()
@@ -31,6 +32,36 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(group))
         if "whole_road" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(900))  # the first of them drives it, on a machine that may be busy
+
+
+def _seen(config: pytest.Config, outcomes: tuple[str, ...]) -> list[pytest.TestReport]:
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    found = reporter.stats if reporter else {}
+    return [report for outcome in outcomes for report in found.get(outcome, []) if hasattr(report, "nodeid")]
+
+
+def _skips(config: pytest.Config) -> list[tuple[str, str]]:
+    reports = [r for r in _seen(config, ("skipped",)) if isinstance(r.longrepr, tuple)]
+    return [(report.nodeid, plain(report.longrepr[2])) for report in reports]
+
+
+def _left_out(config: pytest.Config) -> list[str]:
+    ran = [report.nodeid for report in _seen(config, ("passed", "failed"))]
+    return left_out(ran, _skips(config)) if os.environ.get(VARIABLE) else []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Where nothing may be left out, a run that left something out fails."""
+    if exitstatus == pytest.ExitCode.OK and not hasattr(session.config, "workerinput") and _left_out(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Skipped is not passed: say how many and why."""
+    terminalreporter.write_line(closing_line(_skips(terminalreporter.config)))
+    for line in _left_out(terminalreporter.config):
+        terminalreporter.write_line(f"must run here: {line}", red=True)
 
 
 @pytest.fixture(scope="session")

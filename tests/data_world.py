@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.params import Params, load_params
 from pipeline.source_params import EgoschemaSource, LocalSource
+from tests.encoder import x264
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -20,7 +21,7 @@ def clip(path: Path, frames: int = 20, seed: int = 0, size: int = 64, black: boo
     path.parent.mkdir(parents=True, exist_ok=True)
     scene = _scene(seed, size)
     with av.open(str(path), "w") as out:
-        stream = out.add_stream("libx264", rate=10, options={"threads": "1", "crf": "18"})
+        stream = out.add_stream("libx264", rate=10, options=x264({"threads": "1", "crf": "18"}))
         stream.width, stream.height, stream.pix_fmt = size, size, "yuv420p"
         for i in range(frames):
             picture = np.zeros_like(scene) if black else np.roll(scene, 2 * i, axis=1)

@@ -23,6 +23,7 @@ from pipeline.report.clip_sheets import ClipFolders, mined_sheets, quarantine_sh
 from pipeline.report.mined_sheets import mined_clips, mined_sheet
 from pipeline.reports import StageReport
 from pipeline.stages import mine_keyframes
+from tests.encoder import x264
 from tests.unit.keyframes.test_signals import shaky
 
 
@@ -61,7 +62,7 @@ def rendered(folder: Path) -> Path:
     """A shaky clip of 12 s in which a hand reaches in at 4 s."""
     path = folder / "shaky.mp4"
     with av.open(str(path), "w") as out:
-        stream = out.add_stream("libx264", rate=10, options={"crf": "18"})
+        stream = out.add_stream("libx264", rate=10, options=x264({"crf": "18"}))
         stream.width, stream.height, stream.pix_fmt = 160, 96, "yuv420p"
         for i, image in enumerate(shaky(event=4.0, hand=True).images):
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")

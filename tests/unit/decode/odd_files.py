@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from tests.encoder import x264
 from tests.unit.decode.reference import damage_seen
 
 FRAMES, RATE, WIDTH, HEIGHT = 40, 10, 96, 64
@@ -44,7 +45,7 @@ def write(
 ) -> Path:
     """Encode `frames` pictures; `pts` in units of 1 / rate seconds."""
     with av.open(str(path), "w", format=container, options=mux or {}) as out:
-        stream = out.add_stream(codec, rate=rate, options=options or {})
+        stream = out.add_stream(codec, rate=rate, options=x264(options) if codec == "libx264" else options or {})
         stream.width, stream.height = size
         stream.pix_fmt = pix_fmt
         stream.codec_context.thread_count = 1
@@ -131,7 +132,7 @@ def streamed(path: Path, container: str, codec: str = "libx264", mux: dict[str, 
     with path.open("wb") as file:
         pipe = type("Pipe", (), {"write": staticmethod(file.write)})()
         with av.open(pipe, "w", format=container, options=mux or {}) as out:
-            stream = out.add_stream(codec, rate=RATE)
+            stream = out.add_stream(codec, rate=RATE, options=x264() if codec == "libx264" else {})
             stream.width, stream.height, stream.pix_fmt, stream.gop_size = WIDTH, HEIGHT, "yuv420p", 12
             for i in range(FRAMES):
                 frame = av.VideoFrame.from_ndarray(picture(i), format="rgb24")
@@ -159,7 +160,7 @@ def two_videos(folder: Path) -> Path:
     """Two video streams; the second is the default one."""
     path = folder / "two.mkv"
     with av.open(str(path), "w") as out:
-        streams = [out.add_stream("libx264", rate=RATE) for _ in range(2)]
+        streams = [out.add_stream("libx264", rate=RATE, options=x264()) for _ in range(2)]
         for stream in streams:
             stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         streams[0].disposition = av.stream.Disposition(0)
@@ -181,7 +182,7 @@ def cover_art(folder: Path, video: bool) -> Path:
         cover = out.add_stream("mjpeg", rate=1)
         cover.width, cover.height, cover.pix_fmt = 64, 64, "yuvj420p"
         cover.disposition = av.stream.Disposition.attached_pic
-        real = out.add_stream("libx264", rate=RATE) if video else None
+        real = out.add_stream("libx264", rate=RATE, options=x264()) if video else None
         if real:
             real.width, real.height, real.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         sound = _add_sound(out)
