@@ -15,7 +15,7 @@ from flows.closing import Closing, close_run, is_judged
 from flows.dvc.experiments import check_name, find_experiment, unsent
 from flows.dvc.explain import explained
 from flows.dvc.graph import EVALUATE, TRAIN, Graph, Stage
-from flows.dvc.lock import Holder, held
+from flows.dvc.lock import LockHolder, project_lock
 from flows.dvc.overlay import overlaid
 from flows.dvc.project import Project
 from flows.dvc.publishing import destination, for_another_machine
@@ -70,10 +70,10 @@ def run_graph(project: Project, request: RunRequest, logger: Logger) -> State[An
 
 @contextmanager
 def _sole(project: Project, wait_seconds: float, logger: Logger) -> Iterator[None]:
-    def waiting(holder: Holder | None) -> None:
+    def waiting(holder: LockHolder | None) -> None:
         logger.info("waiting: %s holds the project", f"run {holder.run}" if holder else "another run")
 
-    with held(project, str(flow_run.id), wait_seconds, waiting) as dead:
+    with project_lock(project, str(flow_run.id), wait_seconds, waiting) as dead:
         reap(dead, logger)
         yield
 

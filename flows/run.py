@@ -19,7 +19,7 @@ from flows.dvc.experiments import (
 )
 from flows.dvc.explain import explained
 from flows.dvc.graph import TRAIN, Graph
-from flows.dvc.lock import Holder, held, say_alive
+from flows.dvc.lock import LockHolder, heartbeat, project_lock
 from flows.dvc.overlay import overlaid
 from flows.dvc.project import Project, find_project
 from flows.dvc.publishing import Destination, destination, sent
@@ -46,7 +46,7 @@ class Terminal:
 
     def __call__(self, text: str, is_progress: bool) -> None:
         """Take one line."""
-        say_alive(self.project)
+        heartbeat(self.project)
         in_place = is_progress and sys.stdout.isatty()
         if (
             is_noise(text)
@@ -150,7 +150,7 @@ def _override(text: str) -> tuple[str, Any]:
         return key, value
 
 
-def _waiting(holder: Holder | None) -> None:
+def _waiting(holder: LockHolder | None) -> None:
     print(f"waiting: {f'run {holder.run}' if holder else 'another run'} holds this project", flush=True)
 
 
@@ -159,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     try:
         project = find_project()
-        with explained(), held(project, "make-run", WAIT_SECONDS, _waiting):
+        with explained(), project_lock(project, "make-run", WAIT_SECONDS, _waiting):
             overrides = dict(_override(text) for text in options.set)
             with overlaid(project, options.profile, overrides, parse_params):
                 run(project, options.targets, options.force, options.experiment, options.unchecked)

@@ -15,7 +15,7 @@ from prefect.states import Completed, Failed
 from flows.dvc.errors import is_told_later
 from flows.dvc.explain import explained
 from flows.dvc.graph import TRAIN, Graph
-from flows.dvc.lock import say_alive
+from flows.dvc.lock import heartbeat
 from flows.dvc.project import Project
 from flows.dvc.reproduce import StageOutcome, is_noise
 from flows.processes.process import OnLine
@@ -70,7 +70,7 @@ class StageLines:
 
     def __call__(self, text: str, is_progress: bool) -> None:
         """Take one line."""
-        say_alive(self.project)
+        heartbeat(self.project)
         progress = read_progress(text)
         if progress is None:
             if not (is_noise(text) or is_told_later(text)):

@@ -9,7 +9,7 @@ from prefect.states import Completed, Failed
 
 from flows.dvc.explain import explained
 from flows.dvc.graph import Graph
-from flows.dvc.lock import Holder, held
+from flows.dvc.lock import LockHolder, project_lock
 from flows.dvc.overlay import restore
 from flows.dvc.project import Project, find_project
 from flows.dvc.reproduce import reproduce
@@ -43,10 +43,10 @@ def egovlm_train(commit: str, stage: str, force: bool = False) -> State[str]:
 
 
 def _train(project: Project, commit: str, stage: str, force: bool, logger: Logger) -> State[str]:
-    def waiting(holder: Holder | None) -> None:
+    def waiting(holder: LockHolder | None) -> None:
         logger.info("waiting: %s holds this checkout", f"run {holder.run}" if holder else "another run")
 
-    with explained(), held(project, str(flow_run.id), WAIT_SECONDS, waiting) as dead:
+    with explained(), project_lock(project, str(flow_run.id), WAIT_SECONDS, waiting) as dead:
         reap(dead, logger)
         restore(project)
         check_out(project, commit)

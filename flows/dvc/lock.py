@@ -25,7 +25,7 @@ POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Holder:
+class LockHolder:
     """Who holds a project: `run` is a Prefect flow run id or a word for a run without Prefect."""
 
     run: str
@@ -34,10 +34,10 @@ class Holder:
     since: float  # Unix time
 
 
-def read_holder(project: Project) -> Holder | None:
+def read_holder(project: Project) -> LockHolder | None:
     """Who holds the project, or held it last and did not say goodbye."""
     try:
-        return Holder(**json.loads((project.private / "holder.json").read_text(encoding="utf-8")))
+        return LockHolder(**json.loads((project.private / "holder.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
@@ -50,15 +50,15 @@ def silent_seconds(project: Project) -> float:
         return 0.0
 
 
-def say_alive(project: Project) -> None:
+def heartbeat(project: Project) -> None:
     """Note that the running stage said something."""
     (project.private / "alive").touch()
 
 
 @contextmanager
-def held(
-    project: Project, run: str, wait_seconds: float = 0.0, on_wait: Callable[[Holder | None], None] | None = None
-) -> Iterator[Holder | None]:
+def project_lock(
+    project: Project, run: str, wait_seconds: float = 0.0, on_wait: Callable[[LockHolder | None], None] | None = None
+) -> Iterator[LockHolder | None]:
     """Hold the project for the block; gives the holder that died before us without letting go, None where all was well.
 
     Raises:
@@ -69,8 +69,8 @@ def held(
         _take(file.fileno(), project, wait_seconds, on_wait)
         dead = read_holder(project)
         note = project.private / "holder.json"
-        write_json(note, asdict(Holder(run, os.getpid(), socket.gethostname(), time.time())))
-        say_alive(project)
+        write_json(note, asdict(LockHolder(run, os.getpid(), socket.gethostname(), time.time())))
+        heartbeat(project)
         try:
             yield dead
         finally:
@@ -78,7 +78,7 @@ def held(
 
 
 def _take(
-    descriptor: int, project: Project, wait_seconds: float, on_wait: Callable[[Holder | None], None] | None
+    descriptor: int, project: Project, wait_seconds: float, on_wait: Callable[[LockHolder | None], None] | None
 ) -> None:
     deadline = time.monotonic() + wait_seconds
     told = False
@@ -110,7 +110,7 @@ def _busy(project: Project) -> str:
     )
 
 
-def end_holder(project: Project) -> Holder | None:
+def end_holder(project: Project) -> LockHolder | None:
     """End the process that holds the project (its guard ends the stage); who it was, None where there is none here."""
     holder = read_holder(project)
     if holder is None or holder.host != socket.gethostname():

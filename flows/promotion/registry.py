@@ -4,8 +4,8 @@ egovlm-policy@v3.0.0         version 3 is this commit (its dvc.lock names the we
 egovlm-policy#champion#4     the fourth time a champion was named; the last one counts
 egovlm-policy#champion!#5    version 3 was forgotten as champion (`egovlm rollback --forget`)
 
-The champion tags in order are a history that can be undone: naming a new version comes on top of a pile, naming one
-that lies in the pile (a rollback) takes off what lies above it. What was taken off has been withdrawn.
+The champion tags in order are a stack: a promotion pushes a version; a rollback, which names one that lies in it, pops
+what lies above. What was popped is withdrawn.
 `flows/promotion/memory.py` keeps the tags from getting lost.
 """
 
@@ -171,7 +171,7 @@ def roll_back(project: Project, to: str | None = None) -> Version:
             raise StageError(f"{to} never was champion; champions: {', '.join(ever) or 'none'}")
         chosen = ever[to]
     else:
-        before = pile(project)[:-1]
+        before = champion_stack(project)[:-1]
         if not before:
             name = present.name if present else "the first one"
             raise StageError(f"no champion came before {name}: there is nothing to go back to")
@@ -183,7 +183,7 @@ def roll_back(project: Project, to: str | None = None) -> Version:
     return chosen
 
 
-def pile(project: Project) -> list[Version]:
+def champion_stack(project: Project) -> list[Version]:
     """The champion (last) and, below it, what a rollback would bring back, step by step."""
     by_commit = {version.commit: version for version in versions(project)}
     standing: list[Version] = []
@@ -217,7 +217,7 @@ def past_champions(project: Project) -> list[Version]:
 
 def withdrawn(project: Project) -> list[Version]:
     """Former champions that a rollback took away."""
-    standing = pile(project)
+    standing = champion_stack(project)
     return [version for version in past_champions(project) if version not in standing]
 
 

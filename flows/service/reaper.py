@@ -12,12 +12,12 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Crashed
 
-from flows.dvc.lock import Holder
+from flows.dvc.lock import LockHolder
 
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 
-def reap(dead: Holder | None, logger: Logger) -> bool:
+def reap(dead: LockHolder | None, logger: Logger) -> bool:
     """Mark the run of a dead holder as Crashed where the server still takes it for alive; whether it did."""
     run_id = _as_run_id(dead)
     if run_id is None:
@@ -34,12 +34,12 @@ def reap(dead: Holder | None, logger: Logger) -> bool:
     return True
 
 
-def _epitaph(dead: Holder | None) -> str:
+def _epitaph(dead: LockHolder | None) -> str:
     where = f"process {dead.pid} on {dead.host}" if dead else "its process"
     return f"{where} is gone without a last word (kill -9, memory, power); finished stages are kept, start it again"
 
 
-def _as_run_id(holder: Holder | None) -> UUID | None:
+def _as_run_id(holder: LockHolder | None) -> UUID | None:
     try:
         return UUID(holder.run) if holder else None
     except ValueError:  # a run without Prefect

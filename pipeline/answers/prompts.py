@@ -16,7 +16,7 @@ _CONTROL = re.compile(
 )
 
 
-def neutralise(text: str) -> str:
+def escape_control_tokens(text: str) -> str:
     """Foreign text without anything a tokenizer or the parser would read as control (`<|im_start|>`, `</think>`)."""
     return _CONTROL.sub(lambda match: f"[{match.group(1) or match.group(2) or ''}]", text)
 
@@ -28,7 +28,7 @@ def format_times(pts_seconds: Sequence[float], start_seconds: float) -> str:
 
 def format_options(options: Sequence[str]) -> str:
     """One option a line: `A. first`."""
-    return "\n".join(f"{LETTERS[i]}. {neutralise(option)}" for i, option in enumerate(options))
+    return "\n".join(f"{LETTERS[i]}. {escape_control_tokens(option)}" for i, option in enumerate(options))
 
 
 def fill(
@@ -36,7 +36,7 @@ def fill(
 ) -> str:
     """Fill a prompt template; braces in the question are left as they are."""
     values = {
-        "question": neutralise(question),
+        "question": escape_control_tokens(question),
         "options": format_options(options),
         "times": format_times(pts_seconds, start),
         "duration": f"{end - start:.1f}",

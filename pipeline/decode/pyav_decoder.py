@@ -8,7 +8,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.decode.complaints import check_undamaged, decode_packet
+from pipeline.decode.codec_errors import check_undamaged, decode_packet
 from pipeline.decode.decoding import Deadline, Decoded, Shrinker, Way, choose_pts
 from pipeline.decode.plan import packet_ranges
 from pipeline.errors import ItemError
@@ -21,7 +21,7 @@ from pipeline.video.index import PacketIndex, PacketsKept, orientation, packets_
 SKIPPABLE = {"h264", "hevc", "mpeg4", "mpeg2video"}
 
 
-class Complaint(Exception):
+class CodecError(Exception):
     """The codec logged an error and went on."""
 
 
@@ -65,7 +65,7 @@ def by_plan(
     try:
         frames = _run_plan(stream, packets, index, ranges, set(wanted.tolist()), deadline)
         images = _collect(frames, stream, size, set(wanted.tolist()))
-    except Complaint:
+    except CodecError:
         return None
     return _result(index, images, wanted, "plan") if len(images) == np.unique(wanted).size else None
 
@@ -82,7 +82,7 @@ def check_whole(path: Path, index: PacketIndex, wanted_pts: NDArray[np.int64], d
         try:
             for _ in _run_plan(stream, packets_of(container, stream), index, ranges, set(unique.tolist()), deadline):
                 pass
-        except Complaint as error:
+        except CodecError as error:
             raise ItemError("damaged_video", f"the codec complains: {error}") from error
 
 
@@ -161,13 +161,13 @@ def _run_all(
         deadline.check()
         _check_packet(packet)
         try:
-            frames, complaints = decode_packet(stream, packet)
+            frames, errors = decode_packet(stream, packet)
         except ItemError:
             if number >= first:
                 raise
             continue
         if number >= first and index.pts[number] >= index.pts[first]:
-            check_undamaged(complaints, packet)
+            check_undamaged(errors, packet)
         for frame in frames:
             _check_frame(frame)
             yield frame
@@ -183,12 +183,12 @@ def _decode_planned(stream: av.VideoStream, packet: Any, is_leading: bool) -> li
     """Decode one packet of a plan. Leading frames of an open GOP lack what they lean on: their errors mean nothing.
 
     Raises:
-        Complaint: the codec made something up for another packet.
+        CodecError: the codec made something up for another packet.
     """
-    frames, complaints = decode_packet(stream, packet)
-    if complaints and not is_leading:
-        check_undamaged(complaints, packet)
-        raise Complaint(complaints[0])
+    frames, errors = decode_packet(stream, packet)
+    if errors and not is_leading:
+        check_undamaged(errors, packet)
+        raise CodecError(errors[0])
     return frames
 
 

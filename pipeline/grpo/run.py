@@ -91,7 +91,7 @@ def train(run: TrainingRun) -> dict[str, Any]:
     prove_rewards(settings.rewards, run.train, settings.reward_settings)
     checkpoints = Checkpoints(run.checkpoints, run.origin, run.params.machine.keep_checkpoints)
     resume = checkpoints.start()
-    with quiet(), levers_where_memory_ends():
+    with silence_libraries(), explain_out_of_memory():
         trainer = make_trainer(run, checkpoints)
         trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
         return _finish(run, trainer, checkpoints)
@@ -108,7 +108,7 @@ def _say_if_few(questions: int, settings: TrainGrpo) -> None:
 
 
 @contextmanager
-def levers_where_memory_ends() -> Iterator[None]:
+def explain_out_of_memory() -> Iterator[None]:
     """Turns "out of memory" of a GPU, or of torch's CPU allocator, into a message that says what to change.
 
     Raises:
@@ -117,15 +117,15 @@ def levers_where_memory_ends() -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise ModelError(f"the GPU is out of memory. {LEVERS}") from error
+        raise ModelError(f"the GPU is out of memory. {MEMORY_SETTINGS}") from error
     except RuntimeError as error:
         if "DefaultCPUAllocator" not in str(error):
             raise
-        raise ModelError(f"this machine is out of memory. {LEVERS}") from error
+        raise ModelError(f"this machine is out of memory. {MEMORY_SETTINGS}") from error
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def silence_libraries() -> Iterator[None]:
     """Without TRL's experimental-feature notices, a bar per saved file, and names that TRL 1.16 still uses."""
     logging.getLogger("trl").setLevel(logging.ERROR)
     bars: Any = library_logging
@@ -136,7 +136,7 @@ def quiet() -> Iterator[None]:
     bars.enable_progress_bar()
 
 
-LEVERS = (
+MEMORY_SETTINGS = (
     "In this order: train_grpo.gradient_accumulation_steps up, gradient_checkpointing: true, "
     "max_completion_length down, extract_frames.frames_per_clip or max_pixels down, lora, "
     "a ZeRO-3 configuration (configs/)"

@@ -33,7 +33,7 @@ from pipeline.grpo.sampler import GroupSampler
 from pipeline.grpo.samples import Sample
 from pipeline.grpo.sharding import whole_weights
 from pipeline.grpo.shared_prompt import enable_shared_prompt
-from pipeline.grpo.training import ForeignRollout, Training
+from pipeline.grpo.training import ExternalRollout, Training
 from pipeline.models.generate import Completion, make_completion, rollout
 from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy
@@ -48,7 +48,7 @@ class HasComplete(Protocol):
     """A source of completions, made for a trainer."""
 
     @property
-    def complete(self) -> ForeignRollout: ...
+    def complete(self) -> ExternalRollout: ...
 
 
 RolloutMaker = Callable[[Training], HasComplete]

@@ -22,7 +22,7 @@ State: TypeAlias = TrainerState
 Control: TypeAlias = TrainerControl
 Logs: TypeAlias = dict[str, Any] | None
 
-ForeignRollout = Callable[[Sequence[Sample], Sequence[ClipFrames], Sequence[str]], list[list[Completion]]]
+ExternalRollout = Callable[[Sequence[Sample], Sequence[ClipFrames], Sequence[str]], list[list[Completion]]]
 """Samples, their frames and one seed string for each to G completions of each."""
 
 

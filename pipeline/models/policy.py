@@ -13,8 +13,8 @@ from transformers import AutoConfig, AutoTokenizer, Qwen2_5_VLForConditionalGene
 from pipeline.errors import ModelError
 from pipeline.models.chat import adopt_processor_template, check_chat
 from pipeline.models.families.qwen2_5_vl import follow_publisher
-from pipeline.models.foreign import refuse_code
 from pipeline.models.hub import hub_folder
+from pipeline.models.untrusted import refuse_code
 
 # What the Qwen2-VL family was trained with (OpenAI CLIP); used where a folder has no preprocessor_config.json.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)

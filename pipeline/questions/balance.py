@@ -8,7 +8,7 @@ al. 2017 ("Making the V in VQA Matter", arXiv 1612.00837).
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from pipeline.questions.blocks import OpenRow
+from pipeline.questions.answer_blocks import OpenRow
 from pipeline.text.options import share_of
 
 YES_NO = ("yes", "no")

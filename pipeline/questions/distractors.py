@@ -2,8 +2,8 @@
 
 They are true answers of other rows of the same source and question type, never true of the same recording (of the same
 clip, where a recording knows nearly all answers of its type). Five rows lend each other their answers
-(`pipeline.questions.blocks`), so that nothing about an option is a hint; a few rows that find no block draw from the
-answers near in length.
+(`pipeline.questions.answer_blocks`), so that nothing about an option is a hint; a few rows that find no block draw from
+the answers near in length.
 """
 
 from bisect import bisect_left, bisect_right
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from itertools import islice
 
 from pipeline.errors import ItemError
+from pipeline.questions.answer_blocks import OpenRow, make_blocks
 from pipeline.questions.balance import YES_NO, guessable, guessable_yes_no
-from pipeline.questions.blocks import OpenRow, make_blocks
-from pipeline.questions.truths import Truths
+from pipeline.questions.true_answers import TrueAnswers
 from pipeline.records import Annotation, Split
 from pipeline.text.options import MAX_OPTIONS, normalise_text, seeded
 
@@ -56,13 +56,13 @@ class AnswerPool:
         groups: dict[Group, list[Annotation]] = defaultdict(list)
         for row in answered:
             groups[_group(row)].append(row)
-        truths = Truths(answered, recordings)
+        truths = TrueAnswers(answered, recordings)
         self._answers = {group: _distinct(own) for group, own in groups.items()}
         self._open = {row.question_id: row for group, own in groups.items() for row in self._opened(group, own, truths)}
         for own in groups.values():
             self._lend(own, splits)
 
-    def _opened(self, group: Group, rows: Sequence[Annotation], truths: Truths) -> Iterable[OpenRow]:
+    def _opened(self, group: Group, rows: Sequence[Annotation], truths: TrueAnswers) -> Iterable[OpenRow]:
         known = frozenset(answer.normal for answer in self._answers[group])
         for row in rows:
             text = str(row.answer_text).strip()

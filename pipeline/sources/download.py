@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pipeline.errors import ItemError, StageError
-from pipeline.sources.part import Part
+from pipeline.sources.part import PartialDownload
 from pipeline.workspace import stop_if_full
 
 CHUNK = 1 << 20
@@ -60,7 +60,7 @@ def download(url: str, target: Path, limits: DownloadLimits, checked: bool, expe
         StageError: the disk is full.
     """
     check_address(url)
-    part = Part(target, checked, expected)
+    part = PartialDownload(target, checked, expected)
     failures = reached = 0
     while True:
         part.distrust()
@@ -114,7 +114,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 _OPENER = urllib.request.build_opener(_Redirects)
 
 
-def _attempt(url: str, part: Part, limits: DownloadLimits) -> None:
+def _attempt(url: str, part: PartialDownload, limits: DownloadLimits) -> None:
     offset, version = part.size, part.version
     headers = {"Accept-Encoding": "identity", "User-Agent": "egovlm"}
     headers |= {"Range": f"bytes={offset}-"} if offset else {}
@@ -160,7 +160,7 @@ def _check_encoding(headers: Message) -> None:
         raise ItemError("encoded", f"the server sends the file as {encoding} although asked not to: mend the server")
 
 
-def _check_size(total: int | None, start: int, part: Part, limits: DownloadLimits) -> None:
+def _check_size(total: int | None, start: int, part: PartialDownload, limits: DownloadLimits) -> None:
     if total is None:
         return
     if part.expected is not None and total != part.expected:
@@ -194,7 +194,7 @@ def _receive(response: Any, partial: Path, start: int, total: int | None, limits
         raise _Again("truncated", f"{received} of {total} bytes")
 
 
-def _explain_status(error: urllib.error.HTTPError, url: str, part: Part, offset: int) -> None:
+def _explain_status(error: urllib.error.HTTPError, url: str, part: PartialDownload, offset: int) -> None:
     code = error.code
     if code in (301, 302, 303, 307, 308):  # urllib follows ten of them, and no address more than four times
         raise ItemError("redirect_loop", f"HTTP {code}: sent in a circle, or to nowhere") from error

@@ -4,7 +4,7 @@ from email.message import Message
 from pathlib import Path
 
 
-class Part:
+class PartialDownload:
     """The bytes of a file that have arrived so far, and which version of the file they are of."""
 
     def __init__(self, target: Path, checked: bool, expected: int | None) -> None:

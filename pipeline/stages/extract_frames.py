@@ -9,8 +9,8 @@ from pipeline.clips.incremental import Item, update_shards
 from pipeline.clips.inputs import ClipInputs, count_clips
 from pipeline.decode.decoding import decoder_version
 from pipeline.errors import ItemError
+from pipeline.extraction.broken_clips import BrokenClip, write_sheets
 from pipeline.extraction.rows import FORMAT, FrameSettings, FrameTask, extract
-from pipeline.extraction.salvage import Lost, write_sheets
 from pipeline.frames.geometry import FrameSize
 from pipeline.frames.shards import SHARD_BYTES, Layout, digest, write_manifest
 from pipeline.frames.store import SCHEMA, FrameStore
@@ -59,9 +59,9 @@ def _item(
     return Item(clip.clip_id, digest([settings, video.sha256, clip.model_dump()]), task)
 
 
-def _lost(inputs: ClipInputs, failed: Mapping[str, ItemError]) -> list[Lost]:
+def _lost(inputs: ClipInputs, failed: Mapping[str, ItemError]) -> list[BrokenClip]:
     found = ((clip.clip_id, path) for clip, _, path in inputs.usable() if clip.clip_id in failed)
-    return [Lost(clip_id, path, failed[clip_id].reason, failed[clip_id].detail) for clip_id, path in found]
+    return [BrokenClip(clip_id, path, failed[clip_id].reason, failed[clip_id].detail) for clip_id, path in found]
 
 
 def _summary(store: FrameStore) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     report.count("keyframe", "ok", len(keyframes))
     report.values["recall"] = {
         source: measure_recall(clips, section.recall_tolerance_seconds)
-        for source, clips in truths(rows, questions).items()
+        for source, clips in truths_by_source(rows, questions).items()
     }
 
 
@@ -68,7 +68,7 @@ def keyframes_of(row: Row) -> Iterator[Keyframe]:
         )
 
 
-def truths(rows: Sequence[Row], questions: Questions) -> dict[str, list[Truth]]:
+def truths_by_source(rows: Sequence[Row], questions: Questions) -> dict[str, list[Truth]]:
     """Mined clips whose questions carry key times, by the questions' source; times that several questions share count
     once."""
     found: dict[str, list[Truth]] = defaultdict(list)

@@ -15,7 +15,7 @@ from pipeline.grpo.clips import ClipLoader, feature_cache
 from pipeline.grpo.difficulty import Asker, filter_by_difficulty
 from pipeline.grpo.idle import idle_settings
 from pipeline.grpo.launch import is_main_worker, is_worker, join_processes, run_workers, write_report
-from pipeline.grpo.run import TrainingRun, levers_where_memory_ends, quiet, train
+from pipeline.grpo.run import TrainingRun, explain_out_of_memory, silence_libraries, train
 from pipeline.grpo.samples import Sample, build_sample, group_by_clip
 from pipeline.models.device import resolve_device, weights_dtype
 from pipeline.models.inputs import VIDEO_TOKEN, render_prompt, tokenize_prompt
@@ -63,7 +63,7 @@ def read_run(params: Params, root: Path, report: StageReport) -> TrainingRun:
     torch.set_num_threads(settings.threads)
     join_processes(params.machine)
     store = FrameStore(root / "data/frames")
-    with quiet(), levers_where_memory_ends():
+    with silence_libraries(), explain_out_of_memory():
         device, dtype = resolve_device(params.machine), weights_dtype(settings)
         policy = load_policy(root / "data/models/base", None, device, dtype, settings.attention)
     questions = read_rows(root / READS[0], Question)
@@ -74,7 +74,7 @@ def read_run(params: Params, root: Path, report: StageReport) -> TrainingRun:
     training = [sample for split, sample in samples if split == "train"]
     cache = feature_cache(policy, settings, params.machine, state.with_name("vision"))
     asker = Asker(params.seed, params.prompts.reasoning, settings, policy, clips, cache, hashes)
-    with levers_where_memory_ends():
+    with explain_out_of_memory():
         chosen = filter_by_difficulty(asker, training, state.with_name("difficulty"), report)
     return TrainingRun(
         params=params,

@@ -20,7 +20,7 @@ from pipeline.decode.backends import decode_frames
 from pipeline.errors import ArtifactError, ItemError, ModelError, ParamsError
 from pipeline.frames.geometry import FrameSize
 from pipeline.frames.shards import read_manifest
-from pipeline.models.foreign import refuse_code
+from pipeline.models.untrusted import refuse_code
 from pipeline.params import load_params
 from pipeline.profiles import merge_overlay, nested
 from pipeline.records import Question, read_rows, write_rows

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from flows.processes.process import _line
 from flows.summary import _table
 from pipeline.answers.parser import parse_answer
-from pipeline.answers.prompts import fill, neutralise
+from pipeline.answers.prompts import escape_control_tokens, fill
 from pipeline.checks.card import _table as card_table
 from pipeline.errors import csv_cell, markdown_cell, printable
 from pipeline.reports import StageReport
@@ -55,7 +55,7 @@ def test_no_text_becomes_a_control_token(qwen: object) -> None:
 
     one()
     for token in tokenizer.get_added_vocab():  # type: ignore[attr-defined]
-        ids = tokenizer(neutralise(f"a {token} b"), add_special_tokens=False)["input_ids"]  # type: ignore[operator]
+        ids = tokenizer(escape_control_tokens(f"a {token} b"), add_special_tokens=False)["input_ids"]  # type: ignore[operator]
         assert all(i < first_added for i in ids), token
 
 

@@ -11,7 +11,15 @@ from flows.dvc.graph import Graph
 from flows.dvc.project import Project
 from flows.promotion.memory import RECORD, forget, known_champion
 from flows.promotion.promote import promote
-from flows.promotion.registry import MODEL, REFSPEC, ChampionUnresolvable, champion, events, pile, registry_tags
+from flows.promotion.registry import (
+    MODEL,
+    REFSPEC,
+    ChampionUnresolvable,
+    champion,
+    champion_stack,
+    events,
+    registry_tags,
+)
 from pipeline.cli import main as egovlm
 from pipeline.profiles import write_merged
 from tests.flows.toy import REPOSITORY, dvc, finish, finish_run, git, make_project
@@ -158,7 +166,7 @@ def test_a_champion_is_forgotten_deliberately(
     assert "give one of the two" in capsys.readouterr().err
     assert egovlm(["rollback", "--forget"]) == 0
     assert "there is no champion any more; taken out of its place: v1.0.0, v2.0.0" in capsys.readouterr().out
-    assert known_champion(project, print) is None and pile(project) == []
+    assert known_champion(project, print) is None and champion_stack(project) == []
     shown = subprocess.run(
         ["gto", "show", f"{MODEL}#champion", "--json"], cwd=project.root, capture_output=True, text=True
     )

@@ -13,7 +13,7 @@ import pytest
 from flows.dvc.changes import note_sources, read_sources, sources_changed
 from flows.dvc.errors import ProjectBusy
 from flows.dvc.graph import Graph
-from flows.dvc.lock import end_holder, held, read_holder, silent_seconds
+from flows.dvc.lock import end_holder, project_lock, read_holder, silent_seconds
 from flows.dvc.overlay import overlaid, restore
 from flows.dvc.project import Project, find_project
 from flows.dvc.snapshot import snapshot
@@ -27,8 +27,9 @@ from tests.flows.service import until
 from tests.flows.toy import behave, finish, git
 
 HOLD = """
-import sys, time; from flows.dvc.lock import held; from flows.dvc.project import find_project
-with held(find_project(sys.argv[1]), "12345678-1234-5678-1234-567812345678"): print("held", flush=True); time.sleep(60)
+import sys, time; from flows.dvc.lock import project_lock; from flows.dvc.project import find_project
+with project_lock(find_project(sys.argv[1]), "12345678-1234-5678-1234-567812345678"):
+    print("held", flush=True); time.sleep(60)
 """
 
 
@@ -42,14 +43,14 @@ def test_one_run_at_a_time_and_a_killed_one_frees_the_project_at_once(project: P
     other = _holder(project)
     with (
         pytest.raises(ProjectBusy, match=r"run 12345678-1234-5678-1234-567812345678 .* has held .* for 0 min"),
-        held(project, "me"),
+        project_lock(project, "me"),
     ):
         pass
     other.kill()
     other.wait()
-    with held(project, "me", wait_seconds=2) as dead:
+    with project_lock(project, "me", wait_seconds=2) as dead:
         assert dead is not None and dead.run == "12345678-1234-5678-1234-567812345678" and dead.pid == other.pid
-    with held(project, "me") as dead:
+    with project_lock(project, "me") as dead:
         assert dead is None  # the last one said goodbye
 
 
@@ -60,7 +61,7 @@ def test_a_stuck_holder_can_be_ended(project: Project) -> None:
     ended = end_holder(project)
     assert ended is not None and ended.pid == other.pid
     other.wait(10)
-    with held(project, "me", wait_seconds=2):
+    with project_lock(project, "me", wait_seconds=2):
         pass
 
 

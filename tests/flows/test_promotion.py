@@ -14,8 +14,8 @@ from flows.promotion.promote import promote
 from flows.promotion.registry import (
     ChampionUnresolvable,
     champion,
+    champion_stack,
     past_champions,
-    pile,
     roll_back,
     withdrawn,
 )
@@ -88,7 +88,7 @@ def test_promotion_rollback_and_refusal(project: Project, tmp_path: Path) -> Non
     again = promote(project, better, print)  # what a person took away, the gate does not bring back
     assert not again.promote and "those of v2.0.0, which was rolled back" in again.against[0]
     assert promote(project, finish_run(project, "best", learning_rate=9e-4), print).promote
-    assert [version.name for version in pile(project)] == ["v1.0.0", "v3.0.0"]
+    assert [version.name for version in champion_stack(project)] == ["v1.0.0", "v3.0.0"]
     assert roll_back(project).name == "v1.0.0"  # not v2, which was withdrawn
     assert roll_back(project, "v2.0.0").name == "v2.0.0" and withdrawn(project)[0].name == "v3.0.0"
 

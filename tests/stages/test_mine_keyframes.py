@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ParamsError
-from pipeline.extraction.salvage import Lost, write_sheets
+from pipeline.extraction.broken_clips import BrokenClip, write_sheets
 from pipeline.frames.sampling import uniform_times
 from pipeline.keyframes.recall import found
 from pipeline.params import Machine, Params, load_params
@@ -156,7 +156,9 @@ def test_sheets_are_drawn_from_the_stored_artifacts_alone(tmp_path: Path, reposi
     assert sheet["text"] == clip.clip_id and b64decode(sheet["jpeg"])[:2] == b"\xff\xd8"
     assert mined_sheets(folders, [], 0) == []
     lost = Quarantined(stage="extract_frames", kind="clip", item_id="lost/1@0", reason="damaged_video", detail="gone")
-    write_sheets(folders.frames / "quarantined", [Lost("lost/1@0", tmp_path / "no.mp4", "damaged_video", "gone")], 5)
+    write_sheets(
+        folders.frames / "quarantined", [BrokenClip("lost/1@0", tmp_path / "no.mp4", "damaged_video", "gone")], 5
+    )
     assert [s["text"] for s in quarantine_sheets(folders, [lost], [], None, 96)] == ["lost/1@0: damaged_video gone"]
 
 

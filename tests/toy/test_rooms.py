@@ -17,7 +17,7 @@ READERS = {
     "pipeline/synthetic/render.py": {DOWNLOAD, MODEL},
     "pipeline/video/index.py": {DOWNLOAD, EXTRACT, MINE},
     "pipeline/decode/plan.py": {EXTRACT, MINE},
-    "pipeline/extraction/salvage.py": {EXTRACT},
+    "pipeline/extraction/broken_clips.py": {EXTRACT},
     "pipeline/clips/incremental.py": {EXTRACT, MINE},
     "pipeline/work/parallel.py": {DOWNLOAD, EXTRACT, MINE, VALIDATE},
     "pipeline/frames/store.py": {EXTRACT, MINE, VALIDATE, TRAIN, EVALUATE, REPORT},

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from pipeline.errors import StageError
 from pipeline.grpo.checkpoints import Checkpoints
-from pipeline.grpo.run import TrainingRun, make_trainer, quiet, train
+from pipeline.grpo.run import TrainingRun, make_trainer, silence_libraries, train
 from pipeline.grpo.trainer import VideoGRPOTrainer
 from pipeline.models.generate import make_completion
 from tests.given_texts import Write, half_right, right, with_rollout, wrong
@@ -73,7 +73,7 @@ def test_truncated_completions_leave_no_trace_in_the_gradient(tmp_path: Path, mo
 
     def gradient(name: str, questions: int, shared: bool) -> torch.Tensor:
         run = small_run(tmp_path / name, **MASKED, loss_type="dr_grpo", share_prompt=shared)
-        with quiet():
+        with silence_libraries():
             trainer = make_trainer(run, Checkpoints(tmp_path / name, run.origin, 2))
         trainer.current_gradient_accumulation_steps = 1
         trainer.model.train()

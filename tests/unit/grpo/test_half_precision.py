@@ -10,7 +10,7 @@ import torch
 from pipeline.errors import ParamsError
 from pipeline.grpo.checkpoints import Checkpoints
 from pipeline.grpo.half_adamw import HalfAdamW, round_by_chance
-from pipeline.grpo.run import make_trainer, quiet, train
+from pipeline.grpo.run import make_trainer, silence_libraries, train
 from pipeline.models.device import weights_dtype
 from pipeline.models.policy import load_policy
 from tests.given_texts import half_right, with_rollout
@@ -77,7 +77,7 @@ def test_weights_gradients_and_moments_are_in_half_and_a_run_resumes_exactly(
 def test_a_target_that_can_have_no_adapter_is_refused_with_those_that_can(tmp_path: Path, targets: list[str]) -> None:
     run = small_run(tmp_path, lora={"rank": 4, "alpha": 8.0, "targets": targets})
     wanted = r"train_grpo\.lora\.targets: .* cannot have an adapter; choose among down_proj, gate_proj, k_proj, o_proj"
-    with quiet(), pytest.raises(ParamsError, match=wanted):
+    with silence_libraries(), pytest.raises(ParamsError, match=wanted):
         make_trainer(run, Checkpoints(tmp_path, run.origin, 1))
 
 

@@ -9,7 +9,7 @@ import torch
 
 from pipeline.errors import ModelError
 from pipeline.grpo.checkpoints import Checkpoints
-from pipeline.grpo.run import levers_where_memory_ends, make_trainer, quiet
+from pipeline.grpo.run import explain_out_of_memory, make_trainer, silence_libraries
 from pipeline.grpo.trainer import VideoGRPOTrainer
 from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import load_policy
@@ -24,7 +24,7 @@ def make(folder: Path, **overrides: Any) -> VideoGRPOTrainer:
         run.policy.model.save_pretrained(folder / "base")
         run.policy.tokenizer.save_pretrained(folder / "base")
         run = replace(run, policy=load_policy(folder / "base"))
-    with quiet():
+    with silence_libraries():
         return make_trainer(run, Checkpoints(folder / "checkpoints", run.origin, 2))
 
 
@@ -126,7 +126,7 @@ def loss_and_gradient(trainer: VideoGRPOTrainer) -> tuple[float, torch.Tensor]:
     return loss.item(), torch.cat([p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None])
 
 
-def test_no_memory_names_the_levers() -> None:
+def test_out_of_memory_names_the_settings_that_help() -> None:
     for error, place in (
         (torch.OutOfMemoryError("CUDA out of memory"), "the GPU is"),
         (
@@ -135,9 +135,9 @@ def test_no_memory_names_the_levers() -> None:
         ),
     ):
         wanted = f"{place} out of memory. In this order: train_grpo.gradient_accumulation_steps up"
-        with pytest.raises(ModelError, match=wanted), levers_where_memory_ends():
+        with pytest.raises(ModelError, match=wanted), explain_out_of_memory():
             raise error
-    with pytest.raises(RuntimeError, match="another bug"), levers_where_memory_ends():
+    with pytest.raises(RuntimeError, match="another bug"), explain_out_of_memory():
         raise RuntimeError("another bug")
 
 

@@ -20,7 +20,7 @@ MEGABYTES = 4096  # a picture that needs more is not worth it
 
 
 @dataclass(frozen=True)
-class Lost:
+class BrokenClip:
     """A quarantined clip: whose video to look at, and what the heading says."""
 
     clip_id: str
@@ -29,7 +29,7 @@ class Lost:
     detail: str
 
 
-def salvage(lost: Lost) -> list[bytes]:
+def read_what_decodes(lost: BrokenClip) -> list[bytes]:
     """Up to eight small JPEGs out of the video's first packets; [] where nothing can be decoded."""
     try:
         frames = _frames(lost.path)
@@ -55,13 +55,13 @@ def _frames(path: Path) -> list[Image]:
     return images[:: max(1, -(-len(images) // PICTURES))]
 
 
-def write_sheets(folder: Path, lost: list[Lost], limit: int) -> None:
+def write_sheets(folder: Path, lost: list[BrokenClip], limit: int) -> None:
     """Write a sheet (`sheet_name`) for the first `limit` clips by id: reason and what can still be seen. Others go."""
     chosen = sorted(lost, key=lambda clip: clip.clip_id)[:limit]
     if chosen:
         folder.mkdir(parents=True, exist_ok=True)
     pictures: dict[int, list[bytes]] = {}
-    for position, result in run_parallel(salvage, chosen, Workers("processes", 1, 20.0, MEGABYTES)):
+    for position, result in run_parallel(read_what_decodes, chosen, Workers("processes", 1, 20.0, MEGABYTES)):
         pictures[position] = [] if isinstance(result, ItemError) else result
     for position, clip in enumerate(chosen):
         images = [decode_jpeg(data) for data in pictures[position]]

@@ -8,7 +8,7 @@ from pipeline.records import Annotation
 from pipeline.text.options import normalise_text
 
 
-class Truths:
+class TrueAnswers:
     """True answers by recording, and by clip where that leaves too little to choose from."""
 
     def __init__(self, rows: Iterable[Annotation], recordings: Mapping[str, str]) -> None:

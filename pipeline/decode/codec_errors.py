@@ -45,13 +45,13 @@ def decode_packet(stream: av.VideoStream, packet: Any) -> tuple[list[av.VideoFra
     return frames, [text.strip() for _, _, text in logged]
 
 
-def check_undamaged(complaints: list[str], packet: Any) -> None:
+def check_undamaged(errors: list[str], packet: Any) -> None:
     """Raise where the codec said that it could not read picture data.
 
     Raises:
         ItemError: `damaged_video`.
     """
-    worst = next((text for text in complaints if DAMAGE.search(text)), None)
+    worst = next((text for text in errors if DAMAGE.search(text)), None)
     if worst is not None:
         raise ItemError("damaged_video", f"the packet at {_place(packet)} is damaged: {worst}")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import log
 
-from pipeline.questions.queue import Queue
+from pipeline.questions.answer_queue import Queue
 from pipeline.text.options import MAX_OPTIONS, normalise_text, share_of
 
 _REACH = (64, 256)  # rows looked at for one block, in the first pass and in the second
