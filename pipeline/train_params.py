@@ -24,7 +24,7 @@ class RewardSettings(Section):
     keyframe_sigma_spacings: float = Field(gt=0)
     keyframe_max_count: Positive
     keyframe_gated: bool
-    keyframe_targets: Literal["known", "random"]
+    keyframe_targets: Literal["known", "mined", "random"]
     mined_targets: int = Field(ge=0)
     length_min_tokens: int = Field(ge=0)
     length_max_tokens: Positive

@@ -78,7 +78,7 @@ def _key_times(
     def own(seconds: float) -> float:
         return max(0.0, seconds - question.start_seconds)
 
-    if question.keyframe_seconds is not None:
+    if question.keyframe_seconds is not None and settings.keyframe_targets != "mined":
         known = sorted(own(t) for t in question.keyframe_seconds)
         targets: Sequence[Target] = known
     else:

@@ -119,7 +119,7 @@ def _samples(
             continue
         report.count("question", "ok")
         samples.append((question.split, sample))
-        known = question.keyframe_seconds is not None
+        known = question.keyframe_seconds is not None and settings.reward_settings.keyframe_targets != "mined"
         targets["known" if known else "mined" if sample.key_targets else "none"] += 1
     report.values["key_times"] = dict(targets)
     return samples
