@@ -181,3 +181,21 @@ def test_every_profile_fits_params_yaml(repository: Path) -> None:
     for name in profile_names(repository):
         merged = merge_overlay(text, read_profile(repository, name))
         assert parse_params(yaml.safe_load(merged)) != load_params(repository / "params.yaml")
+
+
+def test_the_drawing_of_the_rooms_is_true(repository: Path, stages: dict[str, Any]) -> None:
+    """docs/rooms.md: every room is drawn, and its table says what dvc.yaml says."""
+    text = (repository / "docs/rooms.md").read_text()
+    rooms = {path.parent.name for path in (repository / "pipeline").glob("*/__init__.py")}
+    assert len(rooms) > 15
+    assert [room for room in sorted(rooms) if f"{room}/" not in text.split()] == []
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| `")]
+    drawn = {cells[0].strip("`"): cells[1:] for cells in lines}
+    read = {room: [_mark(room, stage["deps"]) for stage in stages.values()] for room in rooms - {"stages"}}
+    assert drawn == {room: marks for room, marks in read.items() if any(marks)}
+
+
+def _mark(room: str, deps: list[str]) -> str:
+    if f"pipeline/{room}" in deps:
+        return "x"
+    return "o" if any(dep.startswith(f"pipeline/{room}/") for dep in deps) else ""
