@@ -69,15 +69,24 @@ def choose_pts(index: PacketIndex, shown_pts: NDArray[np.int64], times: Times) -
     """The frame on screen at each time: `int64 [n]` ticks, out of `shown_pts` (sorted).
 
     Raises:
+        ItemError: what `choose_frames` raises.
+    """
+    return shown_pts[choose_frames(index, shown_pts, times)]
+
+
+def choose_frames(index: PacketIndex, shown_pts: NDArray[np.int64], times: Times) -> NDArray[np.int64]:
+    """The frame on screen at each time: `int64 [n]`, positions in `shown_pts` (sorted ticks).
+
+    Raises:
         ItemError: `no_frames`; `clip_outside_video`, a time lies after the video's end.
     """
     if not shown_pts.size:
         raise ItemError("no_frames", "no frame is shown")
     seconds = index.seconds(shown_pts)
-    end = float(seconds[-1]) + index.frame_seconds
+    end = float(seconds[-1]) + max(index.frame_seconds, index.last_seconds)
     if times.size and times[-1] > end + OUTSIDE_SECONDS:
         raise ItemError("clip_outside_video", f"{times[-1]:.3f} s is wanted, the video ends at {end:.3f} s")
-    return shown_pts[frames_on_screen(seconds, times)]
+    return frames_on_screen(seconds, times)
 
 
 class Shrinker:

@@ -64,6 +64,8 @@ def check_supported(path: Path, index: PacketIndex) -> None:
         cut_in = _enters_at_no_idr(container, stream)
     if not index.has_all_pts:
         raise _refusal("packets carry no presentation times")
+    if index.doubt:
+        raise _refusal("its presentation times may not be those of its frames")
     if index.is_discard.any() or index.pts.min() < 0:
         raise _refusal("the file has an edit list")
     if name in ("mpegts", "mpeg", "avi", "mpegvideo", "h264", "hevc"):

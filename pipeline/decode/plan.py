@@ -15,6 +15,8 @@ def packet_ranges(index: PacketIndex, wanted_pts: NDArray[np.int64]) -> list[ran
     order *and* in presentation order: a frame that is decoded after an I-frame but shown before it (a leading frame of
     an open GOP) leans on the GOP before.
 
+    If the times are in doubt, a range goes on to the next I-frame: a whole GOP shows its own order.
+
     Args:
         wanted_pts: `[n]`, ticks; each is the pts of a packet that is shown.
     """
@@ -22,7 +24,8 @@ def packet_ranges(index: PacketIndex, wanted_pts: NDArray[np.int64]) -> list[ran
     by_pts = shown[np.argsort(index.pts[shown], kind="stable")]
     own = by_pts[np.searchsorted(index.pts[by_pts], wanted_pts)]
     iframes = np.flatnonzero(index.is_iframe)
-    spans = [(_start(index, iframes, int(packet)), int(packet)) for packet in own]
+    ends = np.append(iframes, len(index))[np.searchsorted(iframes, own, side="right")] - 1 if index.doubt else own
+    spans = [(_start(index, iframes, int(packet)), int(end)) for packet, end in zip(own, ends, strict=True)]
     return _merge(sorted(spans))
 
 

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.decode.codec_errors import check_undamaged, decode_packet
-from pipeline.decode.decoding import Deadline, Decoded, Shrinker, Way, choose_pts
+from pipeline.decode.decoding import Deadline, Decoded, Shrinker, choose_frames, choose_pts
 from pipeline.decode.plan import packet_ranges
 from pipeline.errors import ItemError
 from pipeline.frames.geometry import FrameSize, Image
 from pipeline.frames.sampling import Times
 from pipeline.video.container import open_video
+from pipeline.video.doubt import MOST_DEPTH, NO_PTS
 from pipeline.video.index import PacketIndex, PacketsKept, orientation, packets_of, read_index
 
 # Codecs whose packets say themselves that no other frame leans on them.
@@ -22,7 +23,7 @@ SKIPPABLE = {"h264", "hevc", "mpeg4", "mpeg2video"}
 
 
 class CodecError(Exception):
-    """The codec logged an error and went on."""
+    """The codec logged an error and went on, or contradicts the container's times."""
 
 
 def decode(path: Path, times: Times, size: FrameSize, deadline: Deadline) -> Decoded:
@@ -35,16 +36,20 @@ def decode(path: Path, times: Times, size: FrameSize, deadline: Deadline) -> Dec
     kept = PacketsKept(deadline.check)
     with open_video(path) as (container, stream):
         index = read_index(container, stream, kept)
-        if index.has_all_pts and kept.packets is not None:
+        if _has_plan(index) and kept.packets is not None:
             decoded = by_plan(stream, kept.packets, index, times, size, deadline)
             if decoded is not None:
                 return decoded
-    if index.has_all_pts and kept.packets is None:
+    if _has_plan(index) and kept.packets is None:
         with open_video(path) as (container, stream):
             decoded = by_plan(stream, packets_of(container, stream), index, times, size, deadline)
             if decoded is not None:
                 return decoded
     return by_full_decode(path, index, times, size, deadline)
+
+
+def _has_plan(index: PacketIndex) -> bool:
+    return index.has_all_pts and index.doubt != "all"
 
 
 def by_plan(
@@ -58,7 +63,8 @@ def by_plan(
     """Decode only the packet ranges that the wanted frames need; None where the plan does not hold.
 
     Then everything must be decoded: a frame that the packets promise does not come out (intra refresh, hidden frames),
-    or the codec complains (what it makes up for lost data depends on frames that the plan skips).
+    frames come out in another order than their times say, or the codec complains (what it makes up for lost data
+    depends on frames that the plan skips).
     """
     wanted = choose_pts(index, index.shown_pts(), times)
     ranges = packet_ranges(index, np.unique(wanted))
@@ -67,7 +73,10 @@ def by_plan(
         images = _collect(frames, stream, size, set(wanted.tolist()))
     except CodecError:
         return None
-    return _result(index, images, wanted, "plan") if len(images) == np.unique(wanted).size else None
+    if len(images) != np.unique(wanted).size:
+        return None
+    stacked = np.stack([images[pts] for pts in wanted.tolist()])
+    return Decoded(stacked, index.seconds(wanted), index.origin_seconds, "plan")
 
 
 def check_whole(path: Path, index: PacketIndex, wanted_pts: NDArray[np.int64], deadline: Deadline) -> None:
@@ -89,17 +98,40 @@ def check_whole(path: Path, index: PacketIndex, wanted_pts: NDArray[np.int64], d
 def by_full_decode(path: Path, index: PacketIndex, times: Times, size: FrameSize, deadline: Deadline) -> Decoded:
     """Decode everything, twice: once to learn which frames there are, once to convert the wanted ones."""
     with open_video(path) as (container, stream):
-        shown = np.unique([_pts(frame) for frame in _run_all(container, stream, index, deadline)]).astype(np.int64)
-    wanted = choose_pts(index, shown, times)
+        ticks = np.array([_pts(frame) for frame in _run_all(container, stream, index, deadline)], np.int64)
+    shown, numbers = times_in_output_order(ticks)
+    chosen = choose_frames(index, shown, times)
+    wanted = numbers[chosen]
     with open_video(path) as (container, stream):
-        frames = _run_all(container, stream, index, deadline)
-        images = _collect(frames, stream, size, set(wanted.tolist()))
-    return _result(index, images, wanted, "full")
+        shrink = Shrinker(size, float(stream.sample_aspect_ratio or 1))
+        images: dict[int, Image] = {}
+        last, some = int(wanted.max()), set(wanted.tolist())
+        for number, frame in enumerate(_run_all(container, stream, index, deadline)):
+            if number in some:
+                images[number] = shrink(frame, orientation(frame))
+            if number == last:
+                break
+    stacked = np.stack([images[number] for number in wanted.tolist()])
+    return Decoded(stacked, index.seconds(shown[chosen]), index.origin_seconds, "full")
 
 
-def _result(index: PacketIndex, images: dict[int, Image], wanted: NDArray[np.int64], way: Way) -> Decoded:
-    stacked = np.stack([images[pts] for pts in wanted.tolist()])
-    return Decoded(stacked, index.seconds(wanted), index.origin_seconds, way)
+def times_in_output_order(ticks: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """When each decoded frame is shown (sorted ticks), and its number in output order: `int64 [n]` each.
+
+    Times that do not rise from frame to frame are invented or damaged. The order of output is right, so the sorted
+    times belong to the frames in that order. If times rise, the first of several frames with one time counts.
+
+    Raises:
+        ItemError: `broken_times`, a time is so far out of place that no reordering explains it.
+    """
+    if (np.diff(ticks) >= 0).all():
+        return np.unique(ticks, return_index=True)
+    moved = np.abs(np.argsort(ticks, kind="stable") - np.arange(len(ticks))).max()
+    if moved > MOST_DEPTH:
+        raise ItemError(
+            "broken_times", f"the times of the frames jump back by {moved} frames: parts of two recordings?"
+        )
+    return np.sort(ticks), np.arange(len(ticks))
 
 
 def _collect(
@@ -126,6 +158,7 @@ def _run_plan(
     """Frames of the planned ranges. The decoder skips packets that are not wanted and that nothing leans on."""
     remaining = iter(ranges)
     current = next(remaining, None)
+    order = _Rising()
     for number, packet in enumerate(packets):
         if current is None:
             return
@@ -134,19 +167,34 @@ def _run_plan(
         deadline.check()
         _check_packet(packet)
         first_pts = int(index.pts[current.start])
-        _skip_unreferenced(stream, index.pts[number] not in wanted)
+        _skip_unreferenced(stream, index.pts[number] not in wanted and not index.doubt)
         is_leading = index.pts[number] < first_pts
-        yield from (f for f in _decode_planned(stream, packet, is_leading) if _counts(f, first_pts))
+        yield from (f for f in _decode_planned(stream, packet, is_leading) if _counts(f, first_pts, order))
         if number == current.stop - 1:
-            yield from (f for f in _decode_planned(stream, None, is_leading) if _counts(f, first_pts))
+            yield from (f for f in _decode_planned(stream, None, is_leading) if _counts(f, first_pts, order))
             stream.codec_context.flush_buffers()
             current = next(remaining, None)
+            order = _Rising()
 
 
-def _counts(frame: av.VideoFrame, first_pts: int) -> bool:
+class _Rising:
+    """Watches that the times of frames rise in the order in which they come out."""
+
+    def __init__(self) -> None:
+        self._last = NO_PTS
+
+    def check(self, pts: int) -> None:
+        """Raises CodecError if `pts` lies before the frame that came out last."""
+        if pts < self._last:
+            raise CodecError("frames come out in another order than their times say")
+        self._last = pts
+
+
+def _counts(frame: av.VideoFrame, first_pts: int, order: _Rising) -> bool:
     """Whether a frame belongs to its range: leading frames of an open GOP come out without their references."""
     if _pts(frame) < first_pts:
         return False
+    order.check(_pts(frame))
     _check_frame(frame)
     return True
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from pipeline.errors import ItemError
 from pipeline.frames.geometry import Orientation, orientation_of
 from pipeline.video.container import open_video
+from pipeline.video.doubt import NO_PTS, Doubt, doubt_of
 
-NO_PTS = np.iinfo(np.int64).min
 KEPT_BYTES = 48 * 2**20  # a worker may hold 300 MB; reference frames of 1080p take most of it
+ROUNDING_SECONDS = 0.1  # Matroska and editors round a stated duration
 TRUNCATED_SECONDS = 2.0  # a container may round its duration; more than this is missing data
 
 
@@ -27,7 +28,8 @@ class PacketIndex:
 
     `pts` is `NO_PTS` where the container gives none. `is_iframe` packets can be decoded without what came before them.
     `is_discard` packets lie outside the edit list: decoded, never shown. `origin_seconds` is where the file starts: a
-    frame's `pts_seconds` is `pts * time_base - origin_seconds`, as players and `ffmpeg -ss` count.
+    frame's `pts_seconds` is `pts * time_base - origin_seconds`, as players and `ffmpeg -ss` count. `last_seconds` is
+    how long the last frame stays. `doubt` says why the times may be invented (see `pipeline.video.doubt`), or is empty.
     """
 
     pts: NDArray[np.int64]
@@ -37,6 +39,8 @@ class PacketIndex:
     time_base: Fraction
     origin_seconds: float
     frame_seconds: float
+    last_seconds: float = 0.0
+    doubt: Doubt = ""
 
     def __post_init__(self) -> None:
         if not (self.pts.shape == self.is_iframe.shape == self.is_discard.shape == self.is_corrupt.shape):
@@ -97,12 +101,12 @@ def read_index(
         ItemError: `no_frames`, the stream holds no packet; `truncated`, data that the container promises is missing.
     """
     rows = [
-        (NO_PTS if p.pts is None else p.pts, p.is_keyframe, p.is_discard, p.is_corrupt)
+        (_ticks(p.pts), _ticks(p.dts), p.duration or 0, p.is_keyframe, p.is_discard, p.is_corrupt)
         for p in packets_of(container, stream, kept)
     ]
     if not rows:
         raise ItemError("no_frames", "the video stream holds no packet")
-    pts, iframe, discard, corrupt = (np.array(column) for column in zip(*rows, strict=True))
+    pts, dts, durations, iframe, discard, corrupt = (np.array(column) for column in zip(*rows, strict=True))
     time_base = stream.time_base or Fraction(1, 1000)
     rate = stream.average_rate or stream.guessed_rate or stream.base_rate
     index = PacketIndex(
@@ -111,11 +115,38 @@ def read_index(
         discard.astype(bool),
         corrupt.astype(bool),
         time_base,
-        _origin(container, time_base, pts[pts != NO_PTS]),
+        _origin(container, time_base, pts[(pts != NO_PTS) & ~discard.astype(bool)], dts[dts != NO_PTS]),
         float(1 / rate) if rate else 0.04,
+        doubt=doubt_of(pts, dts, discard.astype(bool), stream.codec_context.reorder_depth),
     )
-    _check_complete(container, stream, index)
-    return index
+    stated = _stated_last(index, durations, _promised_seconds(stream))
+    _check_complete(container, stream, index, stated)
+    return replace(index, last_seconds=stated or _usual_gap(index))
+
+
+def _ticks(value: int | None) -> int:
+    return NO_PTS if value is None else value
+
+
+def _usual_gap(index: PacketIndex) -> float:
+    """Seconds that a frame stays, typically."""
+    gaps = np.diff(index.seconds(index.shown_pts()))
+    return float(np.median(gaps)) if gaps.size else index.frame_seconds
+
+
+def _stated_last(index: PacketIndex, durations: NDArray[np.int64], promised: float | None) -> float:
+    """How long the last shown frame stays, if its packet says so and the container's whole duration agrees; else 0.
+
+    A recording of variable rate may end on a picture that stays for seconds.
+    """
+    shown = np.flatnonzero(~index.is_discard & (index.pts != NO_PTS))
+    if not shown.size or promised is None:
+        return 0.0
+    last = int(shown[np.argmax(index.pts[shown])])
+    stays = float(int(durations[last]) * index.time_base)
+    ends = (float(int(index.pts[last]) * index.time_base), float(int(np.ptp(index.pts[shown])) * index.time_base))
+    agrees = min(abs(promised - end - stays) for end in ends) <= max(index.frame_seconds, ROUNDING_SECONDS)
+    return stays if agrees else 0.0
 
 
 def packets_of(
@@ -124,26 +155,41 @@ def packets_of(
     """The packets that count: those with data in them, in the order of the file."""
     for packet in container.demux(stream):
         if packet.size:
+            if packet.has_sidedata("encryption_info"):
+                raise ItemError("encrypted_video", "its packets are encrypted (DRM): get a copy that is not")
             if kept is not None:
                 kept.add(packet)
             yield packet
 
 
-def _origin(container: av.container.InputContainer, time_base: Fraction, pts: NDArray[np.int64]) -> float:
-    """Start of the file in seconds; 0 unless the container starts late (a transport stream), never after a frame."""
+def _origin(
+    container: av.container.InputContainer, time_base: Fraction, pts: NDArray[np.int64], dts: NDArray[np.int64]
+) -> float:
+    """Start of the file in seconds, no later than its first shown frame.
+
+    It is 0 unless the container starts late (a transport stream) or the first frame lies below 0 (one that was
+    recorded across the wrap of the transport stream's clock). AVI has no presentation times: FFmpeg makes them up
+    some frames late, so picture 0 is where the first packet stands in the file.
+    """
     start = max(0.0, (container.start_time or 0) / av.time_base)
-    first = float(int(pts.min()) * time_base) if pts.size else 0.0
-    return min(start, max(first, 0.0))
+    if not pts.size:
+        return start
+    first = int(pts.min())
+    if container.format.name == "avi" and dts.size:
+        return float((first - int(dts.min())) * time_base)
+    return min(start, float(first * time_base))
 
 
-def _check_complete(container: av.container.InputContainer, stream: av.VideoStream, index: PacketIndex) -> None:
+def _check_complete(
+    container: av.container.InputContainer, stream: av.VideoStream, index: PacketIndex, last_seconds: float
+) -> None:
     promised = len(stream.index_entries) if container.format.name.startswith("mov") else 0
     if promised > len(index):
         raise ItemError("truncated", f"{len(index)} of {promised} video packets are there")
     duration = _promised_seconds(stream)
     if duration and index.has_all_pts:
         there = max(int(index.pts.max()), int(np.ptp(index.pts)))  # Matroska counts from zero, others from the start
-        missing = duration - float(there * index.time_base)
+        missing = duration - last_seconds - float(there * index.time_base)
         if missing > max(TRUNCATED_SECONDS + index.frame_seconds, 0.05 * duration):
             raise ItemError("truncated", f"the last {missing:.1f} s that the container promises are missing")
 
@@ -168,6 +214,20 @@ def index_video(path: Path) -> PacketIndex:
 
 def orientation(frame: av.VideoFrame) -> Orientation:
     """How a decoded frame wants to be shown (its display matrix; upright where it has none)."""
+    _know_all_kinds()
     side_data: Any = frame.side_data  # typed as a mapping by name, but looked up by type
     data = side_data.get(SideData.DISPLAYMATRIX)
     return orientation_of(tuple(np.frombuffer(data, np.int32).tolist())) if data else Orientation()
+
+
+def _know_all_kinds() -> None:
+    """Let PyAV name kinds of side data that it does not list (spatial video, LCEVC, EXIF): else reading any raises."""
+    if "_missing_" not in vars(SideData):
+        SideData._missing_ = classmethod(_unlisted)  # type: ignore[assignment]
+
+
+def _unlisted(kinds: type[SideData], value: object) -> SideData:
+    kind: Any = object.__new__(kinds)
+    kind._name_, kind._value_ = f"UNLISTED_{value}", value
+    unlisted: SideData = kind
+    return unlisted

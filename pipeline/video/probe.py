@@ -1,5 +1,6 @@
 """What is in a video file: one pass over its packets and one decoded frame."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from pipeline.errors import ItemError
 from pipeline.video.container import open_video
 from pipeline.video.index import PacketIndex, orientation, read_index
 
+HDR_TRANSFERS = {16, 18}  # ITU-T H.273: SMPTE ST 2084 (PQ) and ARIB STD-B67 (HLG)
+
 
 @dataclass(frozen=True)
 class VideoProbe:
@@ -18,7 +21,8 @@ class VideoProbe:
 
     `width` and `height` are pixels as stored; `rotation` is degrees clockwise that a viewer must turn the picture
     (after mirroring it where `mirrored`). `origin_seconds` is the file's own start time, taken off all `pts_seconds`.
-    `max_gop_seconds` is the longest way between two I-frames. `colour` is matrix/range as FFmpeg's numbers.
+    `max_gop_seconds` is the longest way between two I-frames. `colour` is matrix/range as FFmpeg's numbers; `hdr` says
+    that brightness is coded for high dynamic range (PQ or HLG), which is shown too flat without tone mapping.
     """
 
     container: str
@@ -32,6 +36,7 @@ class VideoProbe:
     mirrored: bool
     interlaced: bool
     colour: str
+    hdr: bool
     frames_per_second: float
     duration_seconds: float
     origin_seconds: float
@@ -50,7 +55,7 @@ def probe(path: Path) -> VideoProbe:
     Raises:
         ItemError: with one of the reasons `missing_file`, `symlink_loop`, `not_a_file`, `unreadable_file`,
             `empty_file`, `not_a_video`, `no_video_stream`, `unsupported_codec`, `no_frames`, `truncated`,
-            `damaged_file`, `odd_rotation`, `no_timestamps`.
+            `damaged_file`, `encrypted_video`, `odd_rotation`, `no_timestamps`, `broken_times`.
     """
     with open_video(path) as (container, stream):
         index = read_index(container, stream)
@@ -86,6 +91,7 @@ def _describe(name: str, streams: int, index: PacketIndex, stream: av.VideoStrea
         mirrored=turn.mirrored,
         interlaced=bool(frame.interlaced_frame),
         colour=f"{int(frame.colorspace)}/{int(frame.color_range)}",
+        hdr=frame.color_trc in HDR_TRANSFERS,
         frames_per_second=(seconds.size or len(index)) / duration,
         duration_seconds=duration,
         origin_seconds=index.origin_seconds,
@@ -103,8 +109,10 @@ def _duration(index: PacketIndex, seconds: NDArray[np.float64]) -> float:
     """Until the end of the last frame, from the start of the file."""
     if not seconds.size:
         return len(index) * index.frame_seconds
-    last = float(np.median(np.diff(seconds))) if seconds.size > 1 else index.frame_seconds
-    return round(float(seconds[-1]) + last, 9)
+    duration = round(float(seconds[-1]) + index.last_seconds, 9)
+    if not 0 < duration < math.inf:
+        raise ItemError("broken_times", f"the last frame ends {duration} s after the start of the file")
+    return duration
 
 
 def _longest_gop(index: PacketIndex, duration: float) -> float:

@@ -18,18 +18,23 @@ class Shown:
 
 
 def full_decode(path: Path) -> list[Shown]:
-    """All frames of the default video stream, by time; what cannot be decoded is left out."""
+    """All frames of the default video stream, in the decoder's output order; what cannot be decoded is left out.
+
+    The order of output is the truth, whatever times the frames bear: the sorted times are given out in that order.
+    """
     with av.open(f"file:{path}") as container:
         streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
         stream = next((s for s in streams if s.disposition & av.stream.Disposition.default), streams[0])
-        frames: dict[int, av.VideoFrame] = {}
+        frames: list[av.VideoFrame] = []
+        seen: set[int] = set()
         for packet in container.demux(stream):
             try:
                 for frame in packet.decode():
-                    frames.setdefault(frame.pts, frame)
+                    frames += [] if frame.pts in seen else [frame]
+                    seen.add(frame.pts)
             except av.error.InvalidDataError:
                 continue
-        return [Shown(float(pts * stream.time_base), frames[pts]) for pts in sorted(frames)]
+        return [Shown(float(pts * stream.time_base), frame) for pts, frame in zip(sorted(seen), frames, strict=True)]
 
 
 def damage_seen(path: Path) -> list[str]:

@@ -20,7 +20,12 @@ from tests.unit.decode.odd_files import BAD, GOOD, followed_by_zeros, write
 from tests.unit.decode.reference import full_decode, on_screen, upright
 
 SIZE = FrameSize(max_pixels=64 * 64, size_multiple=4)
-FULL_DECODE = {"h264 intra refresh", "h264 intra refresh in TS", "h264 MPEG-TS cut inside a GOP"}
+FULL_DECODE = {
+    "h264 intra refresh",
+    "h264 AVI with B-frames",
+    "h264 intra refresh in TS",
+    "h264 MPEG-TS cut inside a GOP",
+}
 
 
 @pytest.fixture(autouse=True)
