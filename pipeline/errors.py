@@ -11,10 +11,14 @@
     └── ModelError           model, tokenizer or checkpoint do not fit
 
 Which one to raise: the user's configuration -> ParamsError; one bad row or file in foreign data -> ItemError; the whole
-input unusable -> StageError; our own product damaged -> ArtifactError. A bug is not an EgovlmError: let it raise.
+input unusable -> StageError; our own product damaged -> ArtifactError. A bug is not an EgovlmError: let it raise. If
+it shows on one item of foreign data, that item is quarantined as `unexpected` (see `unexpected`), and more than
+`MOST_UNEXPECTED` of them stop the stage.
 """
 
+import traceback
 import unicodedata
+from pathlib import Path
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # controls, invisible and direction marks, surrogates, line ends
 
@@ -74,6 +78,21 @@ class ItemError(EgovlmError):
 
     def __reduce__(self) -> tuple[type["ItemError"], tuple[str, str]]:
         return (type(self), (self.reason, self.detail))  # survives the trip home from a worker process
+
+
+UNEXPECTED = "unexpected"
+"""Reason of an item on which something failed that no code foresaw."""
+
+MOST_UNEXPECTED = 3  # of one kind of work: one odd file ends no stage of hours, a bug that hits all items does
+
+
+def unexpected(error: Exception) -> ItemError:
+    """A foreseen outcome for an exception that was not: what it says and its traceback, innermost call first."""
+    calls = [
+        f"{Path(call.filename).name}:{call.lineno} {call.name}" for call in traceback.extract_tb(error.__traceback__)
+    ]
+    said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return ItemError(UNEXPECTED, f"{said} (at {' < '.join(calls[:-9:-1])})")
 
 
 class StageError(EgovlmError):

@@ -43,7 +43,9 @@ class Video(Row):
 
     `path` is relative to the manifest's folder (`../../inputs/...` if the file is read where the user keeps it);
     `sha256` and `bytes` are of the file as stored; `rotation` is degrees clockwise from the display matrix;
-    `parent_video_id` is the recording it was cut from (the Ego4D uid where known), by which splits are kept apart.
+    `hdr` says that brightness is coded for high dynamic range, so pictures come out too flat; `parent_video_id` is the
+    recording it was cut from (the Ego4D uid if known), by which splits are kept apart, and `parent_rule` names the rule
+    that told (see `pipeline.sources.recordings`).
     """
 
     video_id: Id
@@ -56,7 +58,9 @@ class Video(Row):
     frames_per_second: float = Field(gt=0)
     duration_seconds: float = Field(gt=0)
     rotation: int = 0
+    hdr: bool = False
     parent_video_id: str
+    parent_rule: str = ""
     parent_start_seconds: float | None = None
     source: str
     licence: str

@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import EmptyInput, TooManyBadItems, printable
+from pipeline.errors import MOST_UNEXPECTED, UNEXPECTED, EmptyInput, StageError, TooManyBadItems, printable
 from pipeline.records import Quarantined, write_rows
 
 NOT_TAKEN = "not_taken"
@@ -59,9 +59,14 @@ class StageReport:
         Each source is judged by itself: beside ten thousand training videos, all of a benchmark's could be missing.
 
         Raises:
+            StageError: more than `MOST_UNEXPECTED` items failed in ways that nobody foresaw.
             EmptyInput: no item of this kind was good.
             TooManyBadItems: the share of a source's quarantined items is above `max_bad_fraction`.
         """
+        surprises = [row for row in self.quarantined if row.kind == kind and row.reason == UNEXPECTED]
+        if len(surprises) > MOST_UNEXPECTED:
+            told = f"{len(surprises)} {kind} items failed in ways that nobody foresaw"
+            raise StageError(f"{self.stage}: {told} ({_examples(surprises)})")
         total = _tried(self.outcomes.get(kind, Counter()))
         bad = [q for q in self.quarantined if q.kind == kind]
         if total == len(bad):

@@ -9,7 +9,7 @@ from pipeline.frames.geometry import FrameSize
 from pipeline.frames.jpeg import encode_jpeg
 from pipeline.frames.sampling import uniform_times
 
-FORMAT = "egovlm-frames/1"  # part of every row's key: change it when the same settings give other frames
+FORMAT = "egovlm-frames/2"  # part of every row's key: change it when the same settings give other frames
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from pipeline.keyframes.selection import Spread, rescale, select_moments
 from pipeline.keyframes.signals import SIGNALS
 from pipeline.keyframes.views import Floats, Views, make_views
 
-FORMAT = "egovlm-keyframes/3"  # part of every row's key: change it when the same settings give other candidates
+FORMAT = "egovlm-keyframes/4"  # part of every row's key: change it when the same settings give other candidates
 STATE_SPACING_SECONDS = 0.6  # a peak may lie so near the states beside it
 PEAK_WORTH = 0.3  # of a peak beside its states: after them, before what only covers the clip
 THUMBNAIL_PIXELS, THUMBNAIL_QUALITY = 96 * 96, 85

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.errors import ItemError
 from pipeline.records import Annotation
 
 
@@ -13,15 +14,17 @@ from pipeline.records import Annotation
 class VideoItem:
     """A video a source can give.
 
-    `parent_video_id` is the recording it was cut from (splits are kept apart by it; the video's own id where nothing is
-    known) and `parent_start_seconds` where in the recording it starts. `filename` is a safe name below the source's
-    folder; `location` is where the source itself finds it (a path, an address).
+    `parent_video_id` is the recording it was cut from (splits are kept apart by it; the video's own id if nothing is
+    known), `parent_rule` the rule that told so, and `parent_start_seconds` where in the recording it starts.
+    `filename` is a safe name below the source's folder; `location` is where the source itself finds it (a path, an
+    address).
     """
 
     video_id: str
     filename: str
     parent_video_id: str
     licence: str
+    parent_rule: str = ""
     parent_start_seconds: float | None = None
     bytes: int | None = None
     sha256: str | None = None
@@ -65,6 +68,13 @@ class Source(ABC):
         """Ids of all questions of a fixed benchmark and of those with a public answer (`questions`, `answered`), each
         in the benchmark's own order, whether or not their videos are to be had; empty for any other source."""
         return {}
+
+    def left_out(self) -> Mapping[str, Sequence[str]]:
+        """Files that lie where this source looks and that it does not take, by reason; empty if it looks nowhere."""
+        return {}
+
+    def learn_of(self, error: ItemError) -> None:  # noqa: B027 - most sources have nothing to learn
+        """Take note that a fetch failed; what holds for all further items need not be tried again."""
 
     def learn_frame_rates(self, rates: Mapping[str, float]) -> None:
         """Take note of the measured frames per second of fetched videos, by id; for annotations that count frames."""

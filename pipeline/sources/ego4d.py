@@ -22,6 +22,12 @@ class Ego4dSource(RealSource):
     def __init__(self, name: str, seed: int, params: Ego4dParams) -> None:
         super().__init__(name, seed, params)
         self.options = params
+        self.refused = ""
+
+    def learn_of(self, error: ItemError) -> None:
+        """Refused keys are refused for every uid: one failed call of the command line is enough."""
+        if error.reason == "expired_licence" and not self.refused:
+            self.refused = error.detail
 
     def list_videos(self) -> Sequence[VideoItem]:
         """The uids, in order, each once.
@@ -48,6 +54,8 @@ class Ego4dSource(RealSource):
         Raises:
             ItemError: `expired_licence` (keys are valid for 14 days), `ego4d_failed`, `not_found`.
         """
+        if self.refused:
+            raise ItemError("expired_licence", f"not tried: {self.refused}")
         staging = folder / f".ego4d-{item.video_id}"
         staging.mkdir(parents=True, exist_ok=True)
         self._run(item.video_id, staging)

@@ -128,6 +128,7 @@ def _fetched(tasks: Sequence[Task], journal: FetchLog, limits: FetchLimits) -> I
     results = run_parallel(_fetch_one, jobs, workers)
     for position, done in tqdm(results, total=len(jobs), desc="fetch", unit="video", disable=not jobs):
         if isinstance(done, ItemError):
+            tasks[position].source.learn_of(done)  # a task is sent to its worker as the source is then
             yield Fetched(tasks[position], error=done)
             continue
         if not done.kept:

@@ -1,13 +1,15 @@
 """What all sources of real videos share: questions in one of the published forms, recordings known by file names."""
 
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from pipeline.records import Annotation
 from pipeline.source_params import RealSource as RealParams
 from pipeline.sources.base import BadRow, Source, VideoItem
-from pipeline.sources.formats import READERS, Names, Reading, recording_of
+from pipeline.sources.formats import READERS, Names, Reading
 from pipeline.sources.paths import VIDEO_SUFFIXES
+from pipeline.sources.recordings import recording_of
 from pipeline.sources.rows import annotate, read_located, safe_id
 
 
@@ -32,11 +34,12 @@ class RealSource(Source):
 
     def item(self, location: str, bytes_: int | None = None, sha256: str | None = None) -> VideoItem:
         """The video at `location` (a relative path), its id and recording taken from the name."""
-        video_id = video_id_of(location)
+        video_id, recording = video_id_of(location), recording_of(location)
         return VideoItem(
             video_id=video_id,
             filename=video_id + PurePosixPath(location).suffix.lower(),
-            parent_video_id=safe_id(recording_of(location) or video_id),
+            parent_video_id=safe_id(recording.recording_id) if recording else video_id,
+            parent_rule=recording.rule if recording else "",
             licence=self.params.licence,
             bytes=bytes_,
             sha256=sha256,
@@ -45,6 +48,9 @@ class RealSource(Source):
 
 
 def video_id_of(relative: str) -> str:
-    """Id of a video file by its path in the folder: `b.mp4` -> `b`, `a/b.mp4` -> `a_b-` and a digest."""
-    path = PurePosixPath(relative)
+    """Id of a video file by its path in the folder: `b.mp4` -> `b`, `a/b.mp4` -> `a_b-` and a digest.
+
+    A name is composed first (NFC): macOS decomposes the names that it writes to some disks.
+    """
+    path = PurePosixPath(unicodedata.normalize("NFC", relative))
     return safe_id(path.with_suffix("").as_posix() if path.suffix.lower() in VIDEO_SUFFIXES else path.as_posix())

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.errors import ItemError, StageError
+from pipeline.errors import ItemError, StageError, unexpected
 from pipeline.records import Annotation, is_safe_id
 from pipeline.reports import NOT_TAKEN
 from pipeline.sources.base import BadRow
@@ -164,6 +164,9 @@ def annotate(rows: Iterable[Located], convert: Callable[[Raw], Iterable[Annotati
             yield BadRow(_name(located), error.reason, where + error.detail)
         except ValidationError as error:
             yield BadRow(_name(located), "wrong_type", f"{located.where}: {explain(error)}")
+        except Exception as error:  # the readers see rows of any shape: one that surprises them costs itself only
+            found = unexpected(error)
+            yield BadRow(_name(located), found.reason, f"{located.where}: {found.detail}")
 
 
 def check_texts(annotation: Annotation) -> None:

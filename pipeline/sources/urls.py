@@ -9,9 +9,9 @@ from pipeline.errors import ItemError, StageError
 from pipeline.source_params import UrlsSource as UrlsParams
 from pipeline.sources.base import VideoItem
 from pipeline.sources.download import DownloadLimits, download
-from pipeline.sources.formats import recording_of
 from pipeline.sources.paths import VIDEO_SUFFIXES
 from pipeline.sources.real import RealSource
+from pipeline.sources.recordings import recording_of
 from pipeline.sources.rows import Raw, number, read_located, safe_id, text
 
 
@@ -39,11 +39,13 @@ class UrlsSource(RealSource):
     def _item(self, row: Raw) -> VideoItem:
         url, video_id = text(row, "url"), safe_id(text(row, "video_id"))
         suffix = PurePosixPath(unquote(urlsplit(url).path)).suffix.lower()
+        recording, stated = recording_of(video_id), row.get("parent_video_id")
         start = row.get("parent_start_seconds")
         return VideoItem(
             video_id=video_id,
             filename=video_id + (suffix if suffix in VIDEO_SUFFIXES else ".mp4"),
-            parent_video_id=safe_id(row.get("parent_video_id") or recording_of(video_id) or video_id),
+            parent_video_id=safe_id(stated or (recording.recording_id if recording else video_id)),
+            parent_rule="the manifest says" if stated else recording.rule if recording else "",
             licence=str(row.get("licence") or self.params.licence),
             parent_start_seconds=None if start is None else number(start, "parent_start_seconds"),
             bytes=None if row.get("bytes") is None else int(number(row["bytes"], "bytes")),

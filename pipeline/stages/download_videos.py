@@ -7,7 +7,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from pipeline.errors import EmptyInput
+from pydantic import ValidationError
+
+from pipeline.errors import EmptyInput, ItemError
 from pipeline.params import Params
 from pipeline.records import Annotation, Quarantined, Video, is_safe_id, write_rows
 from pipeline.reports import NOT_TAKEN, StageReport, write_json
@@ -15,6 +17,7 @@ from pipeline.sources.base import BadRow, Source
 from pipeline.sources.ego4d_clips import Places, placed, read_places
 from pipeline.sources.fetching import Fetched, FetchLimits, FetchLog, Task, fetch_all
 from pipeline.sources.registry import build_sources
+from pipeline.sources.rows import explain
 from pipeline.video.probe import VideoProbe, probe
 
 FETCH_SECONDS = 3600.0  # wall clock for one video; one that takes longer is quarantined
@@ -31,7 +34,7 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     tasks = _tasks(sources, raw / "videos", places, report)
     machine = params.machine
     limits = FetchLimits(machine.workers, FETCH_SECONDS, PROBE_SECONDS, machine.worker_megabytes_limit)
-    rows = [_video(done, raw) for done in _good(fetch_all(tasks, journal, probe, limits), report)]
+    rows = list(_videos(fetch_all(tasks, journal, probe, limits), report))
     report.stop_if_too_bad("video", params.max_bad_fraction)
     annotations = _annotations(sources, rows, report)
     report.stop_if_too_bad("question", params.max_bad_fraction)
@@ -113,18 +116,23 @@ def _tasks(sources: Sequence[Source], videos: Path, places: Places, report: Stag
     return list(tasks.values())
 
 
-def _good(results: Iterable[Fetched], report: StageReport) -> Iterator[Fetched]:
+def _videos(results: Iterable[Fetched], report: StageReport) -> Iterator[Video]:
     """The videos that were had and can be read; the others go to quarantine."""
     for done in results:
-        if done.error is not None:
-            name = done.task.source.name
-            report.quarantine("video", done.task.item.video_id, done.error.reason, done.error.detail, name)
-        else:
-            report.count("video", "ok", source=done.task.source.name)
-            yield done
+        source, video_id = done.task.source.name, done.task.item.video_id
+        error = done.error
+        if error is None:
+            try:
+                yield _video(done)
+            except ValidationError as problem:  # facts of a file that no manifest can hold
+                error = ItemError("odd_video", explain(problem))
+            else:
+                report.count("video", "ok", source=source)
+        if error is not None:
+            report.quarantine("video", video_id, error.reason, error.detail, source)
 
 
-def _video(done: Fetched, raw: Path) -> Video:
+def _video(done: Fetched) -> Video:
     item, entry, probed = done.task.item, done.entry, done.probed
     if entry is None or not isinstance(probed, VideoProbe):
         raise TypeError(f"{item.video_id}: a fetched video without its probe")
@@ -139,7 +147,9 @@ def _video(done: Fetched, raw: Path) -> Video:
         frames_per_second=probed.frames_per_second,
         duration_seconds=probed.duration_seconds,
         rotation=probed.rotation,
+        hdr=probed.hdr,
         parent_video_id=item.parent_video_id,
+        parent_rule=item.parent_rule,
         parent_start_seconds=item.parent_start_seconds,
         source=done.task.source.name,
         licence=item.licence,

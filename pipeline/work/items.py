@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipeline.errors import ItemError
+from pipeline.errors import EgovlmError, ItemError, unexpected
 from pipeline.params import Machine
 
 ATTEMPTS = 2
@@ -31,13 +31,21 @@ def workers_of(machine: Machine) -> Workers:
 
 
 def call(function: Function, task: Any) -> Any:
-    """`function(task)`, a bad item's error as a value."""
+    """`function(task)`, a bad item's error as a value; so is an error that nobody foresaw.
+
+    Raises:
+        EgovlmError: other than ItemError; the work as a whole cannot go on (a full disk).
+    """
     try:
         return function(task)
     except ItemError as error:
         return error
     except MemoryError as error:
         return ItemError("memory_limit", f"the worker may take no more memory for it {error}".strip())
+    except EgovlmError:
+        raise
+    except Exception as error:
+        return unexpected(error)
 
 
 def lost_worker(detail: str) -> ItemError:

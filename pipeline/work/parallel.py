@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from pipeline.errors import ItemError
+from pipeline.errors import MOST_UNEXPECTED, UNEXPECTED, ItemError, StageError
 from pipeline.processes import die_with_parent, limit_memory
 from pipeline.work.items import ATTEMPTS, GRACE, Function, Result, Workers, call, lost_worker
 
@@ -26,8 +26,19 @@ def run_parallel(function: Function, tasks: Sequence[Any], workers: Workers) -> 
         function: importable by name (it travels to other processes), raises ItemError for a bad item.
 
     Raises:
-        Exception: whatever else `function` raises; the run ends there, for that is a bug.
+        StageError: more than `MOST_UNEXPECTED` items failed in ways that nobody foresaw: that is a bug.
+        EgovlmError: what else `function` raises, other than ItemError.
     """
+    surprises = 0
+    for position, result in _run(function, tasks, workers):
+        if isinstance(result, ItemError) and result.reason == UNEXPECTED:
+            surprises += 1
+            if surprises > MOST_UNEXPECTED:
+                raise StageError(f"{surprises} items failed in ways that nobody foresaw; the last: {result.detail}")
+        yield position, result
+
+
+def _run(function: Function, tasks: Sequence[Any], workers: Workers) -> Iterator[Result]:
     if workers.executor == "ray":
         from pipeline.work.on_ray import run_on_ray  # an extra: imported where used
 
@@ -37,7 +48,7 @@ def run_parallel(function: Function, tasks: Sequence[Any], workers: Workers) -> 
 
 
 class _Bug:
-    """An unexpected exception on its way home."""
+    """An exception that ends the run, on its way home."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error

@@ -1,6 +1,6 @@
 """Readers of annotation files: each published form becomes Annotations."""
 
-from pipeline.sources.formats.base import Names, Reader, Reading, recording_of
+from pipeline.sources.formats.base import Names, Reader, Reading
 from pipeline.sources.formats.egoit import read_egoit
 from pipeline.sources.formats.egoplan import read_egoplan
 from pipeline.sources.formats.egotaskqa import read_egotaskqa
@@ -8,7 +8,7 @@ from pipeline.sources.formats.hd_epic import read_hd_epic
 from pipeline.sources.formats.native import read_native
 from pipeline.sources.formats.qaego4d import read_qaego4d
 
-__all__ = ["READERS", "Names", "Reader", "Reading", "recording_of"]
+__all__ = ["READERS", "Names", "Reader", "Reading"]
 
 READERS: dict[str, Reader] = {
     "native": read_native,

@@ -1,6 +1,6 @@
 """What a reader of annotations needs to know beside the row."""
 
-import re
+import unicodedata
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -12,25 +12,6 @@ from pipeline.reports import NOT_TAKEN
 from pipeline.sources.base import VideoItem
 from pipeline.sources.paths import check_relative
 from pipeline.sources.rows import Raw, number, required, safe_id
-
-UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
-_EPIC = re.compile(r"(P\d\d_\d{2,3})")
-_WEARER = re.compile(r"(.+)[/_](?:fpv|P)[12]")
-
-
-def recording_of(name: str) -> str | None:
-    """The recording a file was cut from, as far as its path says: an Ego4D uid, an EPIC-Kitchens id, or what two
-    wearers of LEMMA recorded together (`<recording>/fpv1`).
-
-    The file's own name speaks first, then its folders from the inside out: `<uid>/split_3.mp4` is a piece of `<uid>`.
-    """
-    path = PurePosixPath(name)
-    uids = [UUID.search(part.lower()) for part in (path.stem, *reversed(path.parts[:-1]))]
-    found = uids[0] or _EPIC.match(path.stem) or next(filter(None, uids), None)
-    if found is not None:
-        return found.group()
-    wearer = _WEARER.fullmatch(path.with_suffix("").as_posix())
-    return wearer.group(1) if wearer else None
 
 
 @dataclass(frozen=True)
@@ -45,7 +26,7 @@ class Names:
         """Names of these videos; a file name or stem that two of them share leads nowhere."""
         found: dict[str, set[str]] = {}
         for item in items:
-            path = PurePosixPath(item.location)
+            path = PurePosixPath(_composed(item.location))
             for name in {item.video_id, path.as_posix(), path.name, path.stem, path.with_suffix("").as_posix()}:
                 found.setdefault(name, set()).add(item.video_id)
         single = {name: next(iter(ids)) for name, ids in found.items() if len(ids) == 1}
@@ -59,6 +40,7 @@ class Names:
                 `unsafe_path`, if the name leads out of a folder.
         """
         check_relative(name)
+        name = _composed(name)
         known = self._first(name, self.ids)
         if known is not None:
             return self.ids[known]
@@ -73,6 +55,7 @@ class Names:
     @staticmethod
     def _first(name: str, known: Container[str]) -> str | None:
         """The first form of `name` that is in `known`: as written, as a path, the file's name, its stem."""
+        name = _composed(name)
         path = PurePosixPath(name)
         tried = (name, path.as_posix(), path.name, path.stem)
         return next((key for key in tried if key in known), None)
@@ -117,6 +100,11 @@ class Reading:
                 f"of source {self.source}",
             )
         return max(0.0, number(frame, name)) / known
+
+
+def _composed(name: str) -> str:
+    """A name with composed letters (NFC): a disk may hold `u` and two dots where a row says `ü`."""
+    return unicodedata.normalize("NFC", name)
 
 
 Reader = Callable[[Raw, Reading], Iterator[Annotation]]

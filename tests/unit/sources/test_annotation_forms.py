@@ -7,7 +7,7 @@ import pytest
 from pipeline.errors import ItemError
 from pipeline.records import Annotation
 from pipeline.sources.base import BadRow, VideoItem
-from pipeline.sources.formats import READERS, Names, Reading, recording_of
+from pipeline.sources.formats import READERS, Names, Reading
 from pipeline.sources.rows import Located, annotate
 
 UID = "490a50c0-988d-4091-9503-79c66e7d298a"
@@ -285,20 +285,3 @@ def test_a_name_that_two_videos_share_leads_nowhere() -> None:
         names.id_of("c/2.mp4")
     with pytest.raises(ItemError, match="unsafe_path"):
         names.id_of("a/../../1.mp4")
-
-
-@pytest.mark.parametrize(
-    ("name", "recording"),
-    [
-        (f"Ego4d/{UID}.mp4", UID),
-        (f"{UID}_12.mp4", UID),
-        ("EPIC/P01_13.mp4", "P01_13"),
-        ("cooking.mp4", None),
-        (f"{UID}/split_3.mp4", UID),
-        (f"Ego4d_clip/{UID.upper()}-7.mp4", UID),
-        ("a/06-13_1/fpv2.mp4", "a/06-13_1"),
-        ("06-13_1_fpv1.mp4", "06-13_1"),
-    ],
-)
-def test_recordings_are_known_by_name(name: str, recording: str | None) -> None:
-    assert recording_of(name) == recording

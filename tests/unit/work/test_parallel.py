@@ -1,3 +1,4 @@
+import re
 import time
 from pathlib import Path
 
@@ -5,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.clips.incremental import Item, update_shards
-from pipeline.errors import ItemError
+from pipeline.errors import ItemError, StageError
 from pipeline.frames.shards import COMMON, Layout, read_bucket, write_manifest
 from pipeline.work.items import Workers
 from pipeline.work.parallel import run_parallel
@@ -55,9 +56,23 @@ def test_a_worker_that_hangs_is_killed() -> None:
     assert time.monotonic() - started < 30
 
 
-def test_a_bug_ends_the_run_with_the_place_where_it_happened() -> None:
-    with pytest.raises(ZeroDivisionError, match="a bug") as error:
-        list(run_parallel(work, [{"value": 0, "do": "bug"}], workers()))
+def test_what_nobody_foresaw_costs_its_item_and_says_where_it_happened() -> None:
+    results = dict(run_parallel(work, [{"value": 0, "do": "bug"}, {"value": 1}], workers()))
+    assert results[1] == {"value": 1}
+    assert results[0].reason == "unexpected"
+    assert re.fullmatch(r"ZeroDivisionError: a bug \(at workers\.py:\d+ work < items\.py:\d+ call\)", results[0].detail)
+
+
+def test_many_surprises_are_a_bug_and_end_the_run() -> None:
+    three = [{"value": i, "do": "bug"} for i in range(3)]
+    assert len(list(run_parallel(work, three, workers()))) == 3
+    with pytest.raises(StageError, match=r"4 items .* ZeroDivisionError: a bug \(at workers\.py"):
+        list(run_parallel(work, [*three, {"value": 3, "do": "bug"}], workers()))
+
+
+def test_what_ends_the_whole_work_comes_home_with_the_place_where_it_happened() -> None:
+    with pytest.raises(StageError, match="the disk is full") as error:
+        list(run_parallel(work, [{"value": 0, "do": "stop"}], workers()))
     assert "workers.py" in error.value.__notes__[0]
 
 
@@ -110,8 +125,8 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
     values = {f"clip{i}": i for i in range(12)}
     stopped = items(values, tmp_path / "first")
     last = max(stopped, key=lambda item: (LAYOUT.bucket_of(item.item_id), item.item_id))
-    last.task["do"] = "bug"
-    with pytest.raises(ZeroDivisionError):
+    last.task["do"] = "stop"
+    with pytest.raises(StageError):
         update_shards(tmp_path, LAYOUT, stopped, work, workers(1), "test")
     kept = sum(len(read_bucket(tmp_path, bucket)) for bucket in range(4))
     assert kept > 0

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ItemError
+from pipeline.errors import ItemError, StageError
 
 
 def work(task: dict[str, Any]) -> dict[str, Any]:
@@ -23,6 +23,8 @@ def work(task: dict[str, Any]) -> dict[str, Any]:
         time.sleep(60)
     if do == "bug":
         raise ZeroDivisionError("a bug")
+    if do == "stop":
+        raise StageError("the disk is full")
     return {"value": task["value"]}
 
 
