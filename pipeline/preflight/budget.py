@@ -98,17 +98,23 @@ def check_disk(params: Params, root: Path, base: BaseModel) -> Iterator[Finding]
     """What models and checkpoints take beside what is free; frames by the clip, since nobody has counted clips yet."""
     need = disk(base, params)
     total = sum(need.values())
-    free = shutil.disk_usage(root).free / GB
+    free, taken = shutil.disk_usage(root).free / GB, _taken(root) / GB
     frames = params.extract_frames
     clip = 2 * frames.frames_per_clip * frames.max_pixels * FRAME_BYTES_PER_PIXEL / 1e6
     told = (
         f"{free:.0f} GB free; models take about {total:.0f} GB ({_parts(need)}) and frames up to {clip:.1f} MB a clip"
     )
-    if free < total:
+    if free + taken < total:
         mend = "make room, lower machine.keep_checkpoints, or point `dvc cache dir` and data/checkpoints elsewhere"
         yield Finding("disk", "fail", told, mend, ("prepare_model",), is_of_machine=True)
     else:
         yield Finding("disk", "ok", told)
+
+
+def _taken(root: Path) -> int:
+    """Bytes that an earlier run's models and checkpoints hold already: they are written anew, not beside."""
+    files = (path for name in ("models", "checkpoints") for path in (root / "data" / name).rglob("*"))
+    return sum(path.stat().st_size for path in files if path.is_file())
 
 
 def _parts(amounts: dict[str, float]) -> str:

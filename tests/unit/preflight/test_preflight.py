@@ -198,7 +198,10 @@ def test_a_card_that_is_too_small_is_told_and_an_adapter_fits(
 def test_a_disk_that_is_too_small_is_told(
     three_billion: BaseModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for free, state in ((100e9, "fail"), (300e9, "ok")):
+    (tmp_path / "data/models").mkdir(parents=True)
+    with (tmp_path / "data/models/policy").open("wb") as file:
+        file.truncate(5_000_000_000)  # sparse: an earlier run's, written anew and not beside
+    for free, state in ((100e9, "fail"), (126e9, "fail"), (128e9, "ok"), (300e9, "ok")):
         monkeypatch.setattr(shutil, "disk_usage", lambda folder, free=free: shutil._ntuple_diskusage(0, 0, int(free)))
         (found,) = check_disk(full(), tmp_path, three_billion)
         assert found.state == state
