@@ -3,7 +3,7 @@
 A row: `id, video, image, audio, conversations [{from: human|gpt, value}], start_frame, end_frame,
 current_observation_frame, fps, start_time, end_time, dimensions`; all but id and conversations nullable. A human turn
 and the answer after it make one question; a multiple-choice turn carries its options in lines `A. ...`. Rows on
-pictures (no video) are named and left out. A row taken from EgoPlan ends at its current observation.
+pictures (no video) are counted and not taken. A row taken from EgoPlan ends at its current observation.
 """
 
 import re
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from pipeline.errors import ItemError
 from pipeline.records import LETTERS, Annotation
+from pipeline.reports import NOT_TAKEN
 from pipeline.sources.formats.base import Reading, clock, listed, span
 from pipeline.sources.rows import Raw, number, required, text
 
@@ -21,6 +22,8 @@ _ANSWER = re.compile(r"^\s*\(?([A-E])(?:[.):]|\s*$)")
 
 def read_egoit(row: Raw, reading: Reading) -> Iterator[Annotation]:
     """One question per turn; ids of later turns end in `-1`, `-2` ..."""
+    if row.get("video") is None and isinstance(row.get("image"), str):
+        raise ItemError(NOT_TAKEN, row["image"])  # a question on a picture is another task, and no fault
     turns = listed(row, "conversations")
     pairs = [(_value(turns, i, "human"), _value(turns, i + 1, "gpt")) for i in range(0, len(turns) - 1, 2)]
     if not pairs:

@@ -79,7 +79,7 @@ BAD_EGOIT = {
     "missing_field": {"conversations": None},
     "no_answer": {"conversations": [EGOIT["conversations"][0], {"from": "gpt", "value": "Z"}]},  # type: ignore[index]
     "unsafe_path": {"video": "../../etc/passwd.mp4"},
-    "missing_field ": {"video": None, "image": "ADL/image/P_11.jpg"},
+    "missing_field ": {"video": None},
 }
 
 
@@ -89,6 +89,12 @@ def test_egoit_bad_rows_are_named(reason: str) -> None:
     assert isinstance(bad, BadRow)
     assert (bad.item_id, bad.reason) == ("7f3a", reason.strip())
     assert bad.detail.startswith("f:1: ")
+
+
+def test_egoit_rows_on_pictures_are_not_taken() -> None:
+    assert _read("egoit", {**EGOIT, "video": None, "image": "ADL/P_11.jpg"}) == [
+        BadRow("7f3a", "not_taken", "ADL/P_11.jpg")
+    ]
 
 
 EGOPLAN = {
