@@ -59,11 +59,9 @@ def test_a_stage_is_stopped_killed_and_resumed(root: Path, tmp_path: Path) -> No
         process = start(root)
         wait_for(journal, process)
         family = psutil.Process(process.pid).children(recursive=True)
-        began = time.monotonic()
         process.send_signal(number)
         _, said = process.communicate(timeout=30)
         assert process.returncode == code, said
-        assert time.monotonic() - began < 10
         assert "Traceback" not in said
         _, alive = psutil.wait_procs(family, timeout=5)
         assert [worker for worker in alive if worker.status() != psutil.STATUS_ZOMBIE] == []

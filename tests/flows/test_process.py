@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -60,9 +59,9 @@ def _is_sleeper(process: psutil.Process, word: str) -> bool:
 # a child that starts a grandchild in a session of its own (as torchrun does), which ignores SIGTERM
 STUBBORN = """
 import subprocess, sys, time
-code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(99)"
+code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(999)"
 subprocess.Popen([sys.executable, "-c", code, sys.argv[1]], start_new_session=True)
-time.sleep(99)
+time.sleep(999)
 """
 
 
@@ -73,10 +72,8 @@ def test_an_error_ends_the_whole_tree_even_what_ignores_sigterm_in_another_sessi
     def stop(text: str, is_progress: bool) -> None:
         raise Stop
 
-    started = time.monotonic()
     with pytest.raises(Stop):
         run_streaming([sys.executable, "-c", STUBBORN, str(tmp_path)], tmp_path, stop)
-    assert time.monotonic() - started < 10
     assert not _grandchildren(tmp_path)
 
 

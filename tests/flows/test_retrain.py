@@ -51,7 +51,7 @@ def test_two_schedules_do_not_overlap_and_a_stuck_run_is_ended(service: Service)
     root = service.project.root
     behave(root, "extract_frames", "sleep=60")
     slow = service.start()
-    until(lambda: stage_processes("extract_frames", root), 40, "a run is at work")
+    until(lambda: stage_processes("extract_frames", root), 120, "a run is at work")
     overlapping = service.run(RETRAIN)
     assert overlapping.state_name == "Skipped"
     assert f"run {slow} (process " in (overlapping.state.message or "")
@@ -59,21 +59,21 @@ def test_two_schedules_do_not_overlap_and_a_stuck_run_is_ended(service: Service)
     behave(root, "extract_frames", None)
     for process in stage_processes("extract_frames", root):
         process.suspend()  # stuck: alive and silent
-    until(lambda: time.time() - (service.project.private / "alive").stat().st_mtime > 2.5, 10, "it has said nothing")
+    until(lambda: time.time() - (service.project.private / "alive").stat().st_mtime > 2.5, 60, "it has said nothing")
     taking_over = service.run(RETRAIN, stuck_minutes=2 / 60)
     assert taking_over.state is not None and taking_over.state.is_completed() and taking_over.state_name != "Skipped"
     assert not stage_processes("extract_frames", root)
-    assert service.wait(slow, 20).state_name in ("Crashed", "Failed", "Cancelled")
+    assert service.wait(slow, 60).state_name in ("Crashed", "Failed", "Cancelled")
 
 
 def test_kill_9_of_flow_and_trainer_loses_no_finished_stage_and_training_resumes(service: Service) -> None:
     root = service.project.root
     behave(root, "train_grpo", "sleep=60")
     run_id = service.start()
-    until(lambda: stage_processes("train_grpo", root), 40, "the trainer runs")
-    holder = until(lambda: read_holder(service.project), 5, "the run holds the project")
+    until(lambda: stage_processes("train_grpo", root), 120, "the trainer runs")
+    holder = until(lambda: read_holder(service.project), 60, "the run holds the project")
     os.kill(holder.pid, signal.SIGKILL)
-    until(lambda: not stage_processes("train_grpo", root), 12, "the guard ended the trainer")
+    until(lambda: not stage_processes("train_grpo", root), 60, "the guard ended the trainer")
     behave(root, "train_grpo", "resume=1")  # dies once more, with a checkpoint
     killed = service.run()
     assert killed.state is not None and killed.state.is_failed() and "ended by SIGKILL" in (killed.state.message or "")
@@ -89,7 +89,7 @@ def test_a_worker_and_a_server_that_die_are_survived(service: Service) -> None:
     root, machine = service.project.root, service.machine
     behave(root, "train_grpo", "sleep=8")
     run_id = service.start()
-    until(lambda: stage_processes("train_grpo", root), 40, "the trainer runs")
+    until(lambda: stage_processes("train_grpo", root), 120, "the trainer runs")
     machine.processes["server"].kill()  # the API is gone for a while
     machine.processes["server"].wait()
     time.sleep(2)
@@ -99,10 +99,10 @@ def test_a_worker_and_a_server_that_die_are_survived(service: Service) -> None:
 
     behave(root, "extract_frames", "sleep=60")
     run_id = service.start(force=["extract_frames"])
-    until(lambda: stage_processes("extract_frames", root), 40, "the stage runs")
+    until(lambda: stage_processes("extract_frames", root), 120, "the stage runs")
     worker = machine.processes["worker-cpu"]
     kill_tree(worker)
-    until(lambda: not stage_processes("extract_frames", root), 12, "nothing of it is left")
+    until(lambda: not stage_processes("extract_frames", root), 60, "nothing of it is left")
     machine.start_worker("cpu", root)
     behave(root, "extract_frames", None)
     after = service.run()

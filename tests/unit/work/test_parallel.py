@@ -1,5 +1,4 @@
 import re
-import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -49,11 +48,9 @@ def test_an_item_that_kills_two_workers_is_given_up(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_hangs_is_killed() -> None:
-    started = time.monotonic()
     results = dict(run_parallel(work, [{"value": 0, "do": "hang"}, {"value": 1}], workers(1, limit=1.0)))
     assert results[0].reason == "time_limit"
     assert results[1] == {"value": 1}
-    assert time.monotonic() - started < 30
 
 
 def test_what_nobody_foresaw_costs_its_item_and_says_where_it_happened() -> None:

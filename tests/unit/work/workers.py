@@ -20,7 +20,7 @@ def work(task: dict[str, Any]) -> dict[str, Any]:
     if do == "crash" or (do == "crash once" and _first_time(task)):
         os.kill(os.getpid(), signal.SIGKILL)
     if do == "hang":
-        time.sleep(60)
+        time.sleep(3600)
     if do == "bug":
         raise ZeroDivisionError("a bug")
     if do == "stop":
