@@ -1,5 +1,6 @@
 """The tiny base: its tokenizer, its folder, and that training it works and repeats."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -54,6 +55,8 @@ def test_the_saved_folder_is_plain_and_gives_the_same_logits(tmp_path: Path) -> 
     save_tiny(policy.model, policy.tokenizer, tmp_path, "card")
     names = {path.name for path in tmp_path.iterdir()}
     assert {"model.safetensors", "tokenizer.json", "config.json", "preprocessor_config.json", "README.md"} <= names
+    limits = json.loads((tmp_path / "preprocessor_config.json").read_text())
+    assert limits["min_pixels"] == 16 * 16  # one token: no program enlarges frames of 48 pixels
     loaded = load_policy(tmp_path)
     inputs = encode_prompts(policy, [MESSAGES], {"x": clip(90)}).forward_kwargs()
     with torch.no_grad():
