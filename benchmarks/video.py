@@ -33,7 +33,7 @@ from pipeline.decode.backends import decode_frames
 from pipeline.frames.geometry import FrameSize
 from pipeline.frames.sampling import uniform_times
 from pipeline.keyframes.events import find_events
-from pipeline.keyframes.mining import MiningTask, choose
+from pipeline.keyframes.mining import MiningTask, choose_moments
 from pipeline.keyframes.recall import Truth, even_hits, found, measure, random_hits
 from pipeline.keyframes.selection import rescale
 from pipeline.keyframes.signals import SIGNALS
@@ -239,7 +239,7 @@ def mined_times(signal: str, views: Views, k: int, span: float) -> tuple[float, 
     settings = replace(mining_settings(section), signal=signal, candidates_per_clip=k)
     score = rescale(SIGNALS[signal](views))
     task = MiningTask("clip", Path(), 0.0, span, (), settings, 0.0)
-    chosen, _ = choose(score, views, find_events(score, views.pts_seconds), task)
+    chosen, _ = choose_moments(score, views, find_events(score, views.pts_seconds), task)
     return tuple(views.pts_seconds[chosen].tolist())
 
 
