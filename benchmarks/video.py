@@ -34,7 +34,7 @@ from pipeline.frames.geometry import FrameSize
 from pipeline.frames.sampling import uniform_times
 from pipeline.keyframes.events import find_events
 from pipeline.keyframes.mining import MiningTask, choose_moments
-from pipeline.keyframes.recall import Truth, even_hits, found, measure, random_hits
+from pipeline.keyframes.recall import Truth, even_hits, found, measure_recall, random_hits
 from pipeline.keyframes.selection import rescale
 from pipeline.keyframes.signals import SIGNALS
 from pipeline.keyframes.views import Views, make_views
@@ -257,7 +257,7 @@ def mining(seeds: list[int]) -> None:
                 times = mined_times(signal, views, 32, 180.0)
                 seconds[signal] += (time.process_time() - before) / len(seeds)
                 truths[signal].append(Truth(0, 180, tuple(clip.event_seconds.tolist()), times))
-        recalls = {signal: measure(clips, 0.5)["by_count"][-1] for signal, clips in truths.items()}
+        recalls = {signal: measure_recall(clips, 0.5)["by_count"][-1] for signal, clips in truths.items()}
         base = recalls["lk_affine"]
         rows.append(
             [
