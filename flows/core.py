@@ -25,7 +25,7 @@ from flows.preflight import stop_at_preflight
 from flows.promotion.sending import is_registry_unsent
 from flows.remote.travel import reproduce_on_gpu
 from flows.service.reaper import reap
-from flows.stages import StageRun, StageRunner, run_stage
+from flows.stages import StageRun, StageRunner, stage_task
 from flows.summary import headline, summary_markdown
 from pipeline.params import parse_params
 
@@ -127,7 +127,7 @@ def run_stages(graph: Graph, walk: Walk, train_on: TrainOn) -> dict[str, State[A
         stage = step.stage
         run: StageRunner = reproduce_on_gpu if train_on == "gpu" and stage.name in GPU_STAGES else reproduce
         job = StageRun(graph, stage.name, run, step.forced)
-        named = run_stage.with_options(name=stage.name, task_run_name=stage.name)
+        named = stage_task.with_options(name=stage.name, task_run_name=stage.name)
         upstream = [states[name] for name in stage.upstream if name in states]
         states[stage.name] = named(job, wait_for=upstream, return_state=True)
         if not states[stage.name].is_completed():

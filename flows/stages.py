@@ -43,7 +43,7 @@ class StageRun:
 
 
 @task(cache_policy=NO_CACHE, persist_result=False)
-def run_stage(job: StageRun) -> State[Any]:
+def stage_task(job: StageRun) -> State[Any]:
     """Bring one stage up to date. An expected error becomes a Failed state whose message names stage and next step."""
     logger = get_run_logger()
     lines = StageLines(job.graph.project, job.stage, logger)

@@ -17,7 +17,7 @@ from flows.remote.clone import check_out
 from flows.remote.result import push_result
 from flows.remote.travel import pull_inputs
 from flows.service.reaper import Logger, reap
-from flows.stages import StageLines, StageRun, run_stage
+from flows.stages import StageLines, StageRun, stage_task
 from pipeline.errors import EgovlmError
 
 WAIT_SECONDS = 24 * 3600.0
@@ -62,7 +62,7 @@ def _run(graph: Graph, stage: str, force: bool, logger: Logger) -> State[str]:
     lines = StageLines(graph.project, stage, logger)
     try:
         pull_inputs(graph, stage, lines)
-        named = run_stage.with_options(name=stage, task_run_name=stage)
+        named = stage_task.with_options(name=stage, task_run_name=stage)
         state: State[Any] = named(StageRun(graph, stage, reproduce, force), return_state=True)
         if not state.is_completed():
             return Failed(message=state.message)

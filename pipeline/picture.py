@@ -25,7 +25,7 @@ from pathlib import Path
 import yaml
 
 from pipeline.errors import StageError
-from pipeline.provenance import CODE, Listed, code_files, differences, listed, shown, value_at
+from pipeline.provenance import CODE, Listed, code_files, differences, display_value, listed, value_at
 
 VARIABLE = "EGOVLM_PICTURE"  # folder of the picture that this process and all it starts run from
 WATCH_SECONDS = 5.0
@@ -140,7 +140,7 @@ class Picture:
         except yaml.YAMLError:
             return ["params.yaml cannot be read any more"]
         return [
-            f"params.yaml: {leaf} changed from {shown(was)} to {shown(is_now)}"
+            f"params.yaml: {leaf} changed from {display_value(was)} to {display_value(is_now)}"
             for key in self.listed.params
             for leaf, was, is_now in differences(value_at(before, key), value_at(after, key), key)
         ]

@@ -130,7 +130,7 @@ def _code(said: Mapping[str, str], entry: Mapping[str, Any]) -> list[str]:
 def _params(said: Mapping[str, Any], entry: Mapping[str, Any]) -> list[str]:
     locked = (entry.get("params") or {}).get("params.yaml") or {}
     return [
-        f"{key} was {shown(ran)}, dvc.lock says {shown(written)}"
+        f"{key} was {display_value(ran)}, dvc.lock says {display_value(written)}"
         for name, value in said.items() if name in locked
         for key, ran, written in differences(value, locked[name], name)
     ]  # fmt: skip
@@ -162,7 +162,7 @@ def _same(one: Any, other: Any) -> bool:
         return False
 
 
-def shown(value: Any) -> str:
+def display_value(value: Any) -> str:
     """A value for a message, cut at 60 characters."""
     text = "nothing" if value is None else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

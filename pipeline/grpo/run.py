@@ -65,14 +65,14 @@ class TrainingRun:
         """What determines the steps of a run, flat: params, and digests of data and code; not when it stops."""
         sections = {"seed": self.params.seed, "prompts": self.params.prompts.model_dump(mode="json")}
         sections["train_grpo"] = self.params.train_grpo.model_dump(mode="json", exclude={"stopping"})
-        return {**flatten(sections), **self.hashes, **self.code}
+        return {**flatten_metrics(sections), **self.hashes, **self.code}
 
 
-def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten_metrics(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one with dotted keys."""
     flat: dict[str, Any] = {}
     for key, item in value.items():
-        flat.update(flatten(item, f"{prefix}{key}.") if isinstance(item, Mapping) else {f"{prefix}{key}": item})
+        flat.update(flatten_metrics(item, f"{prefix}{key}.") if isinstance(item, Mapping) else {f"{prefix}{key}": item})
     return flat
 
 

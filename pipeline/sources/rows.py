@@ -163,7 +163,7 @@ def annotate(rows: Iterable[Located], convert: Callable[[Raw], Iterable[Annotati
             where = "" if error.reason == NOT_TAKEN else f"{located.where}: "  # not bad: nobody looks for the line
             yield BadRow(_name(located), error.reason, where + error.detail)
         except ValidationError as error:
-            yield BadRow(_name(located), "wrong_type", f"{located.where}: {explain(error)}")
+            yield BadRow(_name(located), "wrong_type", f"{located.where}: {explain_row(error)}")
         except Exception as error:  # the readers see rows of any shape: one that surprises them costs itself only
             found = unexpected(error)
             yield BadRow(_name(located), found.reason, f"{located.where}: {found.detail}")
@@ -187,7 +187,7 @@ def check_texts(annotation: Annotation) -> None:
             raise ItemError("bad_text", f"{name} holds {wrong!a}: a control character or half a character")
 
 
-def explain(error: ValidationError) -> str:
+def explain_row(error: ValidationError) -> str:
     """The first problem of a pydantic error on one line: where, what, found."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
@@ -221,11 +221,11 @@ def text(row: Raw, *names: str) -> str:
     """A required, non-blank text field."""
     value = required(row, *names)
     if not isinstance(value, str) or not value.strip():
-        raise ItemError("wrong_type", f"{names[0]}: expected text, found {shown(value)}")
+        raise ItemError("wrong_type", f"{names[0]}: expected text, found {preview(value)}")
     return value.strip()
 
 
-def shown(value: Any) -> str:
+def preview(value: Any) -> str:
     """A foreign value for a message, at most 80 characters of it; a number of any length."""
     if isinstance(value, int) and value.bit_length() > 256:
         return f"a number of {value.bit_length()} bits"
@@ -243,7 +243,7 @@ def number(value: Any, name: str) -> float:
     except (TypeError, ValueError, OverflowError):
         found = math.nan
     if not math.isfinite(found):
-        raise ItemError("wrong_type", f"{name}: expected a finite number, found {shown(value)}")
+        raise ItemError("wrong_type", f"{name}: expected a finite number, found {preview(value)}")
     return found
 
 
@@ -253,9 +253,9 @@ def option_index(value: Any, name: str = "answer") -> int:
         return ord(value.strip().upper()) - ord("A")
     found = number(value, name)
     if found != int(found):
-        raise ItemError("wrong_type", f"{name}: expected a whole number or a letter, found {shown(value)}")
+        raise ItemError("wrong_type", f"{name}: expected a whole number or a letter, found {preview(value)}")
     if abs(found) > _LARGEST_INDEX:
-        raise ItemError("wrong_type", f"{name}: expected the index of an option, found {shown(value)}")
+        raise ItemError("wrong_type", f"{name}: expected the index of an option, found {preview(value)}")
     return int(found)
 
 

@@ -17,7 +17,7 @@ from pipeline.sources.base import BadRow, Source
 from pipeline.sources.ego4d_clips import Places, placed, read_places
 from pipeline.sources.fetching import Fetched, FetchLimits, FetchLog, Task, fetch_all
 from pipeline.sources.registry import build_sources
-from pipeline.sources.rows import explain
+from pipeline.sources.rows import explain_row
 from pipeline.video.probe import VideoProbe, probe
 
 FETCH_SECONDS = 3600.0  # wall clock for one video; one that takes longer is quarantined
@@ -125,7 +125,7 @@ def _videos(results: Iterable[Fetched], report: StageReport) -> Iterator[Video]:
             try:
                 yield _video(done)
             except ValidationError as problem:  # facts of a file that no manifest can hold
-                error = ItemError("odd_video", explain(problem))
+                error = ItemError("odd_video", explain_row(problem))
             else:
                 report.count("video", "ok", source=source)
         if error is not None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from pipeline.models.policy import Policy, make_policy
 from pipeline.tiny_base.model import build_model
-from pipeline.tiny_base.pretrain import Example, Schedule, train
+from pipeline.tiny_base.pretrain import Example, Schedule, pretrain
 from pipeline.tiny_base.recipe import Phase, TinyShape
 from pipeline.tiny_base.tokenizer import build_tokenizer
 
@@ -31,7 +31,7 @@ def train_phase(
     bound = phase.stop_at_accuracy
     until = None if bound is None else lambda: accuracy() <= bound
     schedule = Schedule(name, steps, phase.learning_rate, phase.focal_gamma, phase.stop_at_exact_match, until)
-    taken = train(policy, lambda step: draw(name, phase, step), schedule)
+    taken = pretrain(policy, lambda step: draw(name, phase, step), schedule)
     tail = taken[-10:]
     loss, exact = (sum(column) / len(tail) for column in zip(*tail, strict=True))
     return {"steps": len(taken), "loss": round(loss, 4), "exact_match": round(exact, 4)}

@@ -57,7 +57,7 @@ _WARMUP = 20
 _RECENT = 10
 
 
-def train(policy: Policy, draw: Callable[[int], Sequence[Example]], schedule: Schedule) -> list[tuple[float, float]]:
+def pretrain(policy: Policy, draw: Callable[[int], Sequence[Example]], schedule: Schedule) -> list[tuple[float, float]]:
     """Train all weights of `policy` on `draw(step)` for each step.
 
     Returns each step's loss and the part of its examples that the model would have written word for word.

@@ -120,7 +120,7 @@ def span(
     }
 
 
-def listed(row: Raw, *names: str) -> list[Any]:
+def as_list(row: Raw, *names: str) -> list[Any]:
     """A required list field."""
     value = required(row, *names)
     if not isinstance(value, list | tuple):

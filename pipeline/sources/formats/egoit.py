@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pipeline.errors import ItemError
 from pipeline.records import LETTERS, Annotation
 from pipeline.reports import NOT_TAKEN
-from pipeline.sources.formats.base import Reading, clock, listed, span
+from pipeline.sources.formats.base import Reading, as_list, clock, span
 from pipeline.sources.rows import Raw, number, required, text
 
 _MEDIA = re.compile(r"<(?:image|video|speech|audio)>\s*")
@@ -24,7 +24,7 @@ def read_egoit(row: Raw, reading: Reading) -> Iterator[Annotation]:
     """One question per turn; ids of later turns end in `-1`, `-2` ..."""
     if row.get("video") is None and isinstance(row.get("image"), str):
         raise ItemError(NOT_TAKEN, row["image"])  # a question on a picture is another task, and no fault
-    turns = listed(row, "conversations")
+    turns = as_list(row, "conversations")
     pairs = [(_value(turns, i, "human"), _value(turns, i + 1, "gpt")) for i in range(0, len(turns) - 1, 2)]
     if not pairs:
         raise ItemError("no_question", "expected a human turn and an answer")

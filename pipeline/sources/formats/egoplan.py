@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from pipeline.errors import ItemError
 from pipeline.records import Annotation
-from pipeline.sources.formats.base import Reading, listed, texts
+from pipeline.sources.formats.base import Reading, as_list, texts
 from pipeline.sources.rows import Raw, option_index, required, text
 
 _QUESTION = (
@@ -27,7 +27,7 @@ def read_egoplan(row: Raw, reading: Reading) -> Iterator[Annotation]:
     options, answer = _choices(row) if row.get("choice_a") is not None else _negatives(row, question_id)
     video = question_id.split("_")[0] if row.get("video_id") is None else text(row, "video_id")
     now = reading.seconds(required(row, "current_observation_frame"), "current_observation_frame", video)
-    told = [] if row.get("task_progress_metadata") is None else listed(row, "task_progress_metadata")
+    told = [] if row.get("task_progress_metadata") is None else as_list(row, "task_progress_metadata")
     steps = [step for step in told if isinstance(step, dict)]
     start = reading.seconds(row.get("task_start_frame") or 0, "task_start_frame", video)
     yield reading.annotation(
@@ -58,7 +58,7 @@ def _choices(row: Raw) -> tuple[tuple[str, ...], int | None]:
 def _negatives(row: Raw, question_id: str) -> tuple[tuple[str, ...], int]:
     """The answer among at most four negatives, all in the order of a hash."""
     truth = text(row, "answer")
-    others = sorted(set(texts(listed(row, "negative_answers"), "negative_answers")) - {truth})
+    others = sorted(set(texts(as_list(row, "negative_answers"), "negative_answers")) - {truth})
     if not others:
         raise ItemError("option_count", "negative_answers holds nothing but the answer")
     chosen = sorted(others, key=lambda other: _digest(question_id, "choose", other))[:_MOST_NEGATIVES]

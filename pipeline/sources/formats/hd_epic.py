@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.errors import ItemError
 from pipeline.records import Annotation
-from pipeline.sources.formats.base import Reading, clock, listed, texts
+from pipeline.sources.formats.base import Reading, as_list, clock, texts
 from pipeline.sources.rows import Raw, option_index, required, text
 
 
@@ -23,7 +23,7 @@ def read_hd_epic(row: Raw, reading: Reading) -> Iterator[Annotation]:
         text(video, "id"),
         text(row, "question"),
         family=row_id.rsplit("_", 1)[0],
-        options=texts(listed(row, "choices"), "choices"),
+        options=texts(as_list(row, "choices"), "choices"),
         answer=option_index(required(row, "correct_idx"), "correct_idx"),
         start_seconds=_time(video, "start_time"),
         end_seconds=_time(video, "end_time"),

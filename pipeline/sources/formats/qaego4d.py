@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterator
 
 from pipeline.records import Annotation
-from pipeline.sources.formats.base import Reading, listed, span, texts
+from pipeline.sources.formats.base import Reading, as_list, span, texts
 from pipeline.sources.rows import Raw, required, text
 
 _FRAME_RATE = 30.0  # of Ego4D's canonical videos, which the moments count in
@@ -20,7 +20,7 @@ def read_qaego4d(row: Raw, reading: Reading) -> Iterator[Annotation]:
     row_id, truth = str(required(row, "sample_id")), text(row, "answer")
     options: tuple[str, ...] | None = None
     if row.get("wrong_answers"):
-        wrong = texts(listed(row, "wrong_answers"), "wrong_answers")
+        wrong = texts(as_list(row, "wrong_answers"), "wrong_answers")
         ordered = sorted([truth, *wrong], key=lambda option: hashlib.sha256(f"{row_id}|{option}".encode()).digest())
         options = tuple(ordered)
     video, rate = text(row, "video_id"), reading.frame_rate or _FRAME_RATE
