@@ -10,6 +10,7 @@ _DVC_NOISE = re.compile(
     r"^(ERROR: failed to (reproduce|run)|Running stage|> python|Reproducing|To track the changes|Use `dvc push`|!|"
     r"To enable auto staging|\s*git add |\s*dvc config )"
 )
+_DVC_ERROR = re.compile(r"^ERROR: (?:failed to reproduce '[^']*':? ?)?(.*)")
 _EXIT_CODE = re.compile(r"exited with (-?\d+)")
 _EXPECTED = re.compile(r"^egovlm [a-z_]+: [A-Za-z]+: ")  # pipeline/stages/__main__.py: stage, kind of error, message
 _CRASH = re.compile(r"^[A-Za-z_.]+(Error|Exception|Interrupt)\b")
@@ -29,7 +30,9 @@ class StageFailed(StageError):
         self.stage = stage
         self.exit_code = real_exit_code(output, exit_code)
         self.lines = last_words(output)
-        super().__init__(f"{stage}: {_explained(stage, self.lines, self.exit_code)}")
+        of_dvc = "" if any(_EXIT_CODE.search(line) for line in output) else _dvc_error(output)
+        told = f"DVC: {of_dvc}. Then run again" if of_dvc else _explained(stage, self.lines, self.exit_code)
+        super().__init__(f"{stage}: {told}")
 
     def __reduce__(self) -> tuple[type["StageFailed"], tuple[str, list[str], int]]:
         return (type(self), (self.stage, self.lines, self.exit_code))
@@ -52,6 +55,12 @@ def real_exit_code(output: Sequence[str], exit_code: int) -> int:
 def last_words(output: Sequence[str]) -> list[str]:
     """The last lines that are not DVC's own."""
     return [line for line in output if not _DVC_NOISE.match(line)][-TAIL_LINES:]
+
+
+def _dvc_error(output: Sequence[str]) -> str:
+    """What DVC itself failed of (a cache that may not be written, a full disk); "" if the stage's command failed."""
+    said = [match.group(1) for line in output if (match := _DVC_ERROR.match(line)) and match.group(1)]
+    return said[-1].rstrip(".") if said else ""
 
 
 def is_told_later(line: str) -> bool:

@@ -55,9 +55,9 @@ def run(params, root, report):
 class Running:
     """A stage at work in a project of its own, held at three points by files."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *command: str) -> None:
         self.root = root
-        command = [sys.executable, "-W", "ignore", "-m", "pipeline.stages", STAGE]
+        command = command or (sys.executable, "-W", "ignore", "-m", "pipeline.stages", STAGE)
         environment = {**os.environ, "DVC_STAGE": STAGE, "PYTHONPATH": ""}
         self.process = subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.PIPE, text=True)
         self._until("started")
@@ -191,3 +191,18 @@ def test_a_lock_that_names_another_value_or_code_is_found(root: Path, start: Cal
     (root / "dvc.lock").write_text("<<<<<<< HEAD\n")
     with pytest.raises(ArtifactError, match=r"dvc\.lock cannot be read"):
         disagreements(root)
+
+
+def test_dvc_itself_writes_no_lock_for_a_stage_that_was_edited(root: Path) -> None:
+    for command in (["git", "init", "-q"], [sys.executable, "-W", "ignore", "-m", "dvc", "init", "-q"]):
+        subprocess.run(command, cwd=root, check=True)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # dvc.yaml says `python`
+    repro = ("env", f"PATH={path}", sys.executable, "-W", "ignore", "-m", "dvc", "repro")
+    running = Running(root, *repro)
+    try:
+        replace(root / "params.yaml", "seed: 0", "seed: 7")
+        code, said = running.ends()
+        assert code != 0 and "params.yaml: seed changed from 0 to 7 while download_videos ran" in said
+        assert not (root / "dvc.lock").exists()
+    finally:
+        running.process.kill()
