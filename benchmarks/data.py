@@ -181,7 +181,7 @@ def shortcuts(folder: Path) -> None:
     """The probe table of EgoSchema's public answers, from the hub's parquet."""
     from pipeline.checks.shortcuts import probe_questions
     from pipeline.records import Question
-    from pipeline.source_params import EgoschemaSource as Section
+    from pipeline.sources.egoschema import EgoschemaParams as Section
     from pipeline.sources.egoschema import EgoschemaSource
     from pipeline.sources.paths import sha256_of
     from pipeline.text.options import clean_options

@@ -1,21 +1,10 @@
 """The part of params.yaml that says how the policy is trained; see `pipeline/params.py`."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.sections import Fraction, Positive, Section
-
-
-class RewardWeights(Section):
-    """Weight of each reward; 0 switches it off."""
-
-    format: float = Field(ge=0)
-    accuracy: float = Field(ge=0)
-    keyframe: float = Field(ge=0)
-    length: float = Field(ge=0)
-    temporal_order: float = Field(ge=0)
-    temporal_iou: float = Field(ge=0)
+from pipeline.sections import Fraction, Plugins, Positive, Section
 
 
 class RewardSettings(Section):
@@ -78,7 +67,8 @@ class TrainGrpo(Section):
     max_completion_length: Positive
     mask_truncated_completions: bool
     max_skipped_fraction: Fraction
-    rewards: RewardWeights
+    rewards: dict[str, Annotated[float, Field(ge=0)]]
+    plugins: Plugins
     reward_settings: RewardSettings
     difficulty: Difficulty
     resample_rounds: int = Field(ge=0)

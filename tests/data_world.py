@@ -9,7 +9,8 @@ import av
 import numpy as np
 
 from pipeline.params import Params, load_params
-from pipeline.source_params import EgoschemaSource, LocalSource
+from pipeline.sources.egoschema import EgoschemaParams
+from pipeline.sources.local import LocalParams
 from tests.encoder import x264
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,19 +38,19 @@ def _scene(seed: int, size: int) -> np.ndarray:
     return np.ascontiguousarray(np.kron(coarse, np.ones((size // 8, size // 8, 1), dtype=np.uint8)))
 
 
-def local_params(folder: Path, questions: Path, split: str = "by_hash", **changes: Any) -> LocalSource:
+def local_params(folder: Path, questions: Path, split: str = "by_hash", **changes: Any) -> LocalParams:
     """A local source in native form."""
     values = {
         "kind": "local", "folder": str(folder), "questions": str(questions), "split": split, "licence": "CC0",
         "format": "native", "frame_rate": None,
     }  # fmt: skip
-    return LocalSource.model_validate(values | changes)
+    return LocalParams.model_validate(values | changes)
 
 
-def egoschema_params(**changes: Any) -> EgoschemaSource:
+def egoschema_params(**changes: Any) -> EgoschemaParams:
     """An EgoSchema source."""
     values = {"kind": "egoschema", "layout": "files", "only_answered": False, "licence": "Ego4D"}
-    return EgoschemaSource.model_validate(values | changes)
+    return EgoschemaParams.model_validate(values | changes)
 
 
 def data_params(sources: dict[str, Any], **sections: dict[str, Any]) -> Params:

@@ -7,17 +7,16 @@ stage is run again (it keeps what is already there, so only new files are read).
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from flows.dvc.project import Project
+from pipeline.params import load_params
 from pipeline.reports import write_json
-
-# Keys of a source in params.yaml that may name a file or folder of this machine (a hub source's `questions` does not).
-_PATH_KEYS = ("folder", "questions", "manifest", "uids", "answers", "windows", "videos")
+from pipeline.sources.registry import build_sources
 
 
 def sources_changed(project: Project) -> str | None:
@@ -63,30 +62,25 @@ def _download_params(project: Project) -> dict[str, Any]:
 
 
 def read_sources(project: Project) -> dict[str, str]:
-    """Digest of names, sizes and times of the files that each source of params.yaml reads, by source name."""
-    sources: dict[str, Any] = _download_params(project).get("sources") or {}
-    digests = {name: _digest(project.root, source) for name, source in sorted(sources.items()) if source}
-    return {name: digest for name, digest in digests.items() if digest is not None}
+    """Digest of names, sizes and times of the files that each source of params.yaml reads, by source name; a source
+    that reads none of this machine is left out."""
+    places = _source_places(project)
+    return {name: _digest(named) for name, named in places.items() if named}
 
 
 def source_paths(project: Project) -> set[Path]:
     """Every file and folder from which a source of params.yaml may read on this machine."""
-    sources: dict[str, Any] = _download_params(project).get("sources") or {}
-    return {place for source in sources.values() if source for place in _places(project.root, source)}
+    return {place for named in _source_places(project).values() for place in named}
 
 
-def _places(root: Path, source: dict[str, Any]) -> set[Path]:
-    return {root / value for key in _PATH_KEYS if isinstance(value := source.get(key), str)}
+def _source_places(project: Project) -> dict[str, list[Path]]:
+    """What each source says of itself; a relative path is from the project's folder."""
+    sources = build_sources(load_params(project.root / "params.yaml"))
+    return {source.name: [project.root / path for path in source.local_paths()] for source in sources}
 
 
-def _digest(root: Path, source: dict[str, Any]) -> str | None:
-    """None where the source reads no file of this machine."""
-    named = _places(root, source)
-    if source.get("kind") == "local":
-        named.add(root / str(source.get("folder")))
-    lines = sorted(line for place in named for line in _listing(place))
-    if not lines and source.get("kind") != "local":
-        return None
+def _digest(places: Sequence[Path]) -> str:
+    lines = sorted(line for place in set(places) for line in _listing(place))
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

@@ -46,11 +46,11 @@ def init(
     """
     from pipeline.cli.own_videos import find_questions, survey
     from pipeline.profiles import merge_overlay, write_merged
-    from pipeline.source_params import LocalSource
+    from pipeline.sources.local import LocalParams
 
     root, file = checkout(), questions or find_questions(folder)
     text = _params_text(root)
-    source = LocalSource(
+    source = LocalParams(
         kind="local", folder=str(folder), questions=str(file), format="native", frame_rate=None, split="by_hash",
         licence=licence,
     )  # fmt: skip

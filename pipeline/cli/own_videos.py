@@ -16,9 +16,8 @@ from pipeline.errors import ItemError, ParamsError
 from pipeline.params import Params
 from pipeline.records import Annotation, Quarantined, Question, Video, read_rows, write_rows
 from pipeline.reports import StageReport
-from pipeline.source_params import LocalSource as LocalParams
 from pipeline.sources.base import BadRow, VideoItem
-from pipeline.sources.local import LocalSource
+from pipeline.sources.local import LocalParams, LocalSource
 from pipeline.stages import prepare_questions
 from pipeline.text.options import share_of
 from pipeline.video.probe import probe

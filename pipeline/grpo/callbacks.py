@@ -15,6 +15,7 @@ from transformers import TrainerCallback
 
 from pipeline.grpo.checkpoints import best_step, dev_scores
 from pipeline.grpo.dev import count_correct
+from pipeline.grpo.rewards import REWARDS
 from pipeline.grpo.samples import Sample
 from pipeline.grpo.training import Args, Control, Logs, State, Training
 
@@ -22,12 +23,7 @@ from pipeline.grpo.training import Args, Control, Logs, State, Training
 SHOWN = {
     "loss": "loss",
     "reward": "reward",
-    "rewards/format/mean": "reward_format",
-    "rewards/accuracy/mean": "reward_accuracy",
-    "rewards/keyframe/mean": "reward_keyframe",
-    "rewards/length/mean": "reward_length",
-    "rewards/temporal_order/mean": "reward_temporal_order",
-    "rewards/temporal_iou/mean": "reward_temporal_iou",
+    **{f"rewards/{name}/mean": f"reward_{name}" for name in REWARDS},
     "keyframe_f1": "keyframe_f1",
     "zero_variance": "zero_variance",
     "resampled": "resampled",

@@ -26,8 +26,9 @@ def _without_dev(settings: TrainGrpo, dev: int) -> Iterator[str]:
 
 
 def _without_key_times(settings: TrainGrpo, train: Sequence[Sample]) -> Iterator[str]:
-    if settings.rewards.keyframe and train and not any(sample.key_targets for sample in train):
+    weight = settings.rewards.get("keyframe", 0)
+    if weight and train and not any(sample.key_targets for sample in train):
         yield (
-            f"rewards.keyframe {settings.rewards.keyframe:g}: no training question has key times, neither its own nor "
+            f"rewards.keyframe {weight:g}: no training question has key times, neither its own nor "
             "mined ones (reward_settings.mined_targets), so every completion gets 0"
         )

@@ -121,7 +121,7 @@ def choose_moments(
     """
     settings, span = task.settings, (task.start_seconds, task.end_seconds)
     length = task.end_seconds - task.start_seconds
-    moves = settings.signal in SIGNALS  # a plug-in may score anything: its peaks are what it means
+    moves = settings.signal in SIGNALS.own  # a plug-in may score anything: its peaks are what it means
     if moves and events and length <= settings.states_up_to_seconds:
         worth = rescale(state_worth(events, views.pts_seconds) + PEAK_WORTH * score)
         spread = Spread(min(STATE_SPACING_SECONDS, settings.spacing_seconds), 0.0, *span, crowding=0.0)

@@ -4,8 +4,11 @@ A scorer takes the views of a clip and the questions asked about it and returns 
 more worth asking about: a CLIP or SigLIP model by question fits, and so does the example in `examples.py`.
 """
 
+import hashlib
 import importlib
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from pipeline.errors import ParamsError
 from pipeline.keyframes.signals import SIGNALS
@@ -14,22 +17,48 @@ from pipeline.keyframes.views import Floats, Views
 Scorer = Callable[[Views, Sequence[str]], Floats]
 
 
+def check_scorer(name: str, plugins: Mapping[str, str]) -> None:
+    """Refuse a name that leads nowhere, or to a package that `mine_keyframes.plugins` does not pin.
+
+    Raises:
+        ParamsError: see `Registry.check`.
+    """
+    if ":" in name:
+        load_scorer(name)
+    else:
+        SIGNALS.check([name], "mine_keyframes.signal", plugins)
+
+
 def load_scorer(name: str) -> Scorer:
     """The scorer called `name`; its result is checked at each call.
 
     Raises:
         ParamsError: there is none of that name.
     """
-    if name in SIGNALS:
+    if ":" not in name:
         signal = SIGNALS[name]
-        return lambda views, questions: signal(views)
+        return _checked(lambda views, questions: signal(views), name)
+    return _checked(_function(name), name)
+
+
+def _function(name: str) -> Scorer:
     module, _, function = name.partition(":")
     try:
         scorer: Scorer = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         known = ", ".join(SIGNALS)
         raise ParamsError(f"mine_keyframes.signal: no {name!r} ({error}); use {known} or module:function") from error
-    return _checked(scorer, name)
+    return scorer
+
+
+def code_of(name: str) -> str | None:
+    """What changes when foreign code does, as part of each clip's key: a file's digest for `module:function`, the
+    version of a package; None for our own signals, which have `FORMAT`."""
+    if ":" in name:
+        file = inspect.getsourcefile(_function(name))
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else None
+    package = SIGNALS.package_of(name)
+    return None if package is None else " ".join(package)
 
 
 def _checked(scorer: Scorer, name: str) -> Scorer:

@@ -14,6 +14,7 @@ from pipeline.keyframes.activity import activity, measure_changes
 from pipeline.keyframes.motion import phase_shift, residual
 from pipeline.keyframes.selection import smooth
 from pipeline.keyframes.views import Floats, Views
+from pipeline.registry import Registry
 
 Signal = Callable[[Views], Floats]
 
@@ -66,11 +67,15 @@ def _smoothed(changes: ArrayLike, views: Views) -> Floats:
     return smooth(np.concatenate([[0.0], np.asarray(changes, np.float64)]), views.step_seconds)
 
 
-SIGNALS: dict[str, Signal] = {
-    "lk_affine": lk_affine,
-    "ecc": ecc,
-    "lk_residual": lk_residual,
-    "phase": phase,
-    "histogram": histogram,
-    "difference": difference,
-}
+SIGNALS: Registry[Signal] = Registry(
+    "signal",
+    "egovlm.signals",
+    {
+        "lk_affine": lk_affine,
+        "ecc": ecc,
+        "lk_residual": lk_residual,
+        "phase": phase,
+        "histogram": histogram,
+        "difference": difference,
+    },
+)

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from pipeline.params import Params
 from pipeline.preflight.findings import Finding
-from pipeline.source_params import EgoschemaSource, SyntheticSource
+from pipeline.sources.egoschema import EgoschemaParams
+from pipeline.sources.registry import read_sections
+from pipeline.sources.synthetic import SyntheticParams
 
 
 def check_settings(params: Params, root: Path) -> Iterator[Finding]:
@@ -21,8 +23,8 @@ def check_settings(params: Params, root: Path) -> Iterator[Finding]:
 def has_dev_split(params: Params) -> bool:
     """Whether any source states a dev split or leaves the split open."""
     open_ = params.prepare_questions.splits.dev > 0
-    for section in params.download_videos.sources.values():
-        if isinstance(section, SyntheticSource) and section.videos_dev:
+    for section in read_sections(params).values():
+        if isinstance(section, SyntheticParams) and section.videos_dev:
             return True
         split = getattr(section, "split", None)
         if split == "dev" or (split == "by_hash" and open_):
@@ -32,11 +34,8 @@ def has_dev_split(params: Params) -> bool:
 
 def _decontamination(params: Params, root: Path) -> Iterator[Finding]:
     settings, stages = params.validate_dataset, ("validate_dataset",)
-    real = sorted(
-        name
-        for name, section in params.download_videos.sources.items()
-        if section is not None and getattr(section, "split", None) in ("train", "by_hash")
-    )
+    sections = read_sections(params).items()
+    real = [name for name, section in sections if getattr(section, "split", None) in ("train", "by_hash")]
     if not real and settings.egoschema_windows is None and settings.egoschema_questions is None:
         return
     from pipeline.checks.dataset import UNWANTED, needs_questions, needs_windows  # not for the embedded default
@@ -55,7 +54,7 @@ def _benchmark(params: Params) -> Iterator[Finding]:
     name = params.evaluate_egoschema.benchmark
     if not name.startswith("egoschema"):
         return
-    sources = [s for s in params.download_videos.sources.values() if isinstance(s, EgoschemaSource)]
+    sources = [s for s in read_sections(params).values() if isinstance(s, EgoschemaParams)]
     stages = ("evaluate_egoschema",)
     if not sources:
         yield Finding("benchmark", "fail", f"{name}, but no source is of kind egoschema", "switch one on", stages)

@@ -8,41 +8,35 @@ from pathlib import Path
 from pipeline.errors import EgovlmError
 from pipeline.params import Params
 from pipeline.preflight.findings import Finding
-from pipeline.source_params import EgoschemaSource, LocalSource, Source
+from pipeline.sources.base import Source
+from pipeline.sources.ego4d import Ego4dSource
+from pipeline.sources.egoschema import EgoschemaParams, EgoschemaSource
+from pipeline.sources.local import LocalSource
 from pipeline.sources.paths import VIDEO_SUFFIXES
+from pipeline.sources.registry import build_sources
 
 STAGES = ("download_videos",)
-_PLACES = ("folder", "questions", "manifest", "uids", "answers", "windows", "videos")
 
 
 def check_sources(params: Params, root: Path) -> Iterator[Finding]:
     """One line for each source that reads files of this machine."""
-    for name, section in sorted(params.download_videos.sources.items()):
-        if section is not None and section.kind != "synthetic":
-            yield from _source(name, section, params.max_bad_fraction, root)
+    for source in build_sources(params):
+        yield from _source(source, params.max_bad_fraction, root)
 
 
-def _source(name: str, section: Source, max_bad_fraction: float, root: Path) -> Iterator[Finding]:
-    where = f"download_videos.sources.{name}"
-    if section.kind == "ego4d" and shutil.which("ego4d") is None:
+def _source(source: Source, max_bad_fraction: float, root: Path) -> Iterator[Finding]:
+    name, where = source.name, f"download_videos.sources.{source.name}"
+    if isinstance(source, Ego4dSource) and shutil.which("ego4d") is None:
         yield Finding(name, "fail", "the ego4d command is missing", "`pip install ego4d`", STAGES)
-    missing = [f"{key} {value}" for key, value in _files(section) if not (root / value).exists()]
+    missing = [str(path) for path in source.local_paths() if not (root / path).exists()]
     if missing:
         mend = f"get them, correct {where}, or switch the source off by null"
         yield Finding(name, "fail", f"not there: {', '.join(missing)}", mend, STAGES)
         return
-    if isinstance(section, LocalSource):
-        yield _local(name, root / section.folder, where)
-    elif isinstance(section, EgoschemaSource):
-        yield _egoschema(name, section, max_bad_fraction, root)
-
-
-def _files(section: Source) -> Iterator[tuple[str, str]]:
-    """(key, path) of what a source reads here; a hub source names paths of its repository."""
-    for key in _PLACES if section.kind != "hub" else ():
-        value = getattr(section, key, None)
-        if isinstance(value, str):
-            yield key, value
+    if isinstance(source, LocalSource):
+        yield _local(name, root / source.folder, where)
+    elif isinstance(source, EgoschemaSource):
+        yield _egoschema(name, source.params, max_bad_fraction, root)
 
 
 def _local(name: str, folder: Path, where: str) -> Finding:
@@ -53,11 +47,11 @@ def _local(name: str, folder: Path, where: str) -> Finding:
     return Finding(name, "ok", f"{videos} videos in {folder}")
 
 
-def _egoschema(name: str, section: EgoschemaSource, max_bad_fraction: float, root: Path) -> Finding:
-    from pipeline.sources.egoschema import EgoschemaSource as Benchmark
-
-    rooted = section.model_copy(update={key: str(root / value) for key, value in _files(section)})
-    source = Benchmark(name, 0, rooted)
+def _egoschema(name: str, section: EgoschemaParams, max_bad_fraction: float, root: Path) -> Finding:
+    places = {"questions": section.questions, "windows": section.windows, "videos": section.videos}
+    places |= {"answers": section.answers} if section.answers is not None else {}
+    rooted = section.model_copy(update={key: str(root / value) for key, value in places.items()})
+    source = EgoschemaSource(name, 0, rooted)
     try:
         items = source.list_videos()
     except EgovlmError as error:

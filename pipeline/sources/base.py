@@ -5,9 +5,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from pipeline.errors import ItemError
 from pipeline.records import Annotation
+from pipeline.sections import Section
+
+
+class SourceParams(Section):
+    """What every entry of `download_videos.sources` says; a kind of source adds its own keys."""
+
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,14 @@ class VideoItem:
 
 
 class Source(ABC):
-    """Where videos and questions come from. Instances are small and picklable: `fetch` may run in a worker process."""
+    """Where videos and questions come from. Instances are small and picklable: `fetch` may run in a worker process.
+
+    A subclass is made from `(name, seed, section)`: its name in params.yaml, `params.seed`, and an instance of
+    `section`, the class of its keys there. Making one reads nothing.
+    """
+
+    section: ClassVar[type[SourceParams]]
+    holds_ego4d_clips = False  # whether its ids are clips of Ego4D, which do not say what they were cut from
 
     def __init__(self, name: str, seed: int) -> None:
         self.name = name
@@ -75,6 +90,11 @@ class Source(ABC):
 
     def learn_of(self, error: ItemError) -> None:  # noqa: B027 - most sources have nothing to learn
         """Take note that a fetch failed; what holds for all further items need not be tried again."""
+
+    @abstractmethod
+    def local_paths(self) -> Sequence[Path]:
+        """Every file and folder of this machine that it reads, as params.yaml names them: they are watched for new
+        data, and never travel with the code."""
 
     def learn_frame_rates(self, rates: Mapping[str, float]) -> None:
         """Take note of the measured frames per second of fetched videos, by id; for annotations that count frames."""

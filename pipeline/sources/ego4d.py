@@ -5,29 +5,45 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar, Literal
 
 from pipeline.errors import ItemError, StageError
-from pipeline.source_params import Ego4dSource as Ego4dParams
-from pipeline.sources.base import VideoItem
-from pipeline.sources.real import RealSource
+from pipeline.sources.base import SourceParams, VideoItem
+from pipeline.sources.real import RealParams, RealSource
 from pipeline.sources.rows import read_located, text
 
 _UID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _EXPIRED = re.compile(r"\b403\b|Forbidden|ExpiredToken|AccessDenied|InvalidAccessKeyId", re.IGNORECASE)
 
 
+class Ego4dParams(RealParams):
+    """Ego4D by its official command line (`pip install ego4d`, licence accepted, AWS keys in `aws_profile`)."""
+
+    version: Literal["v1", "v2", "v2_1"]
+    dataset: Literal["full_scale", "video_540ss", "clips"]
+    uids: str
+    aws_profile: str
+
+
 class Ego4dSource(RealSource):
     """One recording for each uid of a list (a text file of uids, or a table with a column `video_uid`)."""
+
+    section: ClassVar[type[SourceParams]] = Ego4dParams
 
     def __init__(self, name: str, seed: int, params: Ego4dParams) -> None:
         super().__init__(name, seed, params)
         self.options = params
+        self.holds_ego4d_clips |= params.dataset == "clips"
         self.refused = ""
 
     def learn_of(self, error: ItemError) -> None:
         """Refused keys are refused for every uid: one failed call of the command line is enough."""
         if error.reason == "expired_licence" and not self.refused:
             self.refused = error.detail
+
+    def local_paths(self) -> Sequence[Path]:
+        """The list of uids and the questions file."""
+        return [Path(self.options.uids), *super().local_paths()]
 
     def list_videos(self) -> Sequence[VideoItem]:
         """The uids, in order, each once.

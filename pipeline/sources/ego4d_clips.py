@@ -1,15 +1,13 @@
 """From the uid of an Ego4D clip to the recording it was cut from: a clip's own uid says nothing about leakage."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ParamsError, StageError
-from pipeline.params import Params
-from pipeline.source_params import Ego4dSource, EgoschemaSource, SyntheticSource
-from pipeline.sources.base import VideoItem
+from pipeline.sources.base import Source, VideoItem
 from pipeline.sources.rows import read_located
 
 UNWANTED = "none"
@@ -17,15 +15,14 @@ Places = Mapping[str, tuple[str, float]]
 """Uid of a clip -> uid of its recording, and where in it the clip starts (seconds)."""
 
 
-def read_places(params: Params, root: Path) -> Places:
-    """What `download_videos.ego4d_clips` says; {} where no source needs it.
+def read_places(named: str | None, sources: Sequence[Source], root: Path) -> Places:
+    """What `download_videos.ego4d_clips` says (`named`); {} if no source needs it.
 
     Raises:
         ParamsError: it is null although a source's videos are Ego4D clips, or the file is of another form.
     """
-    named = params.download_videos.ego4d_clips
     if named is None:
-        needing = [name for name, section in sorted(params.download_videos.sources.items()) if _is_of_clips(section)]
+        needing = [source.name for source in sources if source.holds_ego4d_clips]
         if needing:
             raise ParamsError(
                 f"download_videos.sources.{needing[0]}: its videos are clips of Ego4D, whose uids do not say which "
@@ -34,14 +31,6 @@ def read_places(params: Params, root: Path) -> Places:
             )
         return {}
     return {} if named == UNWANTED else _read(root / named)
-
-
-def _is_of_clips(section: object) -> bool:
-    if section is None or isinstance(section, SyntheticSource | EgoschemaSource):
-        return False
-    return getattr(section, "format", "") == "qaego4d" or (
-        isinstance(section, Ego4dSource) and section.dataset == "clips"
-    )
 
 
 def _read(path: Path) -> Places:

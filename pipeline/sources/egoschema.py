@@ -8,25 +8,48 @@ and the public answers are indices: the file is pinned by checksum, and files of
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
 
 from pipeline.errors import ItemError, StageError
 from pipeline.records import Annotation, is_safe_id
-from pipeline.source_params import EgoschemaSource as EgoschemaParams
-from pipeline.sources.base import BadRow, Source, VideoItem
+from pipeline.sources.base import BadRow, Source, SourceParams, VideoItem
 from pipeline.sources.cutting import cut
 from pipeline.sources.paths import copy_whole, is_in_inputs, sha256_of
 from pipeline.sources.rows import Raw, annotate, number, option_index, read_located, text
 from pipeline.sources.zips import ZipFolder
 
 
+class EgoschemaParams(SourceParams):
+    """The benchmark. `videos` holds `<q_uid>.mp4` files (`files`: also Kaggle's layout), zip chunks of them
+    (`zips`), either (`auto`), or the Ego4D recordings `<video_uid>.mp4` to cut them from (`ego4d`). The files
+    are pinned: option order differs by version."""
+
+    questions: str
+    questions_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    answers: str | None
+    windows: str
+    videos: str
+    layout: Literal["auto", "files", "zips", "ego4d"]
+    only_answered: bool
+    licence: str
+
+
 class EgoschemaSource(Source):
     """Questions without public answer are kept (for a submission) unless `only_answered`."""
+
+    section: ClassVar[type[SourceParams]] = EgoschemaParams
 
     def __init__(self, name: str, seed: int, params: EgoschemaParams) -> None:
         super().__init__(name, seed)
         self.params = params
         self.videos = Path(params.videos)
+
+    def local_paths(self) -> Sequence[Path]:
+        """Questions, answers, windows and videos."""
+        named = (self.params.questions, self.params.answers, self.params.windows, self.params.videos)
+        return [Path(path) for path in named if path is not None]
 
     def list_videos(self) -> Sequence[VideoItem]:
         """One three-minute clip per question, cut from the Ego4D recording that `uid_to_ego4d.json` names."""

@@ -6,22 +6,38 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
+
+from pydantic import Field
 
 from pipeline.errors import ItemError, StageError
-from pipeline.source_params import HubSource as HubParams
-from pipeline.sources.base import VideoItem
+from pipeline.sources.base import SourceParams, VideoItem
 from pipeline.sources.paths import VIDEO_SUFFIXES, check_relative
-from pipeline.sources.real import RealSource
+from pipeline.sources.real import RealParams, RealSource
 from pipeline.workspace import stop_if_full
+
+
+class HubParams(RealParams):
+    """A dataset repository of the Hugging Face hub at a pinned revision (40 hex digits)."""
+
+    repository: str
+    revision: str = Field(pattern="^[0-9a-f]{40}$")
+    patterns: tuple[str, ...]
 
 
 class HubSource(RealSource):
     """Video files that match one of the patterns; `questions` is a path inside the repository. The hub knows size and
     sha256 of large files, so a torn or exchanged file is found."""
 
+    section: ClassVar[type[SourceParams]] = HubParams
+
     def __init__(self, name: str, seed: int, params: HubParams) -> None:
         super().__init__(name, seed, params)
         self.repository, self.revision, self.patterns = params.repository, params.revision, params.patterns
+
+    def local_paths(self) -> Sequence[Path]:
+        """None: `questions` is a path inside the repository."""
+        return []
 
     def list_videos(self) -> Sequence[VideoItem]:
         """Files of the pinned revision."""

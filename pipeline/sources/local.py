@@ -3,21 +3,33 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from pipeline.errors import ItemError, StageError
-from pipeline.source_params import LocalSource as LocalParams
-from pipeline.sources.base import VideoItem
+from pipeline.sources.base import SourceParams, VideoItem
 from pipeline.sources.paths import VIDEO_SUFFIXES, copy_whole, inside, is_in_inputs, sha256_of
-from pipeline.sources.real import RealSource
+from pipeline.sources.real import RealParams, RealSource
+
+
+class LocalParams(RealParams):
+    """A folder of videos."""
+
+    folder: str
 
 
 class LocalSource(RealSource):
     """Every video file below a folder. Those in `inputs/` are read in place, others copied; none is changed."""
 
+    section: ClassVar[type[SourceParams]] = LocalParams
+
     def __init__(self, name: str, seed: int, params: LocalParams) -> None:
         super().__init__(name, seed, params)
         self.folder = Path(params.folder)
         self._items: tuple[VideoItem, ...] | None = None
+
+    def local_paths(self) -> Sequence[Path]:
+        """The folder and the questions file."""
+        return [self.folder, *super().local_paths()]
 
     def list_videos(self) -> Sequence[VideoItem]:
         """The files by relative path; a file's digest is part of its item, so a changed file is taken again."""

@@ -1,24 +1,47 @@
 """What all sources of real videos share: questions in one of the published forms, recordings known by file names."""
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import ClassVar, Literal
+
+from pydantic import Field
 
 from pipeline.records import Annotation
-from pipeline.source_params import RealSource as RealParams
-from pipeline.sources.base import BadRow, Source, VideoItem
+from pipeline.sources.base import BadRow, Source, SourceParams, VideoItem
 from pipeline.sources.formats import READERS, Names, Reading
 from pipeline.sources.paths import VIDEO_SUFFIXES
 from pipeline.sources.recordings import recording_of
 from pipeline.sources.rows import annotate, read_located, safe_id
 
 
+class RealParams(SourceParams):
+    """What every source of real videos says; relative paths are from the folder of params.yaml.
+
+    `format` is the form of the `questions` file, a name of `READERS` (pipeline/sources/formats); `frame_rate` is the
+    frames per second of its frame numbers, if it has any and does not say itself (null: each video's own, as measured).
+    """
+
+    questions: str
+    format: str
+    frame_rate: float | None = Field(gt=0)
+    split: Literal["train", "dev", "test", "by_hash"]
+    licence: str
+
+
 class RealSource(Source):
     """A source whose videos somebody filmed; subclasses say where the files are."""
+
+    section: ClassVar[type[SourceParams]] = RealParams
 
     def __init__(self, name: str, seed: int, params: RealParams) -> None:
         super().__init__(name, seed)
         self.params = params
+        self.holds_ego4d_clips = params.format == "qaego4d"
+
+    def local_paths(self) -> Sequence[Path]:
+        """The questions file; subclasses add where the videos are."""
+        return [Path(self.params.questions)]
 
     def questions_file(self) -> Path:
         """Where the annotations stand."""

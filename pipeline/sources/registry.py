@@ -1,17 +1,42 @@
-"""From params to sources: one `kind`, one class, imported only where it is asked for."""
+"""From params to sources: one `kind`, one class."""
 
-from pipeline import source_params as types
+from typing import Any
+
 from pipeline.errors import ParamsError
-from pipeline.params import Params
+from pipeline.params import Params, SourceSection
 from pipeline.records import is_safe_id
-from pipeline.sources.base import Source
+from pipeline.registry import Registry
+from pipeline.sections import Plugins, parse_section
+from pipeline.sources.base import Source, SourceParams
+from pipeline.sources.ego4d import Ego4dSource
+from pipeline.sources.egoschema import EgoschemaSource
+from pipeline.sources.formats import READERS
+from pipeline.sources.hub import HubSource
+from pipeline.sources.local import LocalSource
+from pipeline.sources.real import RealParams
+from pipeline.sources.synthetic import SyntheticSource
+from pipeline.sources.urls import UrlsSource
+
+# Any: each is a subclass of Source that is called with (name, seed, an instance of its own `section`).
+SOURCES: Registry[Any] = Registry(
+    "kind of source",
+    "egovlm.sources",
+    {
+        "synthetic": SyntheticSource,
+        "local": LocalSource,
+        "urls": UrlsSource,
+        "hub": HubSource,
+        "ego4d": Ego4dSource,
+        "egoschema": EgoschemaSource,
+    },
+)
 
 
-def build_sources(params: Params) -> list[Source]:
-    """The sources of params.yaml that are switched on, sorted by name.
+def read_sections(params: Params) -> dict[str, SourceParams]:
+    """The sections of the sources that are switched on, as their kinds' own classes, sorted by name.
 
     Raises:
-        ParamsError: all are switched off, or a name cannot name a folder.
+        ParamsError: all are switched off, a name cannot name a folder, or a section does not fit its kind.
     """
     chosen = {name: section for name, section in params.download_videos.sources.items() if section is not None}
     if not chosen:
@@ -19,33 +44,20 @@ def build_sources(params: Params) -> list[Source]:
     unsafe = [name for name in chosen if not is_safe_id(name)]
     if unsafe:
         raise ParamsError(f"download_videos.sources: {unsafe[0]!r} cannot name a folder; use letters, digits, _ . -")
-    return [build_source(name, params.seed, section) for name, section in sorted(chosen.items())]
+    plugins = params.download_videos.plugins
+    return {name: _parsed(name, section, plugins) for name, section in sorted(chosen.items())}
 
 
-def build_source(name: str, seed: int, section: types.Source) -> Source:
-    """The source that one entry of `download_videos.sources` describes."""
-    match section:
-        case types.SyntheticSource():
-            from pipeline.sources.synthetic import SyntheticSource
+def _parsed(name: str, section: SourceSection, plugins: Plugins) -> SourceParams:
+    key = f"download_videos.sources.{name}"
+    SOURCES.check([section.kind], f"{key}.kind", plugins)
+    kind: type[Source] = SOURCES[section.kind]
+    parsed = parse_section(kind.section, section.model_dump(), f"{key}.")
+    if isinstance(parsed, RealParams):
+        READERS.check([parsed.format], f"{key}.format", plugins)
+    return parsed
 
-            return SyntheticSource(name, seed, section)
-        case types.LocalSource():
-            from pipeline.sources.local import LocalSource
 
-            return LocalSource(name, seed, section)
-        case types.UrlsSource():
-            from pipeline.sources.urls import UrlsSource
-
-            return UrlsSource(name, seed, section)
-        case types.HubSource():
-            from pipeline.sources.hub import HubSource
-
-            return HubSource(name, seed, section)
-        case types.Ego4dSource():
-            from pipeline.sources.ego4d import Ego4dSource
-
-            return Ego4dSource(name, seed, section)
-        case types.EgoschemaSource():
-            from pipeline.sources.egoschema import EgoschemaSource
-
-            return EgoschemaSource(name, seed, section)
+def build_sources(params: Params) -> list[Source]:
+    """The sources of params.yaml that are switched on, sorted by name; see `read_sections`."""
+    return [SOURCES[section.kind](name, params.seed, section) for name, section in read_sections(params).items()]

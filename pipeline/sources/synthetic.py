@@ -6,12 +6,15 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import ClassVar
 
-from pipeline import source_params as types
+from pydantic import Field
+
 from pipeline.errors import ItemError, ParamsError
 from pipeline.records import Annotation, Split
+from pipeline.sections import Positive
 from pipeline.sources import encode
-from pipeline.sources.base import BadRow, Source, VideoItem
+from pipeline.sources.base import BadRow, Source, SourceParams, VideoItem
 from pipeline.sources.encode import write_mp4
 from pipeline.synthetic import render, seeds, world
 from pipeline.synthetic.families import FAMILIES, actions_needed, ask
@@ -24,17 +27,38 @@ GOP_SECONDS = (0.5, 1.0, 2.5, 25.0)  # distances of I-frames that occur in the w
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
+class SyntheticParams(SourceParams):
+    """The rendered egocentric world."""
+
+    videos_train: int = Field(ge=0)
+    videos_dev: int = Field(ge=0)
+    videos_test: int = Field(ge=0)
+    questions_per_video: Positive
+    families: tuple[str, ...]
+    width: Positive
+    height: Positive
+    frames_per_second: Positive
+    seconds_min: float = Field(gt=0)
+    seconds_max: float = Field(gt=0)
+
+
 class SyntheticSource(Source):
     """Clips rendered and encoded on demand; every clip follows from the seed and its id alone."""
 
-    def __init__(self, name: str, seed: int, section: types.SyntheticSource) -> None:
+    section: ClassVar[type[SourceParams]] = SyntheticParams
+
+    def __init__(self, name: str, seed: int, params: SyntheticParams) -> None:
         super().__init__(name, seed)
-        unknown = sorted(set(section.families) - set(FAMILIES))
-        if unknown or not section.families:
+        unknown = sorted(set(params.families) - set(FAMILIES))
+        if unknown or not params.families:
             raise ParamsError(f"sources.{name}.families: {unknown or 'empty'}; choose from {', '.join(FAMILIES)}")
-        if section.seconds_max < section.seconds_min:
+        if params.seconds_max < params.seconds_min:
             raise ParamsError(f"sources.{name}: seconds_max is below seconds_min")
-        self.section = section
+        self.params = params
+
+    def local_paths(self) -> Sequence[Path]:
+        """None: everything is made."""
+        return []
 
     def list_videos(self) -> Sequence[VideoItem]:
         return [
@@ -43,7 +67,7 @@ class SyntheticSource(Source):
         ]
 
     def _ids(self) -> list[tuple[str, Split, int]]:
-        sizes = (self.section.videos_train, self.section.videos_dev, self.section.videos_test)
+        sizes = (self.params.videos_train, self.params.videos_dev, self.params.videos_test)
         pairs = [(split, i) for split, size in zip(SPLITS, sizes, strict=True) for i in range(size)]
         return [(f"{self.name}_{split}_{i:05d}", split, i) for split, i in pairs]
 
@@ -59,13 +83,13 @@ class SyntheticSource(Source):
         raise ItemError("missing_file", f"{self.name} has no video {video_id}")
 
     def _script(self, video_id: str, split: Split, index: int) -> Script:
-        actions = actions_needed(self.section.families)
-        settings = WorldSettings(self.section.seconds_min, self.section.seconds_max, actions)
+        actions = actions_needed(self.params.families)
+        settings = WorldSettings(self.params.seconds_min, self.params.seconds_max, actions)
         return make_script(self.seed, video_id, split, index, settings)
 
     def fetch(self, item: VideoItem, folder: Path) -> Path:
-        script, size = self.script(item.video_id), (self.section.width, self.section.height)
-        rate = self.section.frames_per_second
+        script, size = self.script(item.video_id), (self.params.width, self.params.height)
+        rate = self.params.frames_per_second
         renderer = Renderer(script, *size, self.seed)
         gop_seconds = stream(self.seed, script.video_id, "gop").choice(GOP_SECONDS)
         frames = (renderer.draw(i / rate) for i in range(round(script.duration_seconds * rate)))
@@ -81,8 +105,8 @@ class SyntheticSource(Source):
 
     def _families(self, index: int) -> list[str]:
         """The families asked about video `index`: in turn, where there are more families than questions a video."""
-        names = self.section.families
-        return [names[(index + i) % len(names)] for i in range(min(self.section.questions_per_video, len(names)))]
+        names = self.params.families
+        return [names[(index + i) % len(names)] for i in range(min(self.params.questions_per_video, len(names)))]
 
     def _annotation(self, script: Script, family: str) -> Annotation:
         asked = ask(script, family, self.seed)
@@ -104,8 +128,8 @@ class SyntheticSource(Source):
     def fingerprint(self, item: VideoItem) -> str:
         """Seed, settings that decide pixels, the code of the world and the codec's version."""
         deciding = ("width", "height", "frames_per_second", "seconds_min", "seconds_max")
-        settings = {name: getattr(self.section, name) for name in deciding}
-        settings |= {"actions": actions_needed(self.section.families), "seed": self.seed, "id": item.video_id}
+        settings = {name: getattr(self.params, name) for name in deciding}
+        settings |= {"actions": actions_needed(self.params.families), "seed": self.seed, "id": item.video_id}
         text = json.dumps(settings, sort_keys=True) + _code_digest() + version("av") + version("opencv-python-headless")
         return hashlib.sha256(text.encode()).hexdigest()
 

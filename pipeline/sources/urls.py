@@ -3,26 +3,44 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import ClassVar
 from urllib.parse import unquote, urlsplit
 
+from pydantic import Field
+
 from pipeline.errors import ItemError, StageError
-from pipeline.source_params import UrlsSource as UrlsParams
-from pipeline.sources.base import VideoItem
+from pipeline.sections import Positive
+from pipeline.sources.base import SourceParams, VideoItem
 from pipeline.sources.download import DownloadLimits, download
 from pipeline.sources.paths import VIDEO_SUFFIXES
-from pipeline.sources.real import RealSource
+from pipeline.sources.real import RealParams, RealSource
 from pipeline.sources.recordings import recording_of
 from pipeline.sources.rows import Raw, number, read_located, safe_id, text
+
+
+class UrlsParams(RealParams):
+    """A list of addresses (CSV, JSONL): see `UrlsSource`."""
+
+    manifest: str
+    retries: int = Field(ge=0)
+    timeout_seconds: float = Field(gt=0)
+    max_bytes: Positive
 
 
 class UrlsSource(RealSource):
     """Files behind HTTP addresses. A row: `video_id, url`, and where known `sha256`, `md5`, `bytes`, `parent_video_id`,
     `parent_start_seconds`, `licence`."""
 
+    section: ClassVar[type[SourceParams]] = UrlsParams
+
     def __init__(self, name: str, seed: int, params: UrlsParams) -> None:
         super().__init__(name, seed, params)
         self.manifest = Path(params.manifest)
         self.limits = DownloadLimits(params.retries, params.timeout_seconds, params.max_bytes)
+
+    def local_paths(self) -> Sequence[Path]:
+        """The manifest and the questions file."""
+        return [self.manifest, *super().local_paths()]
 
     def list_videos(self) -> Sequence[VideoItem]:
         """The rows of the manifest; a row that cannot be read stops the stage, for it would be lost without a trace."""

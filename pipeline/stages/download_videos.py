@@ -28,7 +28,8 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     """Fill `root/data/raw`: videos/, annotations, quarantine, benchmarks and, last, the manifest videos.parquet."""
     settings, raw = params.download_videos, root / "data/raw"
     raw.mkdir(parents=True, exist_ok=True)
-    sources, places = build_sources(params), read_places(params, root)
+    sources = build_sources(params)
+    places = read_places(settings.ego4d_clips, sources, root)
     _look_at_annotations(sources)
     journal = FetchLog(raw / "fetched.jsonl")
     tasks = _tasks(sources, raw / "videos", places, report)

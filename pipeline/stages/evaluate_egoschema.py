@@ -27,6 +27,7 @@ from pipeline.reports import StageReport, write_json
 def run(params: Params, root: Path, report: StageReport) -> None:
     """Write data/predictions, data/reports/{metrics,controls}.json and data/reports/plots."""
     settings = params.evaluate_egoschema
+    BENCHMARKS.check([settings.benchmark], "evaluate_egoschema.benchmark", settings.plugins)
     benchmark = BENCHMARKS[settings.benchmark]
     questions, whole = _questions(params, root), whole_of(benchmark, root / BENCHMARKS_FILE)
     stop_if_partial(benchmark, questions, whole, settings.max_missing_fraction)

@@ -12,7 +12,7 @@ from pipeline.decode.decoding import decoder_version
 from pipeline.frames.shards import SHARD_BYTES, Layout, Row, digest, read_bucket, write_manifest
 from pipeline.keyframes.mining import FORMAT, SCHEMA, MiningSettings, MiningTask, mine
 from pipeline.keyframes.recall import Truth, measure_recall
-from pipeline.keyframes.scorers import load_scorer
+from pipeline.keyframes.scorers import check_scorer, code_of
 from pipeline.params import MineKeyframes, Params
 from pipeline.records import Clip, Keyframe, Question, Video, read_rows, write_rows
 from pipeline.reports import StageReport
@@ -24,10 +24,12 @@ Questions = Mapping[str, Sequence[Question]]  # by clip id
 def run(params: Params, root: Path, report: StageReport) -> None:
     """Bring `root/data/keyframes` up to date: shards of mined clips, keyframes.parquet, quarantine.parquet."""
     section, out = params.mine_keyframes, root / "data/keyframes"
-    load_scorer(section.signal)  # an unknown name is told now, not by every worker
+    check_scorer(section.signal, section.plugins)  # an unknown name is told now, not by every worker
     inputs = ClipInputs.read(root)
     questions = _by_clip(read_rows(root / "data/questions/questions.parquet", Question))
     settings = {"format": FORMAT, **asdict(mining_settings(section)), "version": decoder_version("pyav")}
+    if (code := code_of(section.signal)) is not None:
+        settings["code"] = code
     seconds = params.machine.clip_seconds_limit
     items = [_item(*found, questions, section, settings, seconds) for found in inputs.usable()]
     layout = Layout(SCHEMA, section.shards, SHARD_BYTES)

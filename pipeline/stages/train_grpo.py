@@ -15,6 +15,7 @@ from pipeline.grpo.clips import ClipLoader, feature_cache
 from pipeline.grpo.difficulty import Asker, filter_by_difficulty
 from pipeline.grpo.idle import idle_settings
 from pipeline.grpo.launch import is_main_worker, is_worker, join_processes, run_workers, write_report
+from pipeline.grpo.rewards import REWARDS
 from pipeline.grpo.run import TrainingRun, explain_out_of_memory, silence_libraries, train
 from pipeline.grpo.samples import Sample, build_sample, group_by_clip
 from pipeline.models.device import resolve_device, weights_dtype
@@ -60,6 +61,7 @@ def _train(params: Params, root: Path, report: StageReport) -> None:
 def read_run(params: Params, root: Path, report: StageReport) -> TrainingRun:
     """Everything the training needs, with unusable questions in the report."""
     settings = params.train_grpo
+    REWARDS.check(settings.rewards, "train_grpo.rewards", settings.plugins)
     torch.set_num_threads(settings.threads)
     join_processes(params.machine)
     store = FrameStore(root / "data/frames")

@@ -23,7 +23,7 @@ LEVELS = [
         "pipeline.records",
         "pipeline.reports",
         "pipeline.params",
-        "pipeline.source_params",
+        "pipeline.registry",
         "pipeline.tiny_params",
         "pipeline.train_params",
         "pipeline.sections",

@@ -32,7 +32,7 @@ from flows.dvc.lock import read_holder
 from flows.dvc.project import Project as FlowProject
 from flows.service.ui import LocalServices
 from pipeline.records import Annotation
-from pipeline.source_params import SyntheticSource as World
+from pipeline.sources.synthetic import SyntheticParams as World
 from pipeline.sources.synthetic import SyntheticSource
 from tests.faults.campaign import make_tiny, undisturbed
 from tests.faults.harness import leftovers, products, stages_of

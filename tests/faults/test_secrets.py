@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.source_params import UrlsSource as UrlsParams
-from pipeline.sources.urls import UrlsSource
+from pipeline.sources.urls import UrlsParams, UrlsSource
 from tests.faults.campaign import make_tiny, undisturbed
 from tests.faults.harness import stages_of
 

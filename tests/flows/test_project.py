@@ -1,6 +1,5 @@
 """The lock, the overlay, the snapshot and the watch on local sources: what keeps runs of one project apart."""
 
-import json
 import os
 import socket
 import subprocess
@@ -23,6 +22,7 @@ from flows.service.ui import LocalServices
 from pipeline.errors import ParamsError, StageError
 from pipeline.params import parse_params
 from pipeline.profiles import write_merged
+from tests.data_world import local_params
 from tests.flows.service import until
 from tests.flows.toy import behave, finish, git
 
@@ -160,26 +160,28 @@ def test_the_folder_of_licensed_inputs_is_ignored_by_git_and_dvc(repository: Pat
 def test_new_files_of_a_source_are_seen_and_what_comes_during_a_run_is_for_the_next(
     project: Project, tmp_path: Path
 ) -> None:
-    videos, manifest = tmp_path / "videos", tmp_path / "list.csv"
+    videos, manifest, questions = tmp_path / "videos", tmp_path / "list.csv", tmp_path / "questions.jsonl"
     videos.mkdir()
     (videos / "a.mp4").write_bytes(b"a")
     manifest.write_text("video_id,url\n")
     sources = {
-        "mine": {"kind": "local", "folder": str(videos)},
-        "web": {"kind": "urls", "manifest": str(manifest)},
-        "off": None,
-        "world": {"kind": "synthetic"},
-    }
+        "mine": local_params(videos, questions).model_dump(),
+        "web": {
+            **local_params(videos, questions).model_dump(exclude={"folder"}), "kind": "urls", "manifest": str(manifest),
+            "retries": 0, "timeout_seconds": 1, "max_bytes": 1,
+        },
+        "unused": None,
+    }  # fmt: skip
 
     def use(seed: int) -> None:
-        section = {"download_videos": {"seed": seed, "sources": sources}}
-        (project.root / "params.yaml").write_text(json.dumps(section))
+        wanted = {"sources": sources, "ego4d_clips": f"{seed}.json"}
+        write_merged(project.root, {"download_videos": wanted})
 
     use(1)
     assert sources_changed(project) is None  # never run: the stage downloads anyway
     (project.root / "dvc.lock").write_text("{}")
     before = read_sources(project)
-    assert set(before) == {"mine", "web"}
+    assert set(before) == {"mine", "web"}  # the rendered world reads no file
     (videos / "late.mp4").write_bytes(b"came while the run was on")
     note_sources(project, before)
     assert sources_changed(project) == "new or changed files in source mine"
@@ -200,8 +202,11 @@ def test_new_files_of_a_source_are_seen_and_what_comes_during_a_run_is_for_the_n
 def test_a_walk_is_decided_at_its_start_and_notes_sources_only_behind_a_finished_download(project: Project) -> None:
     listing = project.root / "list.csv"
     listing.write_text("video_id,url\na,http://a\n")
-    section = {"download_videos": {"sources": {"web": {"kind": "urls", "manifest": "list.csv"}}}, "extract_frames": {}}
-    (project.root / "params.yaml").write_text(json.dumps(section))
+    web = {
+        **local_params(Path("x"), Path("q.jsonl")).model_dump(exclude={"folder"}), "kind": "urls",
+        "manifest": "list.csv", "retries": 0, "timeout_seconds": 1, "max_bytes": 1,
+    }  # fmt: skip
+    write_merged(project.root, {"download_videos": {"sources": {"synthetic": None, "web": web}}})
     (project.root / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
     graph = Graph(project)
     try:

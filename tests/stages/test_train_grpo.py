@@ -130,7 +130,7 @@ def test_only_what_is_trained_is_held_in_float32(root: Path, adapted: bool, held
 
 
 def _without_keyframe() -> Any:
-    return small_params().train_grpo.rewards.model_copy(update={"keyframe": 0.0})
+    return {**small_params().train_grpo.rewards, "keyframe": 0.0}
 
 
 def run(root: Path, params: Params | None = None, **overrides: Any) -> StageReport:

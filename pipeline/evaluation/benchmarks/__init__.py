@@ -8,14 +8,19 @@ from pipeline.evaluation.benchmarks.everything import ALL
 from pipeline.evaluation.benchmarks.hd_epic import HD_EPIC
 from pipeline.evaluation.benchmarks.qaego4d import QAEGO4D
 from pipeline.evaluation.benchmarks.synthetic import SYNTHETIC
+from pipeline.registry import Registry
 
-BENCHMARKS: dict[str, Benchmark] = {
-    "all": ALL,
-    "synthetic": SYNTHETIC,
-    "egoschema_subset": EGOSCHEMA_SUBSET,
-    "egoschema_full": EGOSCHEMA_FULL,
-    "egoplan": EGOPLAN,
-    "egotaskqa": EGOTASKQA,
-    "hd_epic": HD_EPIC,
-    "qaego4d": QAEGO4D,
-}
+BENCHMARKS: Registry[Benchmark] = Registry(
+    "benchmark",
+    "egovlm.benchmarks",
+    {
+        "all": ALL,
+        "synthetic": SYNTHETIC,
+        "egoschema_subset": EGOSCHEMA_SUBSET,
+        "egoschema_full": EGOSCHEMA_FULL,
+        "egoplan": EGOPLAN,
+        "egotaskqa": EGOTASKQA,
+        "hd_epic": HD_EPIC,
+        "qaego4d": QAEGO4D,
+    },
+)

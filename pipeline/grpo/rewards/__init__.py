@@ -5,29 +5,35 @@ itself on gold completions of the training set.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.errors import StageError
 from pipeline.grpo.rewards import accuracy, format, keyframe, length, temporal_iou, temporal_order
 from pipeline.grpo.rewards.rollout import Rollout
 from pipeline.grpo.samples import Sample, gold_completion
-from pipeline.train_params import RewardSettings, RewardWeights
+from pipeline.registry import Registry
+from pipeline.train_params import RewardSettings
 
 Reward = Callable[[Rollout], float]
 
-REWARDS: dict[str, Reward] = {
-    "format": format.score,
-    "accuracy": accuracy.score,
-    "keyframe": keyframe.score,
-    "length": length.score,
-    "temporal_order": temporal_order.score,
-    "temporal_iou": temporal_iou.score,
-}
+REWARDS: Registry[Reward] = Registry(
+    "reward",
+    "egovlm.rewards",
+    {
+        "format": format.score,
+        "accuracy": accuracy.score,
+        "keyframe": keyframe.score,
+        "length": length.score,
+        "temporal_order": temporal_order.score,
+        "temporal_iou": temporal_iou.score,
+    },
+)
 
 
-def rewards_in_use(weights: RewardWeights) -> dict[str, float]:
-    """Names and weights of the rewards whose weight is not 0, in the order of `REWARDS`."""
-    return {name: getattr(weights, name) for name in REWARDS if getattr(weights, name) > 0}
+def rewards_in_use(weights: Mapping[str, float]) -> dict[str, float]:
+    """Names and weights of the rewards whose weight is above 0, in the order of `REWARDS`. One without a weight is
+    off."""
+    return {name: weights[name] for name in REWARDS if weights.get(name, 0) > 0}
 
 
 def score_all(name: str, rollouts: Sequence[Rollout]) -> list[float]:
@@ -36,14 +42,15 @@ def score_all(name: str, rollouts: Sequence[Rollout]) -> list[float]:
     Raises:
         StageError: a score is not a number in [0, 1]; the batch's questions are named.
     """
-    scores = [REWARDS[name](rollout) for rollout in rollouts]
+    reward = REWARDS[name]
+    scores = [reward(rollout) for rollout in rollouts]
     for value, rollout in zip(scores, rollouts, strict=True):
         if not (isinstance(value, float) and math.isfinite(value) and 0 <= value <= 1):
             raise StageError(f"reward {name} gave {value!r} for question {rollout.sample.question_id}")
     return scores
 
 
-def prove_rewards(weights: RewardWeights, samples: Sequence[Sample], settings: RewardSettings) -> None:
+def prove_rewards(weights: Mapping[str, float], samples: Sequence[Sample], settings: RewardSettings) -> None:
     """Check on every sample that gold earns 1 and an empty completion 0 from every reward in use.
 
     Raises:

@@ -1,5 +1,6 @@
 """Readers of annotation files: each published form becomes Annotations."""
 
+from pipeline.registry import Registry
 from pipeline.sources.formats.base import Names, Reader, Reading
 from pipeline.sources.formats.egoit import read_egoit
 from pipeline.sources.formats.egoplan import read_egoplan
@@ -10,12 +11,16 @@ from pipeline.sources.formats.qaego4d import read_qaego4d
 
 __all__ = ["READERS", "Names", "Reader", "Reading"]
 
-READERS: dict[str, Reader] = {
-    "native": read_native,
-    "egoit": read_egoit,
-    "egoplan": read_egoplan,
-    "egotaskqa": read_egotaskqa,
-    "hd_epic": read_hd_epic,
-    "qaego4d": read_qaego4d,
-}
+READERS: Registry[Reader] = Registry(
+    "annotation format",
+    "egovlm.formats",
+    {
+        "native": read_native,
+        "egoit": read_egoit,
+        "egoplan": read_egoplan,
+        "egotaskqa": read_egotaskqa,
+        "hd_epic": read_hd_epic,
+        "qaego4d": read_qaego4d,
+    },
+)
 """Name of the form in params.yaml -> its reader."""

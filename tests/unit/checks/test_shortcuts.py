@@ -11,7 +11,7 @@ from pipeline.checks.logit import OptionFeatures, choose_options, fit
 from pipeline.checks.shortcuts import ProbeScore, probe_questions, wilson
 from pipeline.checks.text_features import surface_features
 from pipeline.records import Annotation, Question
-from pipeline.source_params import EgoschemaSource as Params
+from pipeline.sources.egoschema import EgoschemaParams as Params
 from pipeline.sources.egoschema import EgoschemaSource
 
 NOUNS = ["cup", "pan", "pot", "jar", "lid", "bowl", "knife", "fork", "bread", "apple"]

@@ -9,7 +9,8 @@ import pytest
 from pipeline.errors import ParamsError
 from pipeline.params import Params
 from pipeline.sources.base import VideoItem
-from pipeline.sources.ego4d_clips import placed, read_places
+from pipeline.sources.ego4d_clips import Places, placed, read_places
+from pipeline.sources.registry import build_sources
 from tests.data_world import data_params, local_params
 
 CLIP, RECORDING = "11111111-0000-4000-8000-000000000000", "2fa72a4f-b318-4e04-97b8-efdc3b039258"
@@ -27,10 +28,14 @@ def _params(form: str, clips: str | None) -> Params:
     return data_params({"qa": source}, download_videos={"ego4d_clips": clips})
 
 
+def _read(params: Params, root: Path) -> Places:
+    return read_places(params.download_videos.ego4d_clips, build_sources(params), root)
+
+
 @pytest.mark.parametrize("name", FORMS)
 def test_every_published_form(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(FORMS[name])
-    assert read_places(_params("qaego4d", name), tmp_path) == {CLIP: (RECORDING, 240.5)}
+    assert _read(_params("qaego4d", name), tmp_path) == {CLIP: (RECORDING, 240.5)}
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"videos": [{"clips": [{}]}]}', '{"clips": [{"clip_uid": "a"}]}', None])
@@ -38,14 +43,14 @@ def test_another_file_is_one_line(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "ego4d.json").write_text(text)
     with pytest.raises(ParamsError, match="ego4d_clips") as caught:
-        read_places(_params("native", "ego4d.json"), tmp_path)
+        _read(_params("native", "ego4d.json"), tmp_path)
     assert "\n" not in str(caught.value)
 
 
 def test_questions_on_clips_need_it_and_others_do_not(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"set download_videos\.ego4d_clips"):
-        read_places(_params("qaego4d", None), tmp_path)
-    assert read_places(_params("qaego4d", "none"), tmp_path) == read_places(_params("native", None), tmp_path) == {}
+        _read(_params("qaego4d", None), tmp_path)
+    assert _read(_params("qaego4d", "none"), tmp_path) == _read(_params("native", None), tmp_path) == {}
 
 
 def _item(video_id: str, **changes: Any) -> VideoItem:

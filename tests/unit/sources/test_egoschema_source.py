@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.errors import ItemError, StageError
 from pipeline.records import Annotation
-from pipeline.source_params import EgoschemaSource as Params
 from pipeline.sources.base import BadRow
+from pipeline.sources.egoschema import EgoschemaParams as Params
 from pipeline.sources.egoschema import EgoschemaSource
 from pipeline.video.probe import probe
 from tests.data_world import clip, egoschema_params

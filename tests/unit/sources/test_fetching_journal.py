@@ -33,6 +33,9 @@ class Notes(Source):
     def annotations(self):  # type: ignore[no-untyped-def]
         return iter(())
 
+    def local_paths(self) -> Sequence[Path]:
+        return []
+
 
 def _size(path: Path) -> object:
     return path.stat().st_size

@@ -14,17 +14,14 @@ import pytest
 
 from pipeline.errors import ItemError, ParamsError, StageError
 from pipeline.records import Annotation
-from pipeline.source_params import Ego4dSource as Ego4dParams
-from pipeline.source_params import HubSource as HubParams
-from pipeline.source_params import UrlsSource as UrlsParams
 from pipeline.sources import hub
 from pipeline.sources.base import BadRow
-from pipeline.sources.ego4d import Ego4dSource
-from pipeline.sources.hub import HubSource
+from pipeline.sources.ego4d import Ego4dParams, Ego4dSource
+from pipeline.sources.hub import HubParams, HubSource
 from pipeline.sources.local import LocalSource
-from pipeline.sources.registry import build_source
-from pipeline.sources.urls import UrlsSource
-from tests.data_world import clip, local_params, row, write_jsonl
+from pipeline.sources.registry import build_sources
+from pipeline.sources.urls import UrlsParams, UrlsSource
+from tests.data_world import clip, data_params, local_params, row, write_jsonl
 from tests.fault_server import serving, sha256
 
 UID = "490a50c0-988d-4091-9503-79c66e7d298a"
@@ -88,7 +85,7 @@ def test_an_unusable_questions_file_is_one_line(tmp_path: Path, name: str) -> No
 
 
 def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:
-    source = build_source("x", 0, local_params(tmp_path / "nowhere", tmp_path / "q.jsonl"))
+    (source,) = build_sources(data_params({"x": local_params(tmp_path / "nowhere", tmp_path / "q.jsonl")}))
     with pytest.raises(StageError, match=r"does not exist: correct download_videos\.sources\.x\.folder"):
         source.list_videos()
 
@@ -296,9 +293,6 @@ def test_ego4d_without_the_video_without_the_command_without_a_uid(
 
 
 def test_a_source_name_must_name_a_folder() -> None:
-    from pipeline.sources.registry import build_sources
-    from tests.data_world import data_params
-
     params = data_params({"../out": local_params(Path("a"), Path("b"))})
     with pytest.raises(ParamsError, match="cannot name a folder"):
         build_sources(params)

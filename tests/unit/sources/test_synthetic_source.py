@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.errors import ItemError, ParamsError
 from pipeline.records import Annotation
-from pipeline.source_params import SyntheticSource as Section
 from pipeline.sources.base import VideoItem
+from pipeline.sources.synthetic import SyntheticParams as Section
 from pipeline.sources.synthetic import SyntheticSource
 from pipeline.synthetic.render import Renderer
 
