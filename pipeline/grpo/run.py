@@ -35,6 +35,9 @@ from pipeline.models.vision import FeatureCache
 from pipeline.params import Params
 from pipeline.train_params import TrainGrpo
 
+# Sections that decide nothing of a policy: under other values its folder, and so its digest, must be the same.
+_NOT_OF_A_POLICY = {"machine", "write_report", "promotion", "publish"}
+
 WANDB = Path("data/checkpoints/wandb")  # as it stands in the checkout: what a report says must not name this machine
 
 
@@ -204,7 +207,11 @@ def _finish(run: TrainingRun, trainer: VideoGRPOTrainer, checkpoints: Checkpoint
     }
     state = whole_state(trainer)
     if trainer.accelerator.is_main_process:
-        card = {"params": json.loads(run.params.model_dump_json()), "data": dict(run.hashes), "numbers": numbers}
+        card = {
+            "params": json.loads(run.params.model_dump_json(exclude=_NOT_OF_A_POLICY)),
+            "data": dict(run.hashes),
+            "numbers": numbers,
+        }
         card["versions"] = {name: version(name) for name in ("torch", "transformers", "trl", "accelerate")}
         export_policy(trainer.policy, run.output, card, readme(card), state)
     trainer.accelerator.wait_for_everyone()

@@ -151,6 +151,7 @@ def test_files_in_files_out(root: Path) -> None:
     assert report.values["questions_train"] == 8
     assert set(report.values["dev_accuracy_by_step"]) == {"0", "2"}
     assert card["params"]["train_grpo"]["max_steps"] == 2
+    assert "machine" not in card["params"]  # else other workers make another policy
     assert set(card["data"]) == set(train_grpo.READS)
     assert all(len(digest) == 64 for digest in card["data"].values())
     assert policy.model.config.model_type == "qwen2_5_vl"
