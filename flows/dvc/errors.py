@@ -12,7 +12,8 @@ _DVC_NOISE = re.compile(
 )
 _DVC_ERROR = re.compile(r"^ERROR: (?:failed to reproduce '[^']*':? ?)?(.*)")
 _EXIT_CODE = re.compile(r"exited with (-?\d+)")
-_EXPECTED = re.compile(r"^egovlm [a-z_]+: [A-Za-z]+: ")  # pipeline/stages/__main__.py: stage, kind of error, message
+# pipeline/stages/__main__.py: stage, kind of error, message; behind an unfinished progress bar there is no line break
+_EXPECTED = re.compile(r"^(?:.*%\|.*\])?egovlm [a-z_]+: [A-Za-z]+: ")
 _CRASH = re.compile(r"^[A-Za-z_.]+(Error|Exception|Interrupt)\b")
 TAIL_LINES = 12
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from flows.dvc import graph
+from flows.dvc.errors import StageFailed
 from flows.dvc.explain import explain, explained
 from flows.dvc.project import Project
 from flows.run import main as run
@@ -119,3 +120,11 @@ def test_a_bug_is_no_users_mistake() -> None:
         raise KeyError("clip")
     with pytest.raises(StageError, match="mine"), explained():
         raise StageError("mine")
+
+
+def test_an_error_behind_an_unfinished_progress_bar_is_the_cause() -> None:
+    bar = "train_grpo:  50%|#####     | 1/2 [00:14<00:14, 14.33s/step, reward=0.000]"
+    output = [f"{bar}egovlm train_grpo: StageError: step 2 is left out.", bar, "ERROR: exited with 1"]
+    assert str(StageFailed("train_grpo", output, 255)) == (
+        "train_grpo: step 2 is left out. Then run again: finished stages are kept"
+    )
