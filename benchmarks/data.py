@@ -180,10 +180,10 @@ def _download(job: tuple[str, Path, DownloadLimits]) -> None:
 def shortcuts(folder: Path) -> None:
     """The probe table of EgoSchema's public answers, from the hub's parquet."""
     from pipeline.checks.shortcuts import probe_questions
+    from pipeline.files import sha256_of
     from pipeline.records import Question
     from pipeline.sources.egoschema import EgoschemaParams as Section
     from pipeline.sources.egoschema import EgoschemaSource
-    from pipeline.sources.paths import sha256_of
     from pipeline.text.options import clean_options
 
     questions = folder / "questions_mc_5031.parquet"

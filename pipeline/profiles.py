@@ -15,6 +15,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from pipeline.errors import ParamsError
+from pipeline.files import replacing
 from pipeline.params import parse_params
 from pipeline.records import is_safe_id
 
@@ -118,9 +119,8 @@ def write_merged(root: Path, *overlays: Mapping[str, Any], check: Check = parse_
     """Merge overlays into params.yaml of the project in `root`, atomically; see `merge_overlay`."""
     path = root / "params.yaml"
     merged = merge_overlay(path.read_text(encoding="utf-8"), *overlays, check=check)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(merged, encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(merged, encoding="utf-8")
 
 
 def _merge(base: Any, overlay: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.errors import ArtifactError
+from pipeline.files import replacing
 
 Split = Literal["train", "dev", "test"]
 LETTERS = "ABCDE"
@@ -240,10 +241,8 @@ def write_rows(path: Path, rows: Iterable[R], row_type: type[R]) -> None:
         for name, column in columns.items():
             column.append(getattr(row, name))
     table = pa.table(columns, schema=schema)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    pq.write_table(table, partial, compression="zstd")
-    partial.replace(path)
+    with replacing(path) as partial:
+        pq.write_table(table, partial, compression="zstd")
 
 
 def read_rows(path: Path, row_type: type[R]) -> list[R]:

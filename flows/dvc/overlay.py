@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.dvc.project import Project
+from pipeline.files import replacing
 from pipeline.profiles import Check, merge_overlay, nested, read_profile
 from pipeline.reports import write_text
 
@@ -32,9 +33,8 @@ def overlaid(project: Project, profile: str | None, overrides: Mapping[str, Any]
     text = merge_overlay(path.read_text(encoding="utf-8"), *profiles, nested(overrides), check=check)
     saved.parent.mkdir(parents=True, exist_ok=True)
     write_text(overlay, text)
-    partial = saved.with_name("params.yaml.partial")
-    shutil.copy2(path, partial)
-    partial.replace(saved)
+    with replacing(saved) as partial:
+        shutil.copy2(path, partial)
     try:
         write_text(path, text)
         yield

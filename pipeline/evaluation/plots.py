@@ -8,6 +8,7 @@ from pipeline.errors import csv_cell
 from pipeline.evaluation.metrics import EvaluationResult
 from pipeline.evaluation.runs import HEADLINE
 from pipeline.evaluation.scores import per_family, rounded, score
+from pipeline.files import replacing
 from pipeline.records import LETTERS
 
 
@@ -43,10 +44,7 @@ def _answers(result: EvaluationResult) -> list[list[object]]:
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows([csv_cell(value) for value in row] for row in rows)
-    partial.replace(path)

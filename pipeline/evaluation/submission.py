@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import StageError
+from pipeline.files import replacing
 from pipeline.records import Prediction
 from pipeline.reports import write_json
 
@@ -66,12 +67,10 @@ def write_submission(answers: Mapping[str, int], expected: Collection[str], fold
     ordered = dict(sorted(answers.items()))
     write_json(folder / "submission.json", ordered)
     table = folder / "submission.csv"
-    partial = table.with_name(table.name + ".partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
+    with replacing(table) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["q_uid", "answer"])
         writer.writerows(ordered.items())
-    partial.replace(table)
     return folder / "submission.json", table
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import ItemError
+from pipeline.files import replacing
 from pipeline.frames.geometry import FrameSize, Image
 from pipeline.frames.jpeg import decode_jpeg, encode_jpeg
 from pipeline.pictures.sheets import frames_sheet, sheet_name
@@ -66,9 +67,7 @@ def write_sheets(folder: Path, lost: list[BrokenClip], limit: int) -> None:
     for position, clip in enumerate(chosen):
         images = [decode_jpeg(data) for data in pictures[position]]
         sheet = frames_sheet(images, [""] * len(images), f"{clip.clip_id}   {clip.reason}: {clip.detail}"[:150])
-        path = folder / sheet_name(clip.clip_id)
-        partial = path.with_name(path.name + ".partial")
-        sheet.save(partial, format="JPEG", quality=85)
-        partial.replace(path)
+        with replacing(folder / sheet_name(clip.clip_id)) as partial:
+            sheet.save(partial, format="JPEG", quality=85)
     for path in set(folder.glob("*.jpg")) - {folder / sheet_name(clip.clip_id) for clip in chosen}:
         path.unlink()

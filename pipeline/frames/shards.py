@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field
 from tqdm import tqdm
 
 from pipeline.errors import ArtifactError
+from pipeline.files import replacing, sha256_of
 from pipeline.reports import write_json
 
 Row = dict[str, Any]
@@ -56,12 +57,6 @@ class Layout:
 def digest(value: Any) -> str:
     """SHA-256 of a JSON value in canonical form, 32 hex digits."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, allow_nan=False).encode()).hexdigest()[:32]
-
-
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 class Digests:
@@ -143,12 +138,11 @@ def write_bucket(
     written = []
     for part, chunk in enumerate(_parts(sorted(rows, key=lambda row: row["item_id"]), layout)):
         path = folder / f"shard-{bucket:04d}-{part:03d}.arrow"
-        partial = path.with_suffix(".partial")
-        with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, layout.schema) as writer:
-            for row in chunk:  # a batch per row: one item is read without its neighbours
-                writer.write_batch(pa.RecordBatch.from_pylist([row], schema=layout.schema))
-        digests.note(path.name, sha256_of(partial))
-        partial.replace(path)
+        with replacing(path) as partial:
+            with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, layout.schema) as writer:
+                for row in chunk:  # a batch per row: one item is read without its neighbours
+                    writer.write_batch(pa.RecordBatch.from_pylist([row], schema=layout.schema))
+            digests.note(path.name, sha256_of(partial))
         written.append(path)
     for path in set(bucket_files(folder, bucket)) - set(written):
         path.unlink()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ModelError
+from pipeline.files import sha256_of
 from pipeline.reports import write_json
 
 MANIFEST = "manifest.json"
@@ -77,7 +78,7 @@ class Checkpoints:
     def commit(self, writing: Path, step: int, scores: Mapping[int, float]) -> None:
         """Seal and publish the checkpoint of `step` that lies in `writing`, then drop the ones no longer wanted."""
         staged = writing / f"checkpoint-{step}"
-        files = {p.relative_to(staged).as_posix(): _sha256(p) for p in sorted(staged.rglob("*")) if p.is_file()}
+        files = {p.relative_to(staged).as_posix(): sha256_of(p) for p in sorted(staged.rglob("*")) if p.is_file()}
         write_json(staged / MANIFEST, {"step": step, "origin": dict(self.origin), "files": files})
         shutil.rmtree(self.path(step), ignore_errors=True)
         staged.replace(self.path(step))
@@ -134,23 +135,18 @@ def _damage(path: Path) -> str | None:
     """What is wrong with a checkpoint folder; None for a whole one."""
     try:
         files = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["files"]
-        changed = [name for name, digest in files.items() if _sha256(path / name) != digest]
+        changed = [name for name, digest in files.items() if sha256_of(path / name) != digest]
     except (OSError, ValueError, KeyError, AttributeError) as error:
         return f"torn ({type(error).__name__})"
     return f"{changed[0]} does not have the hash it was sealed with" if changed else None
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def digest_path(path: Path) -> str:
     """SHA-256 of a file, of a folder's manifest.json (which holds hashes) where there is one, or of all its files."""
     if path.is_dir() and (path / MANIFEST).is_file():
-        return _sha256(path / MANIFEST)
+        return sha256_of(path / MANIFEST)
     if path.is_file():
-        return _sha256(path)
+        return sha256_of(path)
     names = sorted(p for p in path.rglob("*") if p.is_file())
-    lines = "".join(f"{p.relative_to(path).as_posix()} {_sha256(p)}\n" for p in names)
+    lines = "".join(f"{p.relative_to(path).as_posix()} {sha256_of(p)}\n" for p in names)
     return hashlib.sha256(lines.encode()).hexdigest()

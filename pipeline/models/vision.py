@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from pipeline.files import replacing
 from pipeline.models.inputs import ClipFrames, patchify
 from pipeline.models.policy import Policy
 
@@ -77,10 +78,8 @@ class FeatureCache:
         if path.is_file():
             return load_file(path)["features"]
         features = encode_clip(self.policy, clip).cpu()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        save_file({"features": features.contiguous()}, partial)
-        partial.replace(path)
+        with replacing(path) as partial:
+            save_file({"features": features.contiguous()}, partial)
         return features
 
     def _remember(self, key: str, features: torch.Tensor) -> None:

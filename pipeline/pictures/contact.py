@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.files import replacing
 from pipeline.frames.jpeg import encode_jpeg
 
 Image = NDArray[np.uint8]
@@ -57,7 +58,5 @@ def _cell(image: Image, text: str, size: tuple[int, int], marked: bool) -> Image
 
 def save_jpeg(image: Image, path: Path) -> None:
     """Write an RGB image as JPEG, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(encode_jpeg(image, QUALITY))
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_bytes(encode_jpeg(image, QUALITY))

@@ -1,13 +1,13 @@
 """What the report is made from: every file is read here, and a missing one is a note on the page, not an error."""
 
 import csv
-import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.errors import ArtifactError
+from pipeline.files import sha256_of
 from pipeline.frames.store import FrameStore
 from pipeline.records import Keyframe, Prediction, Quarantined, Question, Row, read_rows
 from pipeline.report.clip_sheets import ClipFolders
@@ -71,7 +71,7 @@ def read_inputs(root: Path) -> ReportInputs:
         quarantine=_rows(data / "dataset/quarantine.parquet", Quarantined, notes),
         store=_store(data / "frames", notes),
         folders=ClipFolders(data / "frames", data / "keyframes"),
-        hashes={name: sha256(root / name) for name in HASHED if (root / name).is_file()},
+        hashes={name: sha256_of(root / name) for name in HASHED if (root / name).is_file()},
         notes=notes,
     )
 
@@ -122,9 +122,3 @@ def _curves(folder: Path, notes: list[str]) -> dict[str, list[tuple[int, float]]
     if not curves:
         notes.append("data/reports/live holds no training curves")
     return curves
-
-
-def sha256(path: Path) -> str:
-    """Hex digest of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

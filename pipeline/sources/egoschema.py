@@ -13,10 +13,11 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from pipeline.errors import ItemError, StageError
+from pipeline.files import sha256_of
 from pipeline.records import Annotation, is_safe_id
 from pipeline.sources.base import BadRow, Source, SourceParams, VideoItem
 from pipeline.sources.cutting import cut
-from pipeline.sources.paths import copy_whole, is_in_inputs, sha256_of
+from pipeline.sources.paths import copy_whole, is_in_inputs
 from pipeline.sources.rows import Raw, annotate, number, option_index, read_located, text
 from pipeline.sources.zips import ZipFolder
 

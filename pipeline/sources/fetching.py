@@ -14,8 +14,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pipeline.errors import ItemError
+from pipeline.files import replacing, sha256_of
 from pipeline.sources.base import Source, VideoItem
-from pipeline.sources.paths import digest_of, sha256_of
+from pipeline.sources.paths import digest_of
 from pipeline.work.items import Workers
 from pipeline.work.parallel import run_parallel
 
@@ -60,9 +61,8 @@ class FetchLog:
     def finish(self, kept: set[str]) -> None:
         """Keep only the files of `kept`, sorted, in one line each."""
         self.entries = {path: entry for path, entry in sorted(self.entries.items()) if path in kept}
-        partial = self.path.with_name(self.path.name + ".partial")
-        partial.write_text("".join(_line(entry) for entry in self.entries.values()), encoding="utf-8")
-        partial.replace(self.path)
+        with replacing(self.path) as partial:
+            partial.write_text("".join(_line(entry) for entry in self.entries.values()), encoding="utf-8")
 
 
 def _line(entry: Entry) -> str:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from pipeline.errors import ItemError, StageError
+from pipeline.files import sha256_of
 from pipeline.sources.base import SourceParams, VideoItem
-from pipeline.sources.paths import VIDEO_SUFFIXES, copy_whole, inside, is_in_inputs, sha256_of
+from pipeline.sources.paths import VIDEO_SUFFIXES, copy_whole, inside, is_in_inputs
 from pipeline.sources.real import RealParams, RealSource
 
 

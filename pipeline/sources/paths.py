@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pipeline.errors import ItemError
+from pipeline.files import replacing
 
 INPUTS = Path("inputs")
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts"})
@@ -51,11 +52,6 @@ def digest_of(path: Path, name: str) -> str:
         return hashlib.file_digest(file, lambda: hashlib.new(name, usedforsecurity=False)).hexdigest()
 
 
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file."""
-    return digest_of(path, "sha256")
-
-
 def is_in_inputs(path: Path) -> bool:
     """Whether `path` lies below the project's `inputs/`, links not followed (stages run in the project's folder).
 
@@ -67,6 +63,6 @@ def is_in_inputs(path: Path) -> bool:
 
 def copy_whole(source: Path, target: Path) -> Path:
     """Copy a file so that `target` is whole or absent."""
-    partial = target.with_name(target.name + ".partial")
-    shutil.copyfile(source, partial)
-    return partial.replace(target)
+    with replacing(target) as partial:
+        shutil.copyfile(source, partial)
+    return target

@@ -16,6 +16,7 @@ FOUNDATION = {
     "reports",
     "params",
     "registry",
+    "files",
     "tiny_params",
     "train_params",
     "sections",

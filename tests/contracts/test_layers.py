@@ -29,6 +29,7 @@ LEVELS = [
         "pipeline.sections",
         "pipeline.profiles",
         "pipeline.errors",
+        "pipeline.files",
         "pipeline.processes",
         "pipeline.workspace",
         "pipeline.picture",

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from pipeline.errors import ArtifactError, EmptyInput, GateError, ParamsError, StageError, TooManyBadItems
+from pipeline.files import sha256_of
 from pipeline.params import Params
 from pipeline.records import Annotation, Clip, Quarantined, Question, Video, read_rows, write_rows
 from pipeline.reports import StageReport
-from pipeline.sources.paths import sha256_of
 from pipeline.stages import download_videos, extract_frames, mine_keyframes, prepare_questions, validate_dataset
 from tests.data_world import clip, data_params, local_params, row, write_jsonl
 
