@@ -44,7 +44,7 @@ def save_experiment(graph: Graph, name: str, message: str) -> tuple[str, bool]:
         ArtifactError: dvc.lock names other params or code than those that ran.
     """
     refuse_disagreements(graph.project.root)
-    unfinished = graph.status()
+    unfinished = {stage.name for stage in graph.stages} & set(graph.status())  # other .dvc files are no part of a run
     if unfinished:
         raise StageError(
             f"experiment {name} is not saved: {', '.join(sorted(unfinished))} did not finish, or changed since"
@@ -55,7 +55,13 @@ def save_experiment(graph: Graph, name: str, message: str) -> tuple[str, bool]:
     reports = graph.project.git("ls-files", "--others", "--exclude-standard", "data/reports").splitlines()
     try:
         with contextlib.chdir(graph.project.root):  # DVC's save looks for dvc.yaml in the working directory
-            commit: str = graph.repo.experiments.save(name=name, force=True, include_untracked=reports, message=message)
+            commit: str = graph.repo.experiments.save(
+                targets=[stage.name for stage in graph.stages],
+                name=name,
+                force=True,
+                include_untracked=reports,
+                message=message,
+            )
     except (DvcException, SCMError) as error:  # no git, no commit yet, nobody to commit as
         raise StageError(f"experiment {name} is not saved: {' '.join(str(error).split())}") from error
     return commit, True

@@ -170,6 +170,24 @@ def test_a_cache_that_may_not_be_written_is_named(root: Path) -> None:
     assert "egovlm: train_grpo: DVC: " in done.stderr and "Read-only file system" in done.stderr
 
 
+def test_other_data_and_other_graphs_in_the_repository_are_no_part_of_a_run(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "notes").mkdir()
+    (root / "notes/a.txt").write_text("one")
+    _dvc(root, "add", "-q", "notes")
+    (root / "side").mkdir()
+    (root / "side/dvc.yaml").write_text("stages:\n  copy:\n    cmd: cp ../stage.py out.py\n    outs: [out.py]\n")
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", "more data, another graph")
+    (root / "notes/a.txt").write_text("two")
+    write_merged(root, {"train_grpo": {"learning_rate": 7e-4}})
+    monkeypatch.chdir(root)
+    assert run([]) == 0
+    assert "kept as experiment" in capsys.readouterr().out
+    assert (root / "notes/a.txt").read_text() == "two"
+
+
 def test_two_sides_of_dvc_lock_merge_to_a_run_of_what_differs(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def change(rate: float) -> None:
         write_merged(root, {"train_grpo": {"learning_rate": rate}})
