@@ -89,7 +89,6 @@ def survey(name: str, source: LocalParams, params: Params) -> Survey:
     report = StageReport("download_videos")
     videos = {item.video_id: video for item in items if (video := _video(item, name, source, report)) is not None}
     report.stop_if_too_bad("video", params.max_bad_fraction)
-    here.learn_frame_rates({video_id: video.frames_per_second for video_id, video in videos.items()})
     rows = [row for row in here.annotations() if _is_good(row, report)]
     report.stop_if_too_bad("question", params.max_bad_fraction)
     shares = _shares(rows, videos, params)

@@ -1,6 +1,5 @@
 """Whether the files that the sources name are there. No video is read: that takes hours, and is stage one."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from pipeline.preflight.findings import Finding
 from pipeline.sources.base import Source
 from pipeline.sources.ego4d import Ego4dSource
 from pipeline.sources.egoschema import EgoschemaParams, EgoschemaSource
+from pipeline.sources.folder import survey, told_of
 from pipeline.sources.local import LocalSource
 from pipeline.sources.paths import VIDEO_SUFFIXES
 from pipeline.sources.registry import build_sources
@@ -40,11 +40,12 @@ def _source(source: Source, max_bad_fraction: float, root: Path) -> Iterator[Fin
 
 
 def _local(name: str, folder: Path, where: str) -> Finding:
-    videos = sum(Path(file).suffix.lower() in VIDEO_SUFFIXES for _, _, files in os.walk(folder) for file in files)
-    if not videos:
+    found = survey(folder)
+    beside = f"; left out: {told_of(found.left_out)}" if found.left_out else ""
+    if not found.videos:
         suffixes = " ".join(sorted(VIDEO_SUFFIXES))
-        return Finding(name, "fail", f"no video in {folder} ({suffixes})", f"correct {where}.folder", STAGES)
-    return Finding(name, "ok", f"{videos} videos in {folder}")
+        return Finding(name, "fail", f"no video in {folder} ({suffixes}){beside}", f"correct {where}.folder", STAGES)
+    return Finding(name, "ok", f"{len(found.videos)} videos in {folder}{beside}")
 
 
 def _egoschema(name: str, section: EgoschemaParams, max_bad_fraction: float, root: Path) -> Finding:

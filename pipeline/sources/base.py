@@ -53,7 +53,6 @@ class Source(ABC):
     def __init__(self, name: str, seed: int) -> None:
         self.name = name
         self.seed = seed
-        self.frame_rates: Mapping[str, float] = {}
 
     @abstractmethod
     def list_videos(self) -> Sequence[VideoItem]:
@@ -95,10 +94,6 @@ class Source(ABC):
     def local_paths(self) -> Sequence[Path]:
         """Every file and folder of this machine that it reads, as params.yaml names them: they are watched for new
         data, and never travel with the code."""
-
-    def learn_frame_rates(self, rates: Mapping[str, float]) -> None:
-        """Take note of the measured frames per second of fetched videos, by id; for annotations that count frames."""
-        self.frame_rates = rates
 
     def fingerprint(self, item: VideoItem) -> str:
         """What decides the bytes of `item`, as a hex digest: while it stays the same, a fetched file is kept.

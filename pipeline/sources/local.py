@@ -1,14 +1,14 @@
 """Source `local`: a folder of videos that somebody already has, and questions on them."""
 
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from pipeline.errors import ItemError, StageError
 from pipeline.files import sha256_of
 from pipeline.sources.base import SourceParams, VideoItem
-from pipeline.sources.paths import VIDEO_SUFFIXES, copy_whole, inside, is_in_inputs
+from pipeline.sources.folder import survey
+from pipeline.sources.paths import copy_whole, inside, is_in_inputs
 from pipeline.sources.real import RealParams, RealSource
 
 
@@ -40,15 +40,15 @@ class LocalSource(RealSource):
                 f"correct download_videos.sources.{self.name}.folder"
             )
         if self._items is None:
-            self._items = tuple(self._item(relative) for relative in self._files())
+            self._items = tuple(self._item(relative) for relative in survey(self.folder).videos)
         return self._items
 
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_items": None}  # workers get one item each, not the list
 
-    def _files(self) -> list[str]:
-        found = (Path(at, name) for at, _, names in os.walk(self.folder) for name in names)
-        return sorted(p.relative_to(self.folder).as_posix() for p in found if p.suffix.lower() in VIDEO_SUFFIXES)
+    def left_out(self) -> Mapping[str, Sequence[str]]:
+        """The files below the folder that are no videos or not taken, by reason."""
+        return survey(self.folder).left_out
 
     def _item(self, relative: str) -> VideoItem:
         path = self.folder / relative

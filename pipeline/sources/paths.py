@@ -9,7 +9,10 @@ from pipeline.errors import ItemError
 from pipeline.files import replacing
 
 INPUTS = Path("inputs")
-VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts"})
+VIDEO_SUFFIXES = frozenset({
+    ".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts",
+    ".mts", ".m2ts", ".3gp", ".3g2", ".wmv", ".flv", ".ogv", ".mxf", ".vob",
+})  # fmt: skip
 
 
 def check_relative(name: str) -> tuple[str, ...]:

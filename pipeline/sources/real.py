@@ -12,14 +12,15 @@ from pipeline.sources.base import BadRow, Source, SourceParams, VideoItem
 from pipeline.sources.formats import READERS, Names, Reading
 from pipeline.sources.paths import VIDEO_SUFFIXES
 from pipeline.sources.recordings import recording_of
-from pipeline.sources.rows import annotate, read_located, safe_id
+from pipeline.sources.rows import annotate, distinct, read_located, safe_id
 
 
 class RealParams(SourceParams):
     """What every source of real videos says; relative paths are from the folder of params.yaml.
 
     `format` is the form of the `questions` file, a name of `READERS` (pipeline/sources/formats); `frame_rate` is the
-    frames per second of its frame numbers, if it has any and does not say itself (null: each video's own, as measured).
+    frames per second of its frame numbers, if it has any and does not say itself and its video is of
+    no data set whose clock is known (Ego4D, EPIC-KITCHENS). With null, rows that need it are refused by name.
     """
 
     questions: str
@@ -51,9 +52,9 @@ class RealSource(Source):
         """Rows of the questions file, on the videos that are listed."""
         split = None if self.params.split == "by_hash" else self.params.split
         names = Names.of(self.list_videos())
-        reading = Reading(self.name, self.params.licence, split, self.params.frame_rate, names, self.frame_rates)
+        reading = Reading(self.name, self.params.licence, split, self.params.frame_rate, names)
         read = READERS[self.params.format]
-        return annotate(read_located(self.questions_file()), lambda row: read(row, reading))
+        return distinct(annotate(read_located(self.questions_file()), lambda row: read(row, reading)))
 
     def item(self, location: str, bytes_: int | None = None, sha256: str | None = None) -> VideoItem:
         """The video at `location` (a relative path), its id and recording taken from the name."""

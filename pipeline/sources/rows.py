@@ -24,6 +24,7 @@ Raw = dict[str, Any]
 MOST_CHARACTERS = 10_000  # of one text; EgoSchema's longest option has 300
 _LARGEST_BYTES = 4 << 30
 _MOST_ROWS = 50_000_000
+_TRUTHS = ("answer", "correct_idx", "golden_choice_idx")
 _LARGEST_INDEX = 1_000_000
 
 
@@ -66,8 +67,13 @@ def _text(path: Path) -> str:
 
 def _located(where: str, value: Any) -> Located:
     if isinstance(value, dict):
-        return Located(where, value)
+        return Located(where, {name: None if _is_missing(name, found) else found for name, found in value.items()})
     return Located(where, None, f"expected an object, found {type(value).__name__}")
+
+
+def _is_missing(name: str, value: Any) -> bool:
+    """Whether a value is what data frames write for nothing: NaN. A truth is only missing if it is null."""
+    return isinstance(value, float) and math.isnan(value) and name not in _TRUTHS
 
 
 def _read_jsonl(path: Path) -> Iterator[Located]:
@@ -86,6 +92,8 @@ def _read_json(path: Path) -> Iterator[Located]:
         value = json.loads(_text(path))
     except (ValueError, RecursionError) as error:
         raise StageError(f"{path} is not JSON: {error}") from error
+    if isinstance(value, dict) and isinstance(value.get("annotations"), list):  # beside `info`, as in COCO and EgoTempo
+        value = value["annotations"]
     if isinstance(value, dict):
         value = [{"id": key, **row} if isinstance(row, dict) else row for key, row in value.items()]
     if not isinstance(value, list):
@@ -131,7 +139,7 @@ def _read_parquet(path: Path) -> Iterator[Located]:
         except (ValueError, OverflowError, pa.ArrowException) as error:  # not UTF-8, a date after the year 9999
             yield Located(where, None, f"not readable: {error}")
         else:
-            yield Located(where, row)
+            yield _located(where, row)
 
 
 def _check_size(path: Path, metadata: Any) -> None:
@@ -167,6 +175,25 @@ def annotate(rows: Iterable[Located], convert: Callable[[Raw], Iterable[Annotati
         except Exception as error:  # the readers see rows of any shape: one that surprises them costs itself only
             found = unexpected(error)
             yield BadRow(_name(located), found.reason, f"{located.where}: {found.detail}")
+
+
+def distinct(rows: Iterable[Annotation | BadRow]) -> Iterator[Annotation | BadRow]:
+    """Rows with ids of their own: one that repeats an earlier id with other content gets a digest of it behind its id.
+
+    A row that repeats an earlier one in all comes as a `BadRow` (`repeated_row`).
+    """
+    seen: dict[str, set[str]] = {}
+    for row in rows:
+        if isinstance(row, BadRow):
+            yield row
+            continue
+        content = hashlib.sha256(row.model_dump_json().encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        earlier = seen.setdefault(row.question_id, set())
+        if content in earlier:
+            yield BadRow(row.question_id, "repeated_row", "an earlier row says the same in all")
+        else:
+            yield row if not earlier else row.model_copy(update={"question_id": f"{row.question_id[:180]}+{content}"})
+            earlier.add(content)
 
 
 def check_texts(annotation: Annotation) -> None:

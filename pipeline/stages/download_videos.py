@@ -3,7 +3,7 @@
 Files that are already there and still right are kept; files that no source asks for any more are removed.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from pipeline.reports import NOT_TAKEN, StageReport, write_json
 from pipeline.sources.base import BadRow, Source
 from pipeline.sources.ego4d_clips import Places, placed, read_places
 from pipeline.sources.fetching import Fetched, FetchLimits, FetchLog, Task, fetch_all
+from pipeline.sources.folder import told_of
 from pipeline.sources.registry import build_sources
 from pipeline.sources.rows import explain_row
 from pipeline.video.probe import VideoProbe, probe
@@ -37,7 +38,7 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     limits = FetchLimits(machine.workers, FETCH_SECONDS, PROBE_SECONDS, machine.worker_megabytes_limit)
     rows = list(_videos(fetch_all(tasks, journal, probe, limits), report))
     report.stop_if_too_bad("video", params.max_bad_fraction)
-    annotations = _annotations(sources, rows, report)
+    annotations = _annotations(sources, report)
     report.stop_if_too_bad("question", params.max_bad_fraction)
     report.quarantined.sort(key=lambda row: (row.kind, row.item_id, row.reason))
     kept = {row.path for row in rows}
@@ -57,14 +58,14 @@ def _look_at_annotations(sources: Sequence[Source]) -> None:
         next(iter(source.annotations()), None)
 
 
-def _annotations(sources: Sequence[Source], videos: Sequence[Video], report: StageReport) -> list[Annotation]:
+def _annotations(sources: Sequence[Source], report: StageReport) -> list[Annotation]:
     """All readable rows, sorted by source and id; the others go to quarantine."""
     rows: list[Annotation] = []
-    rates: dict[str, dict[str, float]] = defaultdict(dict)
-    for video in videos:
-        rates[video.source][video.video_id] = video.frames_per_second
     for source in sources:
-        source.learn_frame_rates(rates[source.name])
+        left_out = {reason: len(names) for reason, names in source.left_out().items()}
+        if left_out:
+            report.values.setdefault("files_left_out", {})[source.name] = left_out
+            print(f"source {source.name}: files left out: {told_of(source.left_out())}", flush=True)
         for row in source.annotations():
             if isinstance(row, BadRow):
                 _leave_out(row, source.name, report)

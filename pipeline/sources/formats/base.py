@@ -10,6 +10,9 @@ from pipeline.errors import ItemError
 from pipeline.records import Annotation, Split
 from pipeline.reports import NOT_TAKEN
 from pipeline.sources.base import VideoItem
+from pipeline.sources.formats.clocks import clock_of
+from pipeline.sources.formats.markup import plain
+from pipeline.sources.formats.options import check_open_answer
 from pipeline.sources.paths import check_relative
 from pipeline.sources.rows import Raw, number, required, safe_id
 
@@ -65,8 +68,7 @@ class Names:
 class Reading:
     """The source's own facts, which every row takes over.
 
-    `frame_rate` is what the source says of all its frame numbers; without one, a video's own measured rate counts
-    (`rates`, by video id): EgoPlan's rows count at 30 a second in Ego4D and at 50 or 60 in EPIC-Kitchens.
+    `frame_rate` is what the source says of its frame numbers, for videos of no data set that `clock_of` knows.
     """
 
     source: str
@@ -74,30 +76,43 @@ class Reading:
     split: Split | None
     frame_rate: float | None
     names: Names
-    rates: Mapping[str, float] = field(default_factory=dict)
 
     def annotation(self, question_id: Any, video: str, question: str, **fields: Any) -> Annotation:
-        """An Annotation with what is the same for all rows of the source."""
+        """An Annotation with what is the same for all rows of the source.
+
+        Raises:
+            ItemError: `options_not_seen`, `no_options`, `markup`: the row cannot be asked as it was meant.
+        """
+        options, told = fields.get("options"), fields.get("answer_text")
+        if options is None and isinstance(told, str):
+            check_open_answer(question, told)
+        if options is None and fields.get("answer") is not None:
+            raise ItemError("no_options", f"the answer {fields['answer']!r} names an option, and the row has none")
+        if options is not None:
+            fields["options"] = tuple(plain(option) for option in options)
         return Annotation(
             question_id=safe_id(question_id),
             video_id=self.names.id_of(video),
             source=self.source,
-            question=question,
+            question=plain(question),
             **({"licence": self.licence, "split": self.split} | fields),
         )
 
     def seconds(self, frame: Any, name: str, video: str, rate: float | None = None) -> float:
-        """Time of a frame number in `video`, by the row's own `rate`, the source's or the video's.
+        """Time of a frame number in `video`, by the row's own `rate`, its data set's clock or the source's.
+
+        Never by the rate of the file at hand, which may be a copy at another rate.
 
         Raises:
             ItemError: `no_frame_rate`.
         """
-        known = rate or self.frame_rate or self.rates.get(self.names.id_of(video))
+        self.names.id_of(video)  # a row on a video that is not there is not to blame for its clock
+        known = rate or clock_of(video) or self.frame_rate
         if not known:
             raise ItemError(
                 "no_frame_rate",
-                f"{name} is a frame number, and {video} could not be read to measure its rate: set `frame_rate` "
-                f"of source {self.source}",
+                f"{name} is a frame number, and nothing says how many a second {video} has: set `frame_rate` of "
+                f"source {self.source}",
             )
         return max(0.0, number(frame, name)) / known
 

@@ -2,22 +2,22 @@
 
 A row: `id, video, image, audio, conversations [{from: human|gpt, value}], start_frame, end_frame,
 current_observation_frame, fps, start_time, end_time, dimensions`; all but id and conversations nullable. A human turn
-and the answer after it make one question; a multiple-choice turn carries its options in lines `A. ...`. Rows on
-pictures (no video) are counted and not taken. A row taken from EgoPlan ends at its current observation.
+and the answer after it make one question; a multiple-choice turn carries its options in its text. Rows on pictures (no
+video) are counted and not taken. A row taken from EgoPlan ends at its current observation. EgoExoLearn's rows
+(form `egoexolearn`) name their video inside `image`: `{"video": "<uid>.mp4"}`.
 """
 
 import re
 from collections.abc import Iterator
 
 from pipeline.errors import ItemError
-from pipeline.records import LETTERS, Annotation
+from pipeline.records import Annotation
 from pipeline.reports import NOT_TAKEN
 from pipeline.sources.formats.base import Reading, as_list, clock, span
+from pipeline.sources.formats.options import read_answer, read_choices
 from pipeline.sources.rows import Raw, number, required, text
 
 _MEDIA = re.compile(r"<(?:image|video|speech|audio)>\s*")
-_OPTION = re.compile(r"^\s*\(?([A-E])[.):]\s+(.+?)\s*$", re.MULTILINE)
-_ANSWER = re.compile(r"^\s*\(?([A-E])(?:[.):]|\s*$)")
 
 
 def read_egoit(row: Raw, reading: Reading) -> Iterator[Annotation]:
@@ -29,17 +29,17 @@ def read_egoit(row: Raw, reading: Reading) -> Iterator[Annotation]:
     if not pairs:
         raise ItemError("no_question", "expected a human turn and an answer")
     rate = None if row.get("fps") is None else number(row["fps"], "fps")
-    row_id, video = str(required(row, "id")), text(row, "video")
+    row_id, video = str(required(row, "id")), _video(row)
     end = "current_observation_frame" if row.get("end_frame") is None else "end_frame"
     times = span(row, reading, video, "start_frame", end, rate) | _clock_times(row)
     for i, (asked, answered) in enumerate(pairs):
-        question, options = _split_options(_MEDIA.sub("", asked).strip())
+        question, options, answer = _choices(_MEDIA.sub("", asked).strip(), answered)
         yield reading.annotation(
             row_id if i == 0 else f"{row_id}-{i}",
             video,
             question,
             options=options,
-            answer=_letter(answered, options) if options else None,
+            answer=answer,
             answer_text=None if options else answered.strip(),
             **times,
         )
@@ -54,22 +54,22 @@ def _value(turns: list[object], index: int, speaker: str) -> str:
     return str(turn["value"])
 
 
-def _split_options(asked: str) -> tuple[str, tuple[str, ...] | None]:
-    found = list(_OPTION.finditer(asked))
-    letters = "".join(match.group(1) for match in found)
-    if len(found) < 2 or letters != LETTERS[: len(found)]:
-        return asked, None
-    return asked[: found[0].start()].strip(), tuple(match.group(2) for match in found)
+def _video(row: Raw) -> str:
+    image = row.get("image")
+    return text(image, "video") if row.get("video") is None and isinstance(image, dict) else text(row, "video")
 
 
-def _letter(answered: str, options: tuple[str, ...]) -> int:
-    match = _ANSWER.match(answered)
-    if match is not None and LETTERS.index(match.group(1)) < len(options):
-        return LETTERS.index(match.group(1))
-    same = [i for i, option in enumerate(options) if option.strip().lower() == answered.strip().lower()]
-    if len(same) != 1:
-        raise ItemError("no_answer", f"{answered[:80]!r} names none of the options")
-    return same[0]
+def _choices(asked: str, answered: str) -> tuple[str, tuple[str, ...] | None, int | None]:
+    """Question, options and answer; marks inside one line are options only if the answer names one of them."""
+    choices = read_choices(asked)
+    if choices is None:
+        return asked, None, None
+    try:
+        return choices.question, choices.options, read_answer(answered, choices)
+    except ItemError as error:
+        if choices.inline and error.reason == "no_answer":
+            return asked, None, None
+        raise
 
 
 def _clock_times(row: Raw) -> dict[str, float]:

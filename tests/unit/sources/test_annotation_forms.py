@@ -17,10 +17,11 @@ def _reading(rate: float | None = 30.0) -> Reading:
     items = [
         VideoItem("v1", "v1.mp4", "v1", "", location=f"Ego4d/{UID}.mp4"),
         VideoItem("P01_13", "P01_13.mp4", "P01", "", location="P01_13.mp4"),
+        VideoItem("P01_113", "P01_113.mp4", "P01", "", location="P01_113.mp4"),
         VideoItem("torn", "torn.mp4", "torn", "", location="torn.mp4"),
         VideoItem("lemma", "lemma.mp4", "lemma", "", location="06-28-08-13_1/fpv2.mp4"),
     ]
-    return Reading("src", "licence", "train", rate, Names.of(items), {"v1": 30.0, "P01_13": 60.0, "lemma": 24.0})
+    return Reading("src", "licence", "train", rate, Names.of(items))
 
 
 def _read(form: str, row: dict[str, Any], rate: float | None = 30.0) -> list[Annotation | BadRow]:
@@ -157,9 +158,15 @@ def test_egoplan_choice_and_answer_must_agree() -> None:
     assert bad.reason == "contradiction"
 
 
-def test_frame_numbers_count_at_the_videos_own_rate_unless_the_source_states_one() -> None:
-    assert _one("egoplan", EGOPLAN, rate=None).end_seconds == pytest.approx(760 / 60)
-    assert _one("egoplan", EGOPLAN, rate=10.0).end_seconds == pytest.approx(76.0)
+@pytest.mark.parametrize("rate", [None, 29.97])
+@pytest.mark.parametrize(("video", "clock"), [("P01_13", 60), ("P01_113", 50), (f"{UID}", 30)])
+def test_frame_numbers_count_by_the_clock_of_their_data_set(video: str, clock: int, rate: float | None) -> None:
+    """As EgoPlan's published rows do, whatever rate the file at hand has been encoded to and the source states."""
+    assert _one("egoplan", {**EGOPLAN, "video_id": video}, rate=rate).end_seconds == pytest.approx(760 / clock)
+
+
+def test_a_video_of_no_known_data_set_counts_as_its_source_states_or_not_at_all() -> None:
+    assert _one("egoplan", {**EGOPLAN, "video_id": "torn"}, rate=10.0).end_seconds == pytest.approx(76.0)
     (bad,) = _read("egoplan", {**EGOPLAN, "video_id": "torn"}, rate=None)
     assert isinstance(bad, BadRow)
     assert bad.reason == "no_frame_rate"
@@ -178,12 +185,12 @@ EGOTASKQA = {
 
 
 def test_egotaskqa_row() -> None:
-    row = _one("egotaskqa", EGOTASKQA, rate=None)
+    row = _one("egotaskqa", EGOTASKQA, rate=24.0)
     assert (row.options, row.answer_text, row.family) == (None, "yes", "descriptive/action")
     assert (row.video_id, row.start_seconds, row.end_seconds) == ("lemma", 10.0, 30.0)
     assert row.question_id.startswith("src_")
     tagged = {k: v for k, v in EGOTASKQA.items() if k not in ("category", "semantic")} | {"question_id": 0}
-    row = _one("egotaskqa", {**tagged, "reasoning_type": "predictive$object"}, rate=None)
+    row = _one("egotaskqa", {**tagged, "reasoning_type": "predictive$object"}, rate=24.0)
     assert (row.question_id, row.family) == ("src_0", "predictive/object")
 
 
