@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 STEP = re.compile(r"^`(?P<path>[\w/.]+)`(?P<new>, new)?:\n\n```(?:python|diff)\n(?P<body>.*?)^```$", re.M | re.S)
-COPIED = ("pipeline", "flows", "tests", "benchmarks", "profiles")
+COPIED = ("pipeline", "flows", "tests", "benchmarks", "profiles", "docs")
 FILES = ("params.yaml", "dvc.yaml", "pyproject.toml", "CONTRIBUTING.md", "prefect.yaml", "constraints.txt")
 
 
