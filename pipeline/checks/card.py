@@ -46,6 +46,8 @@ def dataset_card(
         "## Splits",
         "Splits are kept apart by recording.",
         _splits(questions, videos),
+        "Files that belong to one recording are known by these rules (a video of no rule is its own recording):",
+        _recordings(questions, videos),
         "## Leakage",
         _leakage(leakage),
         "## What a model that never sees the video could score",
@@ -93,6 +95,16 @@ def _splits(questions: Sequence[Question], videos: Mapping[str, Video]) -> str:
         shares = " ".join(f"{letter} {letters[letter]}" for letter in sorted(letters)) or "no public answers"
         rows.append((split, len(own), len(recordings), sum(q.keyframe_seconds is not None for q in own), shares))
     return _table(("split", "questions", "recordings", "with true key times", "answers"), rows)
+
+
+def _recordings(questions: Sequence[Question], videos: Mapping[str, Video]) -> str:
+    used = [videos[video_id] for video_id in sorted({q.video_id for q in questions})]
+    rows = []
+    for source, rule in sorted({(video.source, video.parent_rule) for video in used}):
+        own = [video for video in used if (video.source, video.parent_rule) == (source, rule)]
+        sizes = Counter(video.parent_video_id for video in own)
+        rows.append((source, rule or "none", len(own), len(sizes), max(sizes.values())))
+    return _table(("source", "rule", "videos", "recordings", "most videos of one"), rows)
 
 
 def _leakage(leakage: Mapping[str, Any]) -> str:

@@ -48,6 +48,10 @@ FIELDS = {
     "hd_epic": ["id", "inputs", "question", "choices", "correct_idx", "video 1", "start_time", "end_time"],
     "qaego4d": ["sample_id", "video_id", "video_start_sec", "video_end_sec", "question", "answer", "moment_start_frame",
                 "moment_end_frame", "canonical_video_id", "options"],
+    "egotimeqa": ["sample_id", "video_id", "question", "answer", "moment_start_frame", "moment_end_frame"],
+    "egoexolearn": ["id", "conversations", "image", "video"],
+    "egotempo": ["question_id", "clip_id", "question_type", "question", "answer"],
+    "nextqa": ["video", "qid", "type", "question", "answer", "a0", "a1", "a2", "a3", "a4", "frame_count"],
 }  # fmt: skip
 GOOD: dict[str, dict[str, Any]] = {
     "native": {"id": "q", "video": "a.mp4", "question": "what?", "options": ["a", "b", "c", "d", "e"], "answer": 1},
@@ -59,6 +63,12 @@ GOOD: dict[str, dict[str, Any]] = {
     "hd_epic": {"id": "q", "inputs": {"video 1": {"id": "a", "start_time": "00:00:01", "end_time": "00:00:02"}},
                 "question": "what?", "choices": ["a", "b", "c", "d", "e"], "correct_idx": 1},
     "qaego4d": {"sample_id": 1, "video_id": "a", "question": "what?", "answer": "x", "options": ["x", "y"]},
+    "egotimeqa": {"sample_id": 1, "video_id": "a", "question": "what?", "answer": "x"},
+    "egoexolearn": {"id": "q", "image": {"video": "a.mp4"}, "conversations": [
+        {"from": "human", "value": "what?\n(A) x\n(B) y"}, {"from": "gpt", "value": "B"}]},
+    "egotempo": {"question_id": "q", "clip_id": "27470817-f803-45b4-b9d4-e754cb3196bc_1.5_9.5", "question": "what?",
+                 "answer": "x"},
+    "nextqa": {"video": "a", "qid": 1, "type": "CH", "question": "what?", "answer": 1, "a0": "x", "a1": "y"},
 }  # fmt: skip
 
 
@@ -77,6 +87,7 @@ def check(found: list[Annotation | BadRow], folder: Path) -> None:
     rows = []
     for row in found:
         if isinstance(row, BadRow):
+            assert row.reason != "unexpected", row.detail
             report.quarantine("question", row.item_id, row.reason, row.detail)
         else:
             assert is_safe_id(row.question_id) and is_safe_id(row.video_id)

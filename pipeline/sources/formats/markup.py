@@ -4,7 +4,7 @@ import re
 
 from pipeline.errors import ItemError
 
-_TIME = re.compile(r"<TIME\s+(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)(?:\s+video\s+1)?\s*>", re.IGNORECASE)
+_TIME = re.compile(r"<TIME\s+(?:(\d{1,3}):)?(\d{1,3}):(\d{1,3}(?:\.\d{1,9})?)(?:\s+video\s+1)?\s*>", re.IGNORECASE)
 _TAG = re.compile(r"</?\s*[A-Za-z][A-Za-z_]{2,}\b[^<>]{0,200}>")
 
 

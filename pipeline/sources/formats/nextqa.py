@@ -31,7 +31,7 @@ def read_nextqa(row: Raw, reading: Reading) -> Iterator[Annotation]:
 
 def _index(told: str, options: tuple[str, ...]) -> int:
     same = [i for i, option in enumerate(options) if option.strip() == told.strip()]
-    place = int(told) if told.isdecimal() and int(told) < len(options) else None
+    place = int(told) if told in map(str, range(len(options))) else None
     if place is not None and same and same != [place]:
         raise ItemError("contradiction", f"the answer {told!r} is the number of one option and the text of another")
     if place is None and len(same) != 1:
