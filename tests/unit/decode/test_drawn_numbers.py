@@ -88,6 +88,13 @@ def test_the_drawn_numbers_come_back_in_order(suffix: str, codec: str, tmp_path:
     assert probe(path).duration_seconds == pytest.approx(FRAMES / RATE, abs=0.002)
 
 
+@pytest.mark.parametrize("codec", ["h264 B", "h264 B open GOP", "mpeg4 B"])
+def test_each_frame_alone_where_the_container_has_no_times(codec: str, tmp_path: Path) -> None:
+    """One wanted frame asks for few packets, which alone do not show that their times are in the wrong order."""
+    path = write(tmp_path / "a.avi", codec)
+    assert [seen(path, TIMES[[number]]) for number in range(FRAMES)] == [[number] for number in range(FRAMES)]
+
+
 @pytest.mark.parametrize(("suffix", "codec"), LATE)
 def test_a_file_that_starts_late(suffix: str, codec: str, tmp_path: Path) -> None:
     path = write(tmp_path / f"a.{suffix}", codec, first=75)
