@@ -76,6 +76,14 @@ def disk_refusal(error: BaseException, data: Path) -> str | None:
     return None if with_room else _full(data)
 
 
+def is_of_the_disk(error: BaseException) -> bool:
+    """Whether `error`, or what caused it, is a full or read-only disk and not the fault of the item at hand."""
+    return any(
+        getattr(cause, "errno", None) in _FULL | {errno.EROFS} or _SAID_FULL.search(str(cause))
+        for cause in _causes(error)
+    )
+
+
 def stop_if_full(error: BaseException, folder: Path) -> None:
     """Where `error` is a full disk, stop the stage: every further item would fail, through no fault of its own.
 

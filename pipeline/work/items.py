@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pipeline.errors import EgovlmError, ItemError, unexpected
 from pipeline.params import Machine
+from pipeline.workspace import is_of_the_disk
 
 ATTEMPTS = 2
 GRACE = 1.5  # the worker itself gives up at the limit; one that cannot (stuck inside a codec) is killed at 1.5 times
@@ -34,7 +35,8 @@ def call(function: Function, task: Any) -> Any:
     """`function(task)`, a bad item's error as a value; so is an error that nobody foresaw.
 
     Raises:
-        EgovlmError: other than ItemError; the work as a whole cannot go on (a full disk).
+        EgovlmError: other than ItemError; the work as a whole cannot go on.
+        Exception: the disk is full or read-only.
     """
     try:
         return function(task)
@@ -45,6 +47,8 @@ def call(function: Function, task: Any) -> Any:
     except EgovlmError:
         raise
     except Exception as error:
+        if is_of_the_disk(error):
+            raise  # every further item would fail, through no fault of its own
         return unexpected(error)
 
 

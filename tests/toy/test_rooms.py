@@ -34,6 +34,7 @@ READERS = {
     "pipeline/comparison/gate.py": set(),
     "pipeline/report/page.py": {REPORT},
     "pipeline/cli/ask.py": set(),
+    "pipeline/preflight/budget.py": set(),
     "flows/run.py": set(),
     "pipeline/stages/train_grpo.py": {TRAIN},
 }

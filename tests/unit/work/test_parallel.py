@@ -1,3 +1,5 @@
+import errno
+import os
 import re
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 from pipeline.clips.incremental import Item, update_shards
 from pipeline.errors import ItemError, StageError
 from pipeline.frames.shards import COMMON, Layout, read_bucket, write_manifest
-from pipeline.work.items import Workers
+from pipeline.work.items import Workers, call
 from pipeline.work.parallel import run_parallel
 from tests.unit.work.workers import work
 
@@ -138,3 +140,13 @@ def test_files_of_other_layouts_go(tmp_path: Path) -> None:
     update_shards(tmp_path, fewer, items(values, tmp_path / "log"), work, workers(), "test")
     write_manifest(tmp_path, fewer, {})
     assert sum(len(read_bucket(tmp_path, bucket)) for bucket in range(4)) == 12
+
+
+def test_a_full_disk_is_no_fault_of_an_item() -> None:
+    def write(number: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        with pytest.raises(OSError, match=re.escape(os.strerror(number))):
+            call(write, number)
+    assert call(write, errno.EIO).reason == "unexpected"
