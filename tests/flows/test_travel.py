@@ -49,7 +49,7 @@ def test_a_result_that_does_not_come_back_fails_the_run_and_nothing_trains_here(
     (cpu / "stage.py").write_text((cpu / "stage.py").read_text() + "# edited while it trained\n")
     run = pair.wait(run_id)
     assert run.state is not None and run.state.is_failed()
-    assert "is not in the DVC remote for the present inputs" in (run.state.message or "")
+    assert "code or inputs changed here meanwhile: stage.py modified" in (run.state.message or "")
     assert not (cpu / "ran" / "train_grpo").exists() and remote.exists()
 
 
