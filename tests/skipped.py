@@ -11,8 +11,9 @@ MUST_RUN: Mapping[str, tuple[str, ...]] = {
     "video": ("tests/unit/decode/", "tests/unit/frames/", "tests/stages/test_extract_frames.py"),
     "toy": ("tests/toy/",),
 }
-# What a machine may lack all the same: licensed data, a server with its own environment, another CPU's wheels.
-MAY_LACK = ("no ../shared", "needs dvc[s3] and EGOVLM_MOTO_SERVER") + (
+# What a machine may lack all the same: licensed data, a server with its own environment, a second judge of frames,
+# another CPU's wheels.
+MAY_LACK = ("no ../shared", "needs dvc[s3] and EGOVLM_MOTO_SERVER", "the ffmpeg command is not installed") + (
     () if platform.machine() == "x86_64" else ("could not import 'decord'",)
 )
 
