@@ -31,15 +31,14 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     raw.mkdir(parents=True, exist_ok=True)
     sources = build_sources(params)
     places = read_places(settings.ego4d_clips, sources, root)
-    _look_at_annotations(sources)
+    annotations = _annotations(sources, report)
+    report.stop_if_too_bad("question", params.max_bad_fraction)  # before hours of fetching
     journal = FetchLog(raw / "fetched.jsonl")
     tasks = _tasks(sources, raw / "videos", places, report)
     machine = params.machine
     limits = FetchLimits(machine.workers, FETCH_SECONDS, PROBE_SECONDS, machine.worker_megabytes_limit)
     rows = list(_videos(fetch_all(tasks, journal, probe, limits), report))
     report.stop_if_too_bad("video", params.max_bad_fraction)
-    annotations = _annotations(sources, report)
-    report.stop_if_too_bad("question", params.max_bad_fraction)
     report.quarantined.sort(key=lambda row: (row.kind, row.item_id, row.reason))
     kept = {row.path for row in rows}
     journal.finish(kept)
@@ -50,12 +49,6 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     write_rows(raw / "annotations.parquet", annotations, Annotation)
     write_rows(raw / "quarantine.parquet", report.quarantined, Quarantined)
     write_rows(raw / "videos.parquet", sorted(rows, key=lambda row: row.video_id), Video)
-
-
-def _look_at_annotations(sources: Sequence[Source]) -> None:
-    """Open every questions file before hours of fetching: one that is missing or of another form stops here."""
-    for source in sources:
-        next(iter(source.annotations()), None)
 
 
 def _annotations(sources: Sequence[Source], report: StageReport) -> list[Annotation]:

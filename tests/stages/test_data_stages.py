@@ -134,14 +134,28 @@ def test_a_second_download_changes_nothing_and_a_removed_video_goes(tmp_path: Pa
 
 def test_nothing_usable_and_too_much_bad_stop_the_stage(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    (tmp_path / "in/torn.mp4").write_bytes(b"no video")
+    (tmp_path / "in/v0.mp4").write_bytes(b"no video")
     with pytest.raises(EmptyInput, match="no usable video among 1"):
         _run("download_videos", _params(tmp_path, _questions(1)), tmp_path)
+    (tmp_path / "in/v0.mp4").rename(tmp_path / "in/torn.mp4")
     clip(tmp_path / "in/v0.mp4")
     strict = _params(tmp_path, _questions(1)).model_copy(update={"max_bad_fraction": 0.1})
     with pytest.raises(TooManyBadItems, match="1 of 2 video items of source local are bad"):
         _run("download_videos", strict, tmp_path)
     assert not (tmp_path / "data/raw/videos.parquet").exists()
+
+
+def test_questions_that_cannot_be_read_stop_before_any_video_is_fetched(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    clip(tmp_path / "in/v0.mp4")
+    turns = [{"from": "human", "value": "<video>\nWhat is cut?"}, {"from": "gpt", "value": "A carrot."}]
+    rows = [{"id": f"r{i}", "video": "v0.mp4", "end_frame": 40, "conversations": turns} for i in range(4)]
+    params = _params(tmp_path, rows).model_copy(update={"max_bad_fraction": 0.05})
+    clockless = params.download_videos.sources["local"].model_copy(update={"format": "egoit"})
+    params.download_videos.sources["local"] = clockless
+    with pytest.raises(EmptyInput, match=r"no usable question among 4 .*set `frame_rate` of source local"):
+        _run("download_videos", params, tmp_path)
+    assert not (tmp_path / "data/raw/videos").exists()
 
 
 def test_each_source_is_judged_by_itself(tmp_path: Path) -> None:
