@@ -26,12 +26,12 @@ from flows.dvc.publishing import Destination, destination, sent
 from flows.dvc.reproduce import StageOutcome, is_noise, reproduce
 from flows.dvc.walk import Step, Walk
 from flows.preflight import stop_at_preflight
-from flows.summary import METRICS, headline, read_report
+from flows.summary import headline, read_report
 from pipeline.errors import EgovlmError, ParamsError
+from pipeline.layout import METRICS, PAGE
 from pipeline.params import load_params, parse_params
 
 PARAMS = "params.yaml"
-PAGE = "data/reports/index.html"
 WAIT_SECONDS = 600.0
 FILE_BAR_SECONDS = 30.0  # between lines of a progress bar where there is no terminal
 

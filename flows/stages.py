@@ -20,8 +20,9 @@ from flows.dvc.project import Project
 from flows.dvc.reproduce import StageOutcome, is_noise
 from flows.processes.process import OnLine
 from flows.processes.progress import Throttle, read_progress
-from flows.summary import LIVE_PAGE, address
+from flows.summary import address
 from pipeline.errors import EgovlmError
+from pipeline.layout import LIVE_PAGE
 
 LOG_PROGRESS_SECONDS = 15.0
 ARTIFACT_SECONDS = 10.0

@@ -9,16 +9,15 @@ from typing import Any
 
 from flows.dvc.project import Project
 from pipeline.errors import markdown_cell
+from pipeline.layout import DATA, DATA_DOCS, METRICS, PAGE, report_of
 from pipeline.reports import scored_of
 
-METRICS = "data/reports/metrics.json"
 REPORT_URL_VARIABLE = "EGOVLM_REPORT_URL"  # where `make ui` serves data/ on loopback; paths are shown where unset
 LINKS = (
-    ("Report", "data/reports/index.html"),
-    ("Data Docs", "data/dataset/data_docs/index.html"),
-    ("Reward curve", "data/reports/index.html#training"),
+    ("Report", PAGE),
+    ("Data Docs", f"{DATA_DOCS}/index.html"),
+    ("Reward curve", f"{PAGE}#training"),
 )
-LIVE_PAGE = "data/live.html"  # flows/service/page/live.html: the reward curve while a training runs
 
 
 def read_report(path: Path) -> dict[str, Any]:
@@ -57,7 +56,7 @@ def summary_markdown(project: Project, outcomes: Mapping[str, str], notes: Seque
 
 
 def _left_out(project: Project, stage: str) -> str:
-    outcomes = read_report(project.root / f"data/reports/{stage}.json").get("outcomes") or {}
+    outcomes = read_report(project.root / report_of(stage)).get("outcomes") or {}
     bad = [f"{n} {kind} {why}" for kind, counts in outcomes.items() for why, n in counts.items() if why != "ok"]
     return ", ".join(bad) or "-"
 
@@ -79,4 +78,5 @@ def _link(project: Project, path: str) -> str:
 def address(path: str) -> str | None:
     """Where `make ui` serves a file below data/; None where nobody does."""
     base = os.environ.get(REPORT_URL_VARIABLE)
-    return f"{base.rstrip('/')}/{path.removeprefix('data/')}" if base else None
+    below = path.removeprefix(f"{DATA}/")
+    return f"{base.rstrip('/')}/{below}" if base else None

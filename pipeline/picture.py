@@ -25,6 +25,7 @@ from pathlib import Path
 import yaml
 
 from pipeline.errors import StageError
+from pipeline.layout import LOCKS
 from pipeline.provenance import CODE, Listed, code_files, differences, display_value, listed, value_at
 
 VARIABLE = "EGOVLM_PICTURE"  # folder of the picture that this process and all it starts run from
@@ -37,7 +38,7 @@ def start_from_picture(root: Path, stage: str) -> None:
 
     Only for a stage that DVC runs: by hand nobody writes a record.
     """
-    folder = (root / "data/.locks" / f"{stage}.{os.getpid()}").absolute()
+    folder = (root / LOCKS / f"{stage}.{os.getpid()}").absolute()
     if picture_folder() == folder or not listed(root, stage).code:
         return
     _clear_dead(folder.parent, stage)

@@ -15,9 +15,9 @@ from typing import Any
 import yaml
 
 from pipeline.errors import ArtifactError
+from pipeline.layout import TRAINING, report_of
 
 CODE = "pipeline"  # the package that stages are made of
-TRAINING = "data/models/policy/training.json"
 TRAIN = "train_grpo"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a lock of 700 lines: 10 ms instead of 150
 
@@ -68,7 +68,7 @@ def disagreements(root: Path) -> dict[str, list[str]]:
     """
     found = {}
     for stage, entry in _locked(root).items():
-        said = _json(root / "data/reports" / f"{stage}.json").get("ran_from") or {}
+        said = _json(root / report_of(stage)).get("ran_from") or {}
         differing = [*_code(said.get("code") or {}, entry), *_params(said.get("params") or {}, entry)]
         if stage == TRAIN:
             differing += _params(_trained_with(root, entry), entry)

@@ -13,6 +13,7 @@ from typing import Any
 
 from pipeline.errors import MOST_UNEXPECTED, UNEXPECTED, EmptyInput, StageError, TooManyBadItems, printable
 from pipeline.files import replacing
+from pipeline.layout import report_of
 from pipeline.records import Quarantined, write_rows
 
 NOT_TAKEN = "not_taken"
@@ -104,7 +105,7 @@ class StageReport:
 
     def write(self, root: Path, ledger: Path | None = None) -> None:
         """Write data/reports/<stage>.json below `root`, and the quarantine rows to `ledger` where one is given."""
-        write_json(root / "data/reports" / f"{self.stage}.json", self.as_dict())
+        write_json(root / report_of(self.stage), self.as_dict())
         if ledger is not None:
             write_rows(ledger, self.quarantined, Quarantined)
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import StageError
+from pipeline.layout import DATA, LOCKS
 
 WAIT_SECONDS = 15.0  # a run that was told to end is gone by then
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -29,12 +30,12 @@ def sole_run(root: Path, stage: str) -> Iterator[None]:
     Raises:
         StageError: another process still runs the stage after `WAIT_SECONDS`, or data/ may not be written.
     """
-    path = root / "data/.locks" / stage
+    path = root / LOCKS / stage
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+", encoding="utf-8")
     except OSError as error:
-        refusal = disk_refusal(error, root / "data")
+        refusal = disk_refusal(error, root / DATA)
         raise StageError(refusal or f"{path} cannot be opened: {error.strerror}") from error
     with file:
         _take(file.fileno(), path, stage)

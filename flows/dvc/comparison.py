@@ -10,11 +10,9 @@ from flows.dvc.project import Project
 from pipeline.comparison.compare import Flip, read_predictions
 from pipeline.errors import ArtifactError
 from pipeline.frames.store import FrameStore
+from pipeline.layout import FRAMES, PREDICTED, QUESTIONS
 from pipeline.pictures.contact import contact_sheet, save_jpeg
 from pipeline.records import Prediction, Question, read_rows
-
-PREDICTIONS = "data/predictions/predictions.parquet"
-QUESTIONS = "data/dataset/questions.parquet"
 
 
 def predictions_of(project: Project, where: str) -> list[Prediction]:
@@ -24,13 +22,13 @@ def predictions_of(project: Project, where: str) -> list[Prediction]:
         ArtifactError: there is no such revision, or its predictions are neither in the DVC cache nor in a remote.
     """
     if where == "workspace":
-        return read_predictions(project.root / PREDICTIONS)
+        return read_predictions(project.root / PREDICTED)
     if Path(where).is_file():
         return read_predictions(Path(where))
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, "predictions.parquet")
         try:
-            DVCFileSystem(str(project.root), rev=where).get_file(PREDICTIONS, str(target))
+            DVCFileSystem(str(project.root), rev=where).get_file(PREDICTED, str(target))
         except Exception as error:  # DVC's many errors: no such revision, no cache, no remote
             reason = " ".join(str(error).split())
             raise ArtifactError(
@@ -48,7 +46,7 @@ def questions_here(project: Project) -> dict[str, Question]:
 
 def save_pictures(project: Project, flips: Sequence[Flip], questions: Mapping[str, Question], folder: Path) -> None:
     """The frames of each flipped question as `folder`/<question id>.jpg; those without frames are left out."""
-    store = FrameStore(project.root / "data/frames")
+    store = FrameStore(project.root / FRAMES)
     for flip in flips:
         question = questions.get(flip.after.question_id)
         if question is None or question.clip_id not in store:

@@ -18,6 +18,7 @@ from flows.dvc.project import Project
 from flows.dvc.publishing import Destination
 from flows.processes.process import LastLine, OnLine, run_streaming
 from pipeline.errors import ParamsError, StageError
+from pipeline.layout import REPORTS
 from pipeline.provenance import refuse_disagreements
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}")
@@ -52,7 +53,7 @@ def save_experiment(graph: Graph, name: str, message: str) -> tuple[str, bool]:
     known = find_experiment(graph.project)
     if known:
         return known, False
-    reports = graph.project.git("ls-files", "--others", "--exclude-standard", "data/reports").splitlines()
+    reports = graph.project.git("ls-files", "--others", "--exclude-standard", REPORTS).splitlines()
     try:
         with contextlib.chdir(graph.project.root):  # DVC's save looks for dvc.yaml in the working directory
             commit: str = graph.repo.experiments.save(

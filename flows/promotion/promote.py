@@ -9,7 +9,6 @@ from typing import Any
 import yaml
 from dvc.api import DVCFileSystem
 
-from flows.dvc.comparison import PREDICTIONS, QUESTIONS
 from flows.dvc.graph import TRAIN
 from flows.dvc.project import Project
 from flows.dvc.publishing import destination
@@ -23,16 +22,14 @@ from flows.promotion.registry import (
     register_champion,
     withdrawn,
 )
-from flows.summary import METRICS
 from pipeline.comparison.gate import Evidence, Verdict, decide
 from pipeline.errors import EgovlmError, StageError
 from pipeline.evaluation.scores import IntervalSettings
+from pipeline.layout import LEAKAGE, METRICS, MODEL_CARD, PREDICTED, QUESTIONS
 from pipeline.params import load_params
 from pipeline.provenance import refuse_disagreements
 from pipeline.records import Prediction, Question, read_rows
 
-LEAKAGE = "data/dataset/leakage.json"
-CARD = "data/reports/model_card.md"
 ANSWERS = "evaluate_egoschema validate_dataset"  # the stages that make the files above
 
 
@@ -73,7 +70,7 @@ def evidence_in(root: Path) -> Evidence:
     """
     metrics, leakage = _json(root / METRICS), _json(root / LEAKAGE)
     return Evidence(
-        predictions=read_rows(root / PREDICTIONS, Prediction),
+        predictions=read_rows(root / PREDICTED, Prediction),
         questions=read_rows(root / QUESTIONS, Question),
         keyframe_f1=metrics.get("keyframe_f1"),
         leaky=bool(leakage["leaky"]) or bool(metrics.get("leaky")) if "leaky" in leakage else None,
@@ -90,7 +87,7 @@ def champion_evidence(project: Project, version: Version) -> Evidence:
     with tempfile.TemporaryDirectory() as folder:
         try:
             files = DVCFileSystem(str(project.root), rev=version.commit)
-            for path in (PREDICTIONS, QUESTIONS, METRICS):
+            for path in (PREDICTED, QUESTIONS, METRICS):
                 target = Path(folder, path)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 files.get_file(path, str(target))
@@ -136,7 +133,7 @@ def _weights(project: Project, commit: str) -> object:
 
 def _card(project: Project, verdict: Verdict) -> str:
     """The tag's message: verdict first, then the run's own model card."""
-    path = project.root / CARD
+    path = project.root / MODEL_CARD
     card = path.read_text(encoding="utf-8") if path.is_file() else "(this run wrote no model card)"
     return f"{verdict}\n\n{card}"
 

@@ -21,8 +21,9 @@ import psutil
 from flows.dvc.project import PROJECT_VARIABLE, Project, find_project
 from flows.processes.guard import MARK
 from flows.processes.process import guarded
-from flows.summary import LIVE_PAGE, REPORT_URL_VARIABLE
+from flows.summary import REPORT_URL_VARIABLE
 from pipeline.errors import EgovlmError, StageError
+from pipeline.layout import DATA, LIVE_PAGE
 
 HOST = "127.0.0.1"
 HEARTBEAT_SECONDS = 30  # the least Prefect allows; see flows/service/automations.py
@@ -92,7 +93,7 @@ class LocalServices:
             time.sleep(0.3)
 
     def _start_reports(self) -> None:
-        data = self.project.root / "data"
+        data = self.project.root / DATA
         data.mkdir(exist_ok=True)
         shutil.copyfile(Path(__file__).with_name("page") / "live.html", self.project.root / LIVE_PAGE)
         self._start("reports", ["http.server", "--bind", HOST, "--directory", str(data), str(self.port + 1)])

@@ -11,6 +11,7 @@ from pipeline.checks.lookalikes import find_lookalikes
 from pipeline.checks.shortcuts import ProbeScore, probe_questions
 from pipeline.errors import ArtifactError, ParamsError
 from pipeline.frames.store import FrameStore
+from pipeline.layout import ANNOTATIONS, CLIPS, FRAMES, MINED, PREPARED_QUESTIONS, SOURCE_KINDS, VIDEOS
 from pipeline.params import ValidateDataset
 from pipeline.records import Annotation, Clip, Keyframe, Question, Video, read_rows
 from pipeline.reports import StageReport
@@ -40,15 +41,14 @@ def read_dataset(root: Path) -> DatasetInputs:
     Raises:
         ArtifactError: a product is missing or torn.
     """
-    data = root / "data"
     return DatasetInputs(
-        kinds=_read_kinds(data / "raw/sources.json"),
-        videos={row.video_id: row for row in read_rows(data / "raw/videos.parquet", Video)},
-        annotations=len(read_rows(data / "raw/annotations.parquet", Annotation)),
-        questions=read_rows(data / "questions/questions.parquet", Question),
-        clips=read_rows(data / "questions/clips.parquet", Clip),
-        keyframes=read_rows(data / "keyframes/keyframes.parquet", Keyframe),
-        store=FrameStore(data / "frames"),
+        kinds=_read_kinds(root / SOURCE_KINDS),
+        videos={row.video_id: row for row in read_rows(root / VIDEOS, Video)},
+        annotations=len(read_rows(root / ANNOTATIONS, Annotation)),
+        questions=read_rows(root / PREPARED_QUESTIONS, Question),
+        clips=read_rows(root / CLIPS, Clip),
+        keyframes=read_rows(root / MINED, Keyframe),
+        store=FrameStore(root / FRAMES),
     )
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ArtifactError
+from pipeline.layout import FRAMES, KEYFRAMES, PREPARED, RAW, quarantine_of
 from pipeline.records import Quarantined, read_rows
 
-LEDGERS = ("data/raw", "data/questions", "data/frames", "data/keyframes")
+LEDGERS = (RAW, PREPARED, FRAMES, KEYFRAMES)
 """Folders of the stages before this one; each holds a `quarantine.parquet`."""
 
 
@@ -17,7 +18,7 @@ def read_ledgers(root: Path) -> list[Quarantined]:
     """The rows of all earlier ledgers, in pipeline order."""
     rows: list[Quarantined] = []
     for folder in LEDGERS:
-        path = root / folder / "quarantine.parquet"
+        path = root / quarantine_of(folder)
         if path.is_file():
             rows += read_rows(path, Quarantined)
     return rows

@@ -12,9 +12,10 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.cli.output import AsJson, emit, waiting
-from pipeline.cli.place import POLICY, checkout, find_params
+from pipeline.cli.place import checkout, find_params
 from pipeline.cli.videos import End, OutPath, Span, Start, VideoPath, open_span, sample_frames
 from pipeline.errors import ModelError, ParamsError
+from pipeline.layout import POLICY
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ import typer
 from pipeline.cli.output import AsJson, columns, emit
 from pipeline.cli.place import checkout, find_params
 from pipeline.errors import ParamsError
+from pipeline.layout import DATA
 from pipeline.preflight.findings import Finding, State
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def check_room() -> Iterator[Finding]:
     memory = psutil.virtual_memory().available / 1e9
     state: State = "ok" if memory >= MEMORY_GB else "warn"
     yield Finding("memory", state, f"{memory:.0f} GB available", "" if state == "ok" else "close something")
-    data = checkout() / "data"
+    data = checkout() / DATA
     if data.exists() and not os.access(data, os.W_OK):
         yield Finding("data", "fail", f"{data.resolve()} is not writable", "chown or chmod it")
 

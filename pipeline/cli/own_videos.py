@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.checks.dataset import probe_splits
 from pipeline.checks.shortcuts import ProbeScore
 from pipeline.errors import ItemError, ParamsError
+from pipeline.layout import ANNOTATIONS, PREPARED_QUESTIONS, VIDEOS
 from pipeline.params import Params
 from pipeline.records import Annotation, Quarantined, Question, Video, read_rows, write_rows
 from pipeline.reports import StageReport
@@ -141,10 +142,10 @@ def _prepared(
     report = StageReport("prepare_questions")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        write_rows(root / "data/raw/videos.parquet", list(videos.values()), Video)
-        write_rows(root / "data/raw/annotations.parquet", rows, Annotation)
+        write_rows(root / VIDEOS, list(videos.values()), Video)
+        write_rows(root / ANNOTATIONS, rows, Annotation)
         prepare_questions.run(params, root, report)
-        return read_rows(root / "data/questions/questions.parquet", Question), report.quarantined
+        return read_rows(root / PREPARED_QUESTIONS, Question), report.quarantined
 
 
 def _shares(rows: Sequence[Any], videos: Mapping[str, Video], params: Params) -> dict[str, float] | None:

@@ -9,8 +9,6 @@ from pipeline.errors import ParamsError
 if TYPE_CHECKING:
     from pipeline.params import Params
 
-POLICY = Path("data/models/policy")
-
 
 def checkout() -> Path:
     """The folder that the commands take for the checkout; it need not hold one."""

@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from pipeline.layout import BENCHMARK_QUESTIONS, SUBMISSION
+
 
 def submit(
     file: Annotated[Path, typer.Argument(help="submission.json or submission.csv.")] = Path(
-        "data/predictions/submission/policy/submission.json"
+        f"{SUBMISSION}/policy/submission.json"
     ),
     questions: Annotated[
         Path | None,
@@ -46,11 +48,11 @@ def _expected(questions: Path | None) -> set[str]:
     from pipeline.cli.place import checkout
     from pipeline.errors import ParamsError
     from pipeline.evaluation.benchmarks import BENCHMARKS
-    from pipeline.evaluation.benchmarks.size import BENCHMARKS_FILE, whole_of
+    from pipeline.evaluation.benchmarks.size import whole_of
     from pipeline.sources.egoschema import ids_of
 
     ids = (
-        whole_of(BENCHMARKS["egoschema_full"], checkout() / BENCHMARKS_FILE).ids
+        whole_of(BENCHMARKS["egoschema_full"], checkout() / BENCHMARK_QUESTIONS).ids
         if questions is None
         else ids_of(questions)
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import ArtifactError, ItemError
+from pipeline.layout import CLIPS, RAW, VIDEOS
 from pipeline.records import Clip, Quarantined, Video, read_rows, write_rows
 from pipeline.reports import StageReport
 
@@ -24,10 +25,10 @@ class ClipInputs:
         Raises:
             ArtifactError: one is missing or damaged.
         """
-        raw = root / "data/raw"
-        videos = {video.video_id: video for video in read_rows(raw / "videos.parquet", Video)}
+        raw = root / RAW
+        videos = {video.video_id: video for video in read_rows(root / VIDEOS, Video)}
         _look_at_inputs(videos.values(), raw)
-        clips = sorted(read_rows(root / "data/questions/clips.parquet", Clip), key=lambda clip: clip.clip_id)
+        clips = sorted(read_rows(root / CLIPS, Clip), key=lambda clip: clip.clip_id)
         return cls(tuple(clips), videos, raw)
 
     def usable(self) -> list[tuple[Clip, Video, Path]]:

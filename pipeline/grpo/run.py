@@ -30,6 +30,7 @@ from pipeline.grpo.tracking import Wandb
 from pipeline.grpo.trainer import VideoGRPOTrainer
 from pipeline.grpo.training import Training
 from pipeline.grpo.vllm_rollout import VllmRollout
+from pipeline.layout import CHECKPOINTS
 from pipeline.models.policy import Policy
 from pipeline.models.vision import FeatureCache
 from pipeline.params import Params
@@ -38,7 +39,7 @@ from pipeline.train_params import TrainGrpo
 # Sections that decide nothing of a policy: under other values its folder, and so its digest, must be the same.
 _NOT_OF_A_POLICY = {"machine", "write_report", "promotion", "publish"}
 
-WANDB = Path("data/checkpoints/wandb")  # as it stands in the checkout: what a report says must not name this machine
+WANDB = Path(CHECKPOINTS, "wandb")  # as it stands in the checkout: what a report says must not name this machine
 
 
 @dataclass(frozen=True)

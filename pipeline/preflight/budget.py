@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.layout import CHECKPOINTS, MODELS
 from pipeline.params import Params
 from pipeline.preflight.findings import Finding
 from pipeline.preflight.model import BaseModel
@@ -113,7 +114,7 @@ def check_disk(params: Params, root: Path, base: BaseModel) -> Iterator[Finding]
 
 def _taken(root: Path) -> int:
     """Bytes that an earlier run's models and checkpoints hold already: they are written anew, not beside."""
-    files = (path for name in ("models", "checkpoints") for path in (root / "data" / name).rglob("*"))
+    files = (path for folder in (MODELS, CHECKPOINTS) for path in (root / folder).rglob("*"))
     return sum(path.stat().st_size for path in files if path.is_file())
 
 

@@ -9,6 +9,25 @@ from typing import Any, TypeVar
 from pipeline.errors import ArtifactError
 from pipeline.files import sha256_of
 from pipeline.frames.store import FrameStore
+from pipeline.layout import (
+    BASE,
+    CONTROLS,
+    CURVES,
+    DATA,
+    FRAMES,
+    KEYFRAMES,
+    LEAKAGE,
+    LIVE,
+    METRICS,
+    MINED,
+    POLICY,
+    PREDICTED,
+    PROBES,
+    QUARANTINE,
+    QUESTIONS,
+    TRAINING,
+    report_of,
+)
 from pipeline.records import Keyframe, Prediction, Quarantined, Question, Row, read_rows
 from pipeline.report.clip_sheets import ClipFolders
 
@@ -23,11 +42,11 @@ STAGES = (
     "evaluate_egoschema",
 )
 HASHED = (
-    "data/dataset/questions.parquet",
-    "data/keyframes/keyframes.parquet",
-    "data/models/base/model.safetensors",
-    "data/models/policy/model.safetensors",
-    "data/predictions/predictions.parquet",
+    QUESTIONS,
+    MINED,
+    f"{BASE}/model.safetensors",
+    f"{POLICY}/model.safetensors",
+    PREDICTED,
 )
 
 
@@ -56,21 +75,20 @@ class ReportInputs:
 def read_inputs(root: Path) -> ReportInputs:
     """Read everything below `root` that a run leaves behind."""
     notes: list[str] = []
-    data = root / "data"
     return ReportInputs(
-        reports={s: r for s in STAGES if (r := _json(data / "reports" / f"{s}.json", notes))},
-        metrics=_json(data / "reports/metrics.json", notes),
-        controls=_json(data / "reports/controls.json", notes),
-        leakage=_json(data / "dataset/leakage.json", []),
-        probes=_json(data / "dataset/probes.json", []),
-        provenance=_json(data / "models/policy/training.json", []),
-        curves=_curves(data / "reports/live/train_grpo/plots/metrics", notes),
-        questions=_rows(data / "dataset/questions.parquet", Question, notes),
-        keyframes=_rows(data / "keyframes/keyframes.parquet", Keyframe, notes),
-        predictions=_rows(data / "predictions/predictions.parquet", Prediction, notes),
-        quarantine=_rows(data / "dataset/quarantine.parquet", Quarantined, notes),
-        store=_store(data / "frames", notes),
-        folders=ClipFolders(data / "frames", data / "keyframes"),
+        reports={s: r for s in STAGES if (r := _json(root / report_of(s), notes))},
+        metrics=_json(root / METRICS, notes),
+        controls=_json(root / CONTROLS, notes),
+        leakage=_json(root / LEAKAGE, []),
+        probes=_json(root / PROBES, []),
+        provenance=_json(root / TRAINING, []),
+        curves=_curves(root / CURVES, notes),
+        questions=_rows(root / QUESTIONS, Question, notes),
+        keyframes=_rows(root / MINED, Keyframe, notes),
+        predictions=_rows(root / PREDICTED, Prediction, notes),
+        quarantine=_rows(root / QUARANTINE, Quarantined, notes),
+        store=_store(root / FRAMES, notes),
+        folders=ClipFolders(root / FRAMES, root / KEYFRAMES),
         hashes={name: sha256_of(root / name) for name in HASHED if (root / name).is_file()},
         notes=notes,
     )
@@ -97,17 +115,21 @@ def _store(folder: Path, notes: list[str]) -> FrameStore | None:
 
 def _short(error: ArtifactError, path: Path) -> str:
     """The message with the path as it stands in the repository: the page must not depend on where it was made."""
-    return str(error).replace(str(path), f"data/{path.parent.name}/{path.name}" if path.suffix else f"data/{path.name}")
+    return str(error).replace(str(path), _shown(path))
+
+
+def _shown(path: Path) -> str:
+    return f"{DATA}/{path.parent.name}/{path.name}" if path.suffix else f"{DATA}/{path.name}"
 
 
 def _json(path: Path, notes: list[str]) -> dict[str, Any]:
     if not path.is_file():
-        notes.append(f"data/{path.parent.name}/{path.name} is missing: run `dvc repro` to make it")
+        notes.append(f"{_shown(path)} is missing: run `dvc repro` to make it")
         return {}
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
-        notes.append(f"data/{path.parent.name}/{path.name} is not JSON: run `dvc repro` to make it again")
+        notes.append(f"{_shown(path)} is not JSON: run `dvc repro` to make it again")
         return {}
     return value if isinstance(value, dict) else {"values": value}
 
@@ -120,5 +142,5 @@ def _curves(folder: Path, notes: list[str]) -> dict[str, list[tuple[int, float]]
         with path.open(encoding="utf-8", newline="") as file:
             curves[name] = [(int(row["step"]), float(row[path.stem])) for row in csv.DictReader(file, delimiter="\t")]
     if not curves:
-        notes.append("data/reports/live holds no training curves")
+        notes.append(f"{LIVE} holds no training curves")
     return curves

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pipeline.environment import apply_defaults
 from pipeline.errors import EgovlmError, StageError, printable
+from pipeline.layout import DATA, cost_of, report_of
 from pipeline.params import load_params
 from pipeline.picture import Picture, drop_picture, home_of, read_picture, start_from_picture, watching
 from pipeline.processes import Stopped, die_with_parent, stop_on_signals
@@ -46,7 +47,7 @@ def run_stage(name: str, root: Path) -> None:
     for folder in report.state:
         shutil.rmtree(folder, ignore_errors=True)
     report.write(root)
-    write_json(root / "data/reports/costs" / f"{name}.json", _cost(time.perf_counter() - started))
+    write_json(root / cost_of(name), _cost(time.perf_counter() - started))
     if picture is not None:
         _last_look(picture, root)
 
@@ -61,7 +62,7 @@ def _last_look(picture: Picture, root: Path) -> None:
     try:
         picture.refuse_changes(root)
     except StageError:
-        (root / f"data/reports/{picture.stage}.json").unlink(missing_ok=True)
+        (root / report_of(picture.stage)).unlink(missing_ok=True)
         raise
     os._exit(0)
 
@@ -94,7 +95,7 @@ def main() -> int:
         print(f"egovlm {name}: ended by {stopped}; run it again to go on", file=sys.stderr)
         return stopped.exit_code
     except Exception as error:
-        refused = disk_refusal(error, Path("data"))
+        refused = disk_refusal(error, Path(DATA))
         if refused is None:
             raise
         print(f"egovlm {name}: StageError: {_one_line(refused)}", file=sys.stderr)

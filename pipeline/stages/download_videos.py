@@ -10,6 +10,16 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pipeline.errors import EmptyInput, ItemError
+from pipeline.layout import (
+    ANNOTATIONS,
+    BENCHMARK_QUESTIONS,
+    FETCHED,
+    RAW,
+    RAW_VIDEOS,
+    SOURCE_KINDS,
+    VIDEOS,
+    quarantine_of,
+)
 from pipeline.params import Params
 from pipeline.records import Annotation, Quarantined, Video, is_safe_id, write_rows
 from pipeline.reports import NOT_TAKEN, StageReport, write_json
@@ -27,14 +37,14 @@ PROBE_SECONDS = 120.0  # wall clock to read one video's packets
 
 def run(params: Params, root: Path, report: StageReport) -> None:
     """Fill `root/data/raw`: videos/, annotations, quarantine, benchmarks and, last, the manifest videos.parquet."""
-    settings, raw = params.download_videos, root / "data/raw"
+    settings, raw = params.download_videos, root / RAW
     raw.mkdir(parents=True, exist_ok=True)
     sources = build_sources(params)
     places = read_places(settings.ego4d_clips, sources, root)
     annotations = _annotations(sources, report)
     report.stop_if_too_bad("question", params.max_bad_fraction)  # before hours of fetching
-    journal = FetchLog(raw / "fetched.jsonl")
-    tasks = _tasks(sources, raw / "videos", places, report)
+    journal = FetchLog(root / FETCHED)
+    tasks = _tasks(sources, root / RAW_VIDEOS, places, report)
     machine = params.machine
     limits = FetchLimits(machine.workers, FETCH_SECONDS, PROBE_SECONDS, machine.worker_megabytes_limit)
     rows = list(_videos(fetch_all(tasks, journal, probe, limits), report))
@@ -44,11 +54,11 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     journal.finish(kept)
     _remove_strangers(raw, kept)
     kinds = {name: section.kind for name, section in settings.sources.items() if section is not None}
-    write_json(raw / "sources.json", dict(sorted(kinds.items())))
-    write_json(raw / "benchmarks.json", {source.name: found for source in sources if (found := source.benchmark())})
-    write_rows(raw / "annotations.parquet", annotations, Annotation)
-    write_rows(raw / "quarantine.parquet", report.quarantined, Quarantined)
-    write_rows(raw / "videos.parquet", sorted(rows, key=lambda row: row.video_id), Video)
+    write_json(root / SOURCE_KINDS, dict(sorted(kinds.items())))
+    write_json(root / BENCHMARK_QUESTIONS, {source.name: found for source in sources if (found := source.benchmark())})
+    write_rows(root / ANNOTATIONS, annotations, Annotation)
+    write_rows(root / quarantine_of(RAW), report.quarantined, Quarantined)
+    write_rows(root / VIDEOS, sorted(rows, key=lambda row: row.video_id), Video)
 
 
 def _annotations(sources: Sequence[Source], report: StageReport) -> list[Annotation]:

@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.errors import ArtifactError, EmptyInput, ItemError
 from pipeline.evaluation.benchmarks import BENCHMARKS
 from pipeline.evaluation.benchmarks.base import select_questions
-from pipeline.evaluation.benchmarks.size import BENCHMARKS_FILE, Whole, stop_if_partial, whole_of
+from pipeline.evaluation.benchmarks.size import Whole, stop_if_partial, whole_of
 from pipeline.evaluation.evaluate import evaluate_models, load_models
 from pipeline.evaluation.keyframe_quality import MatchSettings
 from pipeline.evaluation.lmms import write_lmms
@@ -19,6 +19,23 @@ from pipeline.evaluation.runs import HEADLINE, modes_of
 from pipeline.evaluation.scores import IntervalSettings, by_run
 from pipeline.evaluation.submission import answers_of, q_uid, write_submission
 from pipeline.frames.store import FrameStore
+from pipeline.layout import (
+    BASE,
+    BENCHMARK_QUESTIONS,
+    CHECKPOINTS,
+    CONTROLS,
+    DATASET,
+    FRAMES,
+    LEAKAGE,
+    METRICS,
+    PLOTS,
+    POLICY,
+    PREDICTED,
+    PREDICTIONS,
+    PROBES,
+    QUESTIONS,
+    VIDEOS,
+)
 from pipeline.params import Params
 from pipeline.records import Prediction, Question, Video, read_rows, write_rows
 from pipeline.reports import StageReport, write_json
@@ -29,14 +46,14 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     settings = params.evaluate_egoschema
     BENCHMARKS.check([settings.benchmark], "evaluate_egoschema.benchmark", settings.plugins)
     benchmark = BENCHMARKS[settings.benchmark]
-    questions, whole = _questions(params, root), whole_of(benchmark, root / BENCHMARKS_FILE)
+    questions, whole = _questions(params, root), whole_of(benchmark, root / BENCHMARK_QUESTIONS)
     stop_if_partial(benchmark, questions, whole, settings.max_missing_fraction)
     parents = _parents(root, questions)
     rewards = params.train_grpo.reward_settings  # what a key time is worth has one home
-    folders = {name: root / "data/models" / name for name in ("base", "policy")}
-    cache = ResponseCache(root / "data/checkpoints/evaluate_egoschema")
-    models = load_models(folders, settings, params.machine, root / "data/checkpoints/features")
-    load_clip = _loader(FrameStore(root / "data/frames"))
+    folders = {"base": root / BASE, "policy": root / POLICY}
+    cache = ResponseCache(root / CHECKPOINTS / "evaluate_egoschema")
+    models = load_models(folders, settings, params.machine, root / CHECKPOINTS / "features")
+    load_clip = _loader(FrameStore(root / FRAMES))
     predictions = evaluate_models(models, questions, parents, load_clip, cache, settings, params.prompts, params.seed)
     result = EvaluationResult(
         predictions,
@@ -52,12 +69,12 @@ def run(params: Params, root: Path, report: StageReport) -> None:
 def _questions(params: Params, root: Path) -> list[Question]:
     """The benchmark's questions of the chosen splits."""
     settings = params.evaluate_egoschema
-    rows = read_rows(root / "data/dataset/questions.parquet", Question)
+    rows = read_rows(root / QUESTIONS, Question)
     chosen = select_questions(BENCHMARKS[settings.benchmark], (q for q in rows if q.split in settings.splits))
     if not chosen:
         splits = ", ".join(f"{s}: {sum(q.split == s for q in rows)}" for s in ("train", "dev", "test"))
         raise EmptyInput(
-            f"no question of benchmark {settings.benchmark} in splits {list(settings.splits)} (data/dataset holds "
+            f"no question of benchmark {settings.benchmark} in splits {list(settings.splits)} ({DATASET} holds "
             f"{splits}): change evaluate_egoschema.benchmark or .splits, or add a source"
         )
     if all(question.answer is None for question in chosen):
@@ -67,12 +84,10 @@ def _questions(params: Params, root: Path) -> list[Question]:
 
 def _parents(root: Path, questions: list[Question]) -> dict[str, str]:
     """Recording of each video, by which intervals are clustered."""
-    parents = {v.video_id: v.parent_video_id for v in read_rows(root / "data/raw/videos.parquet", Video)}
+    parents = {v.video_id: v.parent_video_id for v in read_rows(root / VIDEOS, Video)}
     unknown = sorted({q.video_id for q in questions} - set(parents))
     if unknown:
-        raise ArtifactError(
-            f"data/raw/videos.parquet does not hold {unknown[0]}, which data/dataset asks about: run `dvc repro`"
-        )
+        raise ArtifactError(f"{VIDEOS} does not hold {unknown[0]}, which {DATASET} asks about: run `dvc repro`")
     return parents
 
 
@@ -95,17 +110,17 @@ def _write(result: EvaluationResult, whole: Whole, params: Params, root: Path, r
         report.count("benchmark question", "not_asked", len(whole.ids) - len(result.questions))
     for prediction in result.predictions:
         report.count(f"{prediction.model} {prediction.mode}/{prediction.view}", prediction.outcome)
-    write_rows(root / "data/predictions/predictions.parquet", result.predictions, Prediction)
-    write_plots(result, root / "data/reports/plots")
-    _write_exchange_formats(result, whole, params, root / "data/predictions")
-    write_json(root / "data/reports/controls.json", {**context, **detail_metrics(result)})
-    write_json(root / "data/reports/metrics.json", metrics)
+    write_rows(root / PREDICTED, result.predictions, Prediction)
+    write_plots(result, root / PLOTS)
+    _write_exchange_formats(result, whole, params, root / PREDICTIONS)
+    write_json(root / CONTROLS, {**context, **detail_metrics(result)})
+    write_json(root / METRICS, metrics)
 
 
 def _dataset_context(root: Path) -> dict[str, Any]:
     """What the data checks say about the questions: whether they leak, and what probes without video score."""
-    leakage = _optional_json(root / "data/dataset/leakage.json")
-    return {"leaky": bool(leakage.get("leaky", False)), "probes": _optional_json(root / "data/dataset/probes.json")}
+    leakage = _optional_json(root / LEAKAGE)
+    return {"leaky": bool(leakage.get("leaky", False)), "probes": _optional_json(root / PROBES)}
 
 
 def _optional_json(path: Path) -> dict[str, Any]:

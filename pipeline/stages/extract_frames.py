@@ -14,6 +14,7 @@ from pipeline.extraction.rows import FORMAT, FrameSettings, FrameTask, extract
 from pipeline.frames.geometry import FrameSize
 from pipeline.frames.shards import SHARD_BYTES, Layout, digest, write_manifest
 from pipeline.frames.store import SCHEMA, FrameStore
+from pipeline.layout import FRAMES
 from pipeline.params import ExtractFrames, Params
 from pipeline.records import Clip, Video
 from pipeline.reports import StageReport
@@ -24,7 +25,7 @@ QUARANTINE_SHEETS = 40  # enough to see what is wrong with a source
 
 def run(params: Params, root: Path, report: StageReport) -> None:
     """Bring `root/data/frames` up to date with `data/raw` and `data/questions/clips.parquet`."""
-    section, out = params.extract_frames, root / "data/frames"
+    section, out = params.extract_frames, root / FRAMES
     inputs = ClipInputs.read(root)
     settings = {"format": FORMAT, **asdict(frame_settings(section)), "version": decoder_version(section.decoder)}
     seconds = params.machine.clip_seconds_limit

@@ -13,6 +13,7 @@ from pipeline.frames.shards import SHARD_BYTES, Layout, Row, digest, read_bucket
 from pipeline.keyframes.mining import FORMAT, SCHEMA, MiningSettings, MiningTask, mine
 from pipeline.keyframes.recall import Truth, measure_recall
 from pipeline.keyframes.scorers import check_scorer, code_of
+from pipeline.layout import KEYFRAMES, MINED, PREPARED_QUESTIONS
 from pipeline.params import MineKeyframes, Params
 from pipeline.records import Clip, Keyframe, Question, Video, read_rows, write_rows
 from pipeline.reports import StageReport
@@ -23,10 +24,10 @@ Questions = Mapping[str, Sequence[Question]]  # by clip id
 
 def run(params: Params, root: Path, report: StageReport) -> None:
     """Bring `root/data/keyframes` up to date: shards of mined clips, keyframes.parquet, quarantine.parquet."""
-    section, out = params.mine_keyframes, root / "data/keyframes"
+    section, out = params.mine_keyframes, root / KEYFRAMES
     check_scorer(section.signal, section.plugins)  # an unknown name is told now, not by every worker
     inputs = ClipInputs.read(root)
-    questions = _by_clip(read_rows(root / "data/questions/questions.parquet", Question))
+    questions = _by_clip(read_rows(root / PREPARED_QUESTIONS, Question))
     settings = {"format": FORMAT, **asdict(mining_settings(section)), "version": decoder_version("pyav")}
     if (code := code_of(section.signal)) is not None:
         settings["code"] = code
@@ -39,7 +40,7 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     report.stop_if_too_bad("clip", params.max_bad_fraction)
     rows = sorted(_rows(out, layout), key=lambda row: str(row["item_id"]))
     keyframes = [keyframe for row in rows for keyframe in keyframes_of(row)]
-    write_rows(out / "keyframes.parquet", keyframes, Keyframe)
+    write_rows(root / MINED, keyframes, Keyframe)
     write_manifest(out, layout, settings)
     report.count("keyframe", "ok", len(keyframes))
     report.values["recall"] = {

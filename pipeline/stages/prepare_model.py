@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from pipeline.layout import BASE
 from pipeline.params import HubRecipe, Params
 from pipeline.reports import StageReport
 
@@ -26,7 +27,7 @@ and {sampled} sampled.
 
 def run(params: Params, root: Path, report: StageReport) -> None:
     """Write a plain `from_pretrained` folder to `root/data/models/base`, whole or not at all."""
-    target = root / "data/models/base"
+    target = root / BASE
     partial = target.with_name("base.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import ItemError
+from pipeline.layout import ANNOTATIONS, CLIPS, PREPARED, PREPARED_QUESTIONS, VIDEOS, quarantine_of
 from pipeline.params import Params, PrepareQuestions
 from pipeline.questions.building import Plan, build_question
 from pipeline.questions.distractors import AnswerPool
@@ -17,9 +18,9 @@ Videos = Mapping[str, Video]
 
 def run(params: Params, root: Path, report: StageReport) -> None:
     """Fill `root/data/questions` from `root/data/raw`: questions.parquet, clips.parquet, quarantine.parquet."""
-    settings, raw, out = params.prepare_questions, root / "data/raw", root / "data/questions"
-    videos = {row.video_id: row for row in read_rows(raw / "videos.parquet", Video)}
-    annotations = usable(read_rows(raw / "annotations.parquet", Annotation), videos, report)
+    settings = params.prepare_questions
+    videos = {row.video_id: row for row in read_rows(root / VIDEOS, Video)}
+    annotations = usable(read_rows(root / ANNOTATIONS, Annotation), videos, report)
     splits = splits_of(annotations, videos, settings, params.seed)
     split_of = {row.question_id: row.split or splits[videos[row.video_id].parent_video_id] for row in annotations}
     recordings = {video.video_id: video.parent_video_id for video in videos.values()}
@@ -30,9 +31,9 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     report.stop_if_too_bad("question", params.max_bad_fraction)  # what goes after this is sound: it goes by choice
     questions = _without(questions, pool.guessable, "guessable_answer", report)
     questions = _without(questions, _repeats(questions, videos, settings), "near_duplicate", report)
-    write_rows(out / "clips.parquet", clips_of(questions), Clip)
-    write_rows(out / "quarantine.parquet", report.quarantined, Quarantined)
-    write_rows(out / "questions.parquet", questions, Question)
+    write_rows(root / CLIPS, clips_of(questions), Clip)
+    write_rows(root / quarantine_of(PREPARED), report.quarantined, Quarantined)
+    write_rows(root / PREPARED_QUESTIONS, questions, Question)
 
 
 def usable(annotations: Iterable[Annotation], videos: Videos, report: StageReport) -> list[Annotation]:

@@ -18,6 +18,7 @@ from pipeline.grpo.launch import is_main_worker, is_worker, join_processes, run_
 from pipeline.grpo.rewards import REWARDS
 from pipeline.grpo.run import TrainingRun, explain_out_of_memory, silence_libraries, train
 from pipeline.grpo.samples import Sample, build_sample, group_by_clip
+from pipeline.layout import BASE, CHECKPOINTS, FRAMES, MINED, POLICY, QUESTIONS, TRAINING_LIVE
 from pipeline.models.device import resolve_device, weights_dtype
 from pipeline.models.inputs import VIDEO_TOKEN, render_prompt, tokenize_prompt
 from pipeline.models.policy import Policy, load_policy
@@ -27,10 +28,9 @@ from pipeline.provenance import ran_from
 from pipeline.records import Keyframe, Question, read_rows
 from pipeline.reports import StageReport
 
-READS = ("data/dataset/questions.parquet", "data/keyframes/keyframes.parquet", "data/frames", "data/models/base")
-
-CHECKPOINTS = "data/checkpoints/train_grpo"
-HANDOFF = Path("data/checkpoints/train_grpo-report.json")
+READS = (QUESTIONS, MINED, FRAMES, BASE)
+STATE = f"{CHECKPOINTS}/train_grpo"
+HANDOFF = f"{CHECKPOINTS}/train_grpo-report.json"
 
 
 def run(params: Params, root: Path, report: StageReport) -> None:
@@ -40,7 +40,7 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     answered (difficulty) and vision features are kept beside it for other runs. Live metrics are in
     data/reports/live/train_grpo. With `machine.launch` the work is done by the processes that it starts.
     """
-    report.state.append(root / CHECKPOINTS)
+    report.state.append(root / STATE)
     launch = params.machine.launch
     if launch is None or is_worker():
         _train(params, root, report)
@@ -64,13 +64,13 @@ def read_run(params: Params, root: Path, report: StageReport) -> TrainingRun:
     REWARDS.check(settings.rewards, "train_grpo.rewards", settings.plugins)
     torch.set_num_threads(settings.threads)
     join_processes(params.machine)
-    store = FrameStore(root / "data/frames")
+    store = FrameStore(root / FRAMES)
     with silence_libraries(), explain_out_of_memory():
         device, dtype = resolve_device(params.machine), weights_dtype(settings)
-        policy = load_policy(root / "data/models/base", None, device, dtype, settings.attention)
-    questions = read_rows(root / READS[0], Question)
+        policy = load_policy(root / BASE, None, device, dtype, settings.attention)
+    questions = read_rows(root / QUESTIONS, Question)
     samples = _samples(params, root, questions, store, policy, report)
-    state = root / CHECKPOINTS
+    state = root / STATE
     hashes = {path: digest_path(root / path) for path in READS}
     clips = ClipLoader(store, params.machine.feature_cache_megabytes)
     training = [sample for split, sample in samples if split == "train"]
@@ -87,8 +87,8 @@ def read_run(params: Params, root: Path, report: StageReport) -> TrainingRun:
         cache=cache,
         hashes=hashes,
         checkpoints=state,
-        live=root / "data/reports/live/train_grpo",
-        output=root / "data/models/policy",
+        live=root / TRAINING_LIVE,
+        output=root / POLICY,
         code=ran_from(home_of(root), "train_grpo").get("code", {}),
     )
 
@@ -102,7 +102,7 @@ def _samples(
     report: StageReport,
 ) -> list[tuple[str, Sample]]:
     """(split, sample) of every usable train and dev question; the others are in the report with their reason."""
-    mined = group_by_clip(read_rows(root / READS[1], Keyframe))
+    mined = group_by_clip(read_rows(root / MINED, Keyframe))
     template, settings = params.prompts.reasoning, params.train_grpo
     samples: list[tuple[str, Sample]] = []
     targets = Counter({"known": 0, "mined": 0, "none": 0})  # where the key times of the keyframe reward come from
@@ -156,7 +156,7 @@ def _work() -> int:
             print(f"egovlm train_grpo: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
     if is_main_worker():
-        write_report(HANDOFF, report)
+        write_report(Path(HANDOFF), report)
     return 0
 
 

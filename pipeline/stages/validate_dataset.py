@@ -27,11 +27,12 @@ from pipeline.checks.tables import (
     split_table,
     video_table,
 )
+from pipeline.layout import DATA_DOCS, DATASET, DATASET_CARD, LEAKAGE, PROBES, QUARANTINE, QUESTIONS, RAW, VIDEOS
 from pipeline.params import Params
 from pipeline.records import Quarantined, Question, write_rows
 from pipeline.reports import StageReport, write_json, write_text
 
-SUMMED = ("data/raw/videos.parquet", "data/dataset/questions.parquet", "data/dataset/quarantine.parquet")
+SUMMED = (VIDEOS, QUESTIONS, QUARANTINE)
 Probes = dict[str, list[ProbeScore]]
 
 
@@ -41,25 +42,25 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     Raises:
         GateError: a critical check failed.
     """
-    settings, out = params.validate_dataset, root / "data/dataset"
-    (out / "questions.parquet").unlink(missing_ok=True)
+    settings = params.validate_dataset
+    (root / QUESTIONS).unlink(missing_ok=True)
     inputs, earlier = read_dataset(root), read_ledgers(root)
     questions = with_frames(inputs, report)
     report.stop_if_too_bad("question", params.max_bad_fraction)  # leaks do not count: leaving them out is the work
     looks = look_at_clips(inputs.store, inputs.clips, params.machine.workers)
     questions, leakage, leaking = _decontaminated(questions, looks, inputs, params, root, report)
     probes = probe_splits(questions, inputs.videos, settings, params.seed)
-    write_json(out / "probes.json", {split: [s.as_dict() for s in scores] for split, scores in probes.items()})
+    write_json(root / PROBES, {split: [s.as_dict() for s in scores] for split, scores in probes.items()})
     findings = _check(questions, inputs, looks, probes, leaking, params, root)
     ledger = [*earlier, *report.quarantined]
     accounts = _accounts(inputs, questions, ledger)
     report.values = _values(questions, accounts, ledger, findings)
-    stop_at_critical(findings, "data/dataset/data_docs/index.html")
-    write_rows(out / "quarantine.parquet", ledger, Quarantined)
-    write_rows(out / "questions.parquet", questions, Question)
+    stop_at_critical(findings, f"{DATA_DOCS}/index.html")
+    write_rows(root / QUARANTINE, ledger, Quarantined)
+    write_rows(root / QUESTIONS, questions, Question)
     checksums = {name: hashlib.sha256((root / name).read_bytes()).hexdigest() for name in SUMMED}
     card = dataset_card(questions, inputs.videos, leakage, probes, accounts, reasons(ledger), findings, checksums)
-    for place in (root / "data/reports/dataset_card.md", out / "README.md"):  # the second travels with the data
+    for place in (root / DATASET_CARD, root / DATASET / "README.md"):  # the second travels with the data
         write_text(place, card)
 
 
@@ -79,7 +80,7 @@ def _decontaminated(
     leaks = decontaminate(questions, looks, inputs, reference, settings)
     facts = {"recordings_in_evaluation": len(reference.windows), "egoschema_windows": settings.egoschema_windows}
     stamped = leakage_report(leaks, training, settings.allow_leakage, facts)
-    write_json(root / "data/dataset/leakage.json", stamped)
+    write_json(root / LEAKAGE, stamped)
     if settings.allow_leakage or not leaks:
         return list(questions), stamped, {leak.question_id for leak in leaks}
     kept = _without(questions, leaks, report)
@@ -111,7 +112,7 @@ def _check(
     settings = params.validate_dataset
     spans = {clip.clip_id: (clip.start_seconds, clip.end_seconds) for clip in inputs.clips}
     tables = {
-        "videos": video_table(list(inputs.videos.values()), root / "data/raw"),
+        "videos": video_table(list(inputs.videos.values()), root / RAW),
         "clips": clip_table(looks, inputs.keyframes, settings.clip_limits),
         "keyframes": keyframe_table(inputs.keyframes, spans),
         "questions": question_table(questions, inputs.videos, set(inputs.store.clip_ids()), leaking),
@@ -122,7 +123,7 @@ def _check(
     wanted = suites(settings.allow_leakage)
     results = validate(tables, wanted)
     findings = find(results, wanted)
-    write_docs(results, findings, root / "data/dataset/data_docs")
+    write_docs(results, findings, root / DATA_DOCS)
     return findings
 
 

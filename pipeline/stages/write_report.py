@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipeline.layout import MODEL_CARD, PAGE
 from pipeline.params import Params
 from pipeline.report.card import model_card
 from pipeline.report.inputs import read_inputs
@@ -13,8 +14,8 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     """Write data/reports/index.html and model_card.md."""
     inputs = read_inputs(root)
     page = render(inputs, params.write_report)
-    write_text(root / "data/reports/index.html", page)
-    write_text(root / "data/reports/model_card.md", model_card(inputs))
+    write_text(root / PAGE, page)
+    write_text(root / MODEL_CARD, model_card(inputs))
     report.count("question", "shown", len(inputs.questions))
     for note in inputs.notes:
         report.count("note", note)

@@ -17,6 +17,7 @@ FOUNDATION = {
     "params",
     "registry",
     "files",
+    "layout",
     "tiny_params",
     "train_params",
     "sections",

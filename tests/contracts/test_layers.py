@@ -30,6 +30,7 @@ LEVELS = [
         "pipeline.profiles",
         "pipeline.errors",
         "pipeline.files",
+        "pipeline.layout",
         "pipeline.processes",
         "pipeline.workspace",
         "pipeline.picture",

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from pipeline.errors import ArtifactError, StageError
 from pipeline.evaluation.benchmarks.base import Benchmark
+from pipeline.layout import QUARANTINE
 from pipeline.records import Question
-
-BENCHMARKS_FILE = Path("data/raw/benchmarks.json")
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,6 @@ def stop_if_partial(
     if missing and len(missing) / len(whole.ids) > max_missing_fraction:
         raise StageError(
             f"{len(asked)} of the {len(whole.ids)} questions of {benchmark.name} can be asked (missing: {missing[0]} "
-            "...; data/dataset/quarantine.parquet says why): that is no score of the benchmark; get the videos, or "
+            f"...; {QUARANTINE} says why): that is no score of the benchmark; get the videos, or "
             "accept a part by evaluate_egoschema.max_missing_fraction"
         )
