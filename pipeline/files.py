@@ -1,9 +1,11 @@
-"""Files that are whole or absent, and what they hold in one number."""
+"""Files that are whole or absent, what they hold in one number, and who may write them."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 
 @contextmanager
@@ -25,3 +27,25 @@ def sha256_of(path: Path) -> str:
     """Hex digest of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def locked(path: Path, wait_seconds: float, on_wait: Callable[[], object] | None = None) -> Iterator[None]:
+    """Hold the lock file `path` for the block; `on_wait` is called once if somebody else holds it.
+
+    The lock is the operating system's and ends with its process: after a kill there is nothing to clean up.
+
+    Raises:
+        TimeoutError: it is still held after `wait_seconds`.
+    """
+    lock = FileLock(path, fallback_to_soft=False)  # a soft lock would outlive a killed process
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if on_wait:
+            on_wait()
+        lock.acquire(timeout=wait_seconds)
+    try:
+        yield
+    finally:
+        lock.release()

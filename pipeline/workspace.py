@@ -1,16 +1,15 @@
 """The folder a stage works in: one run of a stage at a time, and what it means when the disk refuses a write."""
 
 import errno
-import fcntl
 import os
 import re
 import shutil
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pipeline.errors import StageError
+from pipeline.files import locked
 from pipeline.layout import DATA, LOCKS
 
 WAIT_SECONDS = 15.0  # a run that was told to end is gone by then
@@ -25,39 +24,25 @@ _SAID_REFUSED = re.compile(r"Read-only file system|Permission denied|os error (3
 def sole_run(root: Path, stage: str) -> Iterator[None]:
     """Hold `stage` in `root` for the block: two processes of one stage would write the same files.
 
-    The lock is the operating system's and ends with its process, so nothing has to be cleaned up after a kill.
-
     Raises:
         StageError: another process still runs the stage after `WAIT_SECONDS`, or data/ may not be written.
     """
     path = root / LOCKS / stage
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="utf-8")
-    except OSError as error:
-        refusal = disk_refusal(error, root / DATA)
-        raise StageError(refusal or f"{path} cannot be opened: {error.strerror}") from error
-    with file:
-        _take(file.fileno(), path, stage)
-        os.ftruncate(file.fileno(), 0)
-        os.write(file.fileno(), str(os.getpid()).encode())
-        yield
-
-
-def _take(descriptor: int, path: Path, stage: str) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while True:
+    with ExitStack() as held:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError as error:
-            if time.monotonic() > deadline:
-                holder = path.read_text(encoding="utf-8").strip() or "unknown"
-                raise StageError(
-                    f"another run of {stage} (process {holder}) is at work in {path.parents[2].resolve()}: "
-                    "wait for it or end it, then run this again"
-                ) from error
-        time.sleep(0.1)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locked(path, WAIT_SECONDS))
+            path.write_text(str(os.getpid()), encoding="utf-8")
+        except TimeoutError as error:
+            holder = path.read_text(encoding="utf-8").strip() or "unknown"
+            raise StageError(
+                f"another run of {stage} (process {holder}) is at work in {path.parents[2].resolve()}: "
+                "wait for it or end it, then run this again"
+            ) from error
+        except OSError as error:
+            refusal = disk_refusal(error, root / DATA)
+            raise StageError(refusal or f"{path} cannot be opened: {error.strerror}") from error
+        yield
 
 
 def disk_refusal(error: BaseException, data: Path) -> str | None:

@@ -5,13 +5,12 @@ A file lock dies with its process, so a holder is alive or there is none: no slo
 holds it and when its stage last said something.
 """
 
-import fcntl
 import json
 import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 
 import psutil
@@ -19,9 +18,8 @@ import psutil
 from flows.dvc.errors import ProjectBusy
 from flows.dvc.project import Project
 from flows.processes.guard import GRACE_SECONDS
+from pipeline.files import locked
 from pipeline.reports import write_json
-
-POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -65,8 +63,12 @@ def project_lock(
         ProjectBusy: another run still holds it after `wait_seconds`.
     """
     project.private.mkdir(parents=True, exist_ok=True)
-    with (project.private / "lock").open("a") as file:
-        _take(file.fileno(), project, wait_seconds, on_wait)
+    with ExitStack() as held:
+        try:
+            waiting = (lambda: on_wait(read_holder(project))) if on_wait and wait_seconds else None
+            held.enter_context(locked(project.private / "lock", wait_seconds, waiting))
+        except TimeoutError as error:
+            raise ProjectBusy(_busy(project)) from error
         dead = read_holder(project)
         note = project.private / "holder.json"
         write_json(note, asdict(LockHolder(run, os.getpid(), socket.gethostname(), time.time())))
@@ -75,28 +77,6 @@ def project_lock(
             yield dead
         finally:
             note.unlink(missing_ok=True)
-
-
-def _take(
-    descriptor: int, project: Project, wait_seconds: float, on_wait: Callable[[LockHolder | None], None] | None
-) -> None:
-    deadline = time.monotonic() + wait_seconds
-    told = False
-    while not _try(descriptor):
-        if time.monotonic() >= deadline:
-            raise ProjectBusy(_busy(project))
-        if on_wait and not told:
-            on_wait(read_holder(project))
-            told = True
-        time.sleep(POLL_SECONDS)
-
-
-def _try(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _busy(project: Project) -> str:
