@@ -1,6 +1,7 @@
 """Files that are whole or absent, what they hold in one number, and who may write them."""
 
 import hashlib
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,15 +13,35 @@ from filelock import FileLock, Timeout
 def replacing(path: Path) -> Iterator[Path]:
     """Where to write a new `path`: beside it, moved into its place when the block ends well.
 
-    An exception in the block, or a kill, leaves the old file as it was. The folder is made if it is missing.
+    An exception in the block, or a kill, leaves the old file as it was; what was written so far is deleted, after a
+    kill by the next attempt. The folder is made if it is missing.
 
     >>> with replacing(Path("/tmp/egovlm-doctest.txt")) as partial:
     ...     _ = partial.write_text("whole")
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    yield partial
+    try:
+        yield partial
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
     partial.replace(path)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder to fill, moved into the place of `folder` when the block ends well; else `folder` stays."""
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
 
 
 def sha256_of(path: Path) -> str:

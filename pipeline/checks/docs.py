@@ -7,12 +7,12 @@ open without a network, tell nobody that they were opened, and can be versioned.
 
 import html
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.checks.findings import CheckFinding
 from pipeline.checks.gx import DefaultJinjaPageView, ExpectationSuiteValidationResult, ValidationResultsPageRenderer
+from pipeline.files import replacing_folder
 
 _OUTSIDE = re.compile(
     r"<footer\b.*?</footer>|<link\b[^>]*>|<script\b[^>]*\bsrc=[^>]*>\s*</script>|<script\b.*?</script>|<img\b[^>]*src=\"https?://[^>]*>",
@@ -26,15 +26,11 @@ def write_docs(
     results: Mapping[str, ExpectationSuiteValidationResult], findings: Sequence[CheckFinding], folder: Path
 ) -> None:
     """One page per suite and an index into `folder`, whole or absent."""
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     view = DefaultJinjaPageView()  # one: it compiles its templates once
-    for name, result in results.items():
-        (partial / f"{name}.html").write_text(_page(result, view), encoding="utf-8")
-    (partial / "index.html").write_text(_index(results, findings), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.replace(folder)
+    with replacing_folder(folder) as partial:
+        for name, result in results.items():
+            (partial / f"{name}.html").write_text(_page(result, view), encoding="utf-8")
+        (partial / "index.html").write_text(_index(results, findings), encoding="utf-8")
 
 
 def _page(result: ExpectationSuiteValidationResult, view: DefaultJinjaPageView) -> str:

@@ -1,6 +1,5 @@
 """A trained policy as a plain `from_pretrained` folder."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,7 @@ import yaml
 from huggingface_hub import ModelCardData
 from transformers import GenerationConfig
 
+from pipeline.files import replacing_folder
 from pipeline.models.folder import copy_small, stored_dtype
 from pipeline.models.policy import Policy
 from pipeline.reports import write_json
@@ -26,8 +26,6 @@ def export_policy(
     (tokenizer, templates, processors, licence) is copied as it is, so that another program shows base and policy the
     same pixels and tokens. The generation config is the one that scores are made with: greedy, without penalties.
     """
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
     model = policy.model.merge_and_unload() if hasattr(policy.model, "merge_and_unload") else policy.model
     base = Path(policy.folder) if policy.folder else None
     if base is not None:
@@ -39,15 +37,14 @@ def export_policy(
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         do_sample=False, eos_token_id=list(policy.eos_token_ids), pad_token_id=policy.pad_token_id
     )
-    model.save_pretrained(partial, safe_serialization=True, state_dict=state)
-    if base is None:
-        policy.tokenizer.save_pretrained(partial)
-    else:
-        copy_small(base, partial, _OWN)
-    write_json(partial / "training.json", card)
-    (partial / "README.md").write_text(text, encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.replace(folder)
+    with replacing_folder(folder) as partial:
+        model.save_pretrained(partial, safe_serialization=True, state_dict=state)
+        if base is None:
+            policy.tokenizer.save_pretrained(partial)
+        else:
+            copy_small(base, partial, _OWN)
+        write_json(partial / "training.json", card)
+        (partial / "README.md").write_text(text, encoding="utf-8")
 
 
 def readme(card: dict[str, Any]) -> str:

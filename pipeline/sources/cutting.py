@@ -6,6 +6,7 @@ from pathlib import Path
 import av
 
 from pipeline.errors import ItemError
+from pipeline.files import replacing
 from pipeline.video.container import open_video
 from pipeline.workspace import stop_if_full
 
@@ -22,19 +23,16 @@ def cut(source: Path, target: Path, start_seconds: float, end_seconds: float) ->
     """
     if not source.is_file():
         raise ItemError("missing_file", f"{source.name} is not in {source.parent}")
-    partial = target.with_name(target.name + ".partial")
     try:
-        written = _encode(source, partial, start_seconds, end_seconds)
+        with replacing(target) as partial:
+            if not _encode(source, partial, start_seconds, end_seconds):
+                raise ItemError("no_frames", f"{source.name} has none in {start_seconds}-{end_seconds} s")
     except (av.error.FFmpegError, ItemError) as error:
-        partial.unlink(missing_ok=True)
         stop_if_full(error, target.parent)
         if isinstance(error, ItemError):
             raise
         raise ItemError("damaged_file", f"{source.name}: {error}") from error
-    if not written:
-        partial.unlink(missing_ok=True)
-        raise ItemError("no_frames", f"{source.name} has none in {start_seconds}-{end_seconds} s")
-    return partial.replace(target)
+    return target
 
 
 def _encode(source: Path, partial: Path, start_seconds: float, end_seconds: float) -> int:

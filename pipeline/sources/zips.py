@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 from pipeline.errors import ItemError
+from pipeline.files import replacing
 from pipeline.sources.paths import check_relative
 from pipeline.workspace import stop_if_full
 
@@ -45,18 +46,16 @@ class ZipFolder:
                 raise ItemError("bad_zip", f"no zip holds {filename}; not readable: {', '.join(unreadable)}")
             raise ItemError("missing_file", f"no zip in {self.folder} holds {filename}")
         archive, member = place
-        partial = target.with_name(target.name + ".partial")
         try:
             with zipfile.ZipFile(archive) as file:
                 info = file.getinfo(member)
                 _check(info)
-                with file.open(info) as source, partial.open("wb") as sink:
+                with file.open(info) as source, replacing(target) as partial, partial.open("wb") as sink:
                     shutil.copyfileobj(source, sink, 1 << 20)
         except _BROKEN as error:
-            partial.unlink(missing_ok=True)
             stop_if_full(error, target.parent)
             raise ItemError("bad_zip", f"{archive.name}: {member}: {error}") from error
-        return partial.replace(target)
+        return target
 
 
 def _check(info: zipfile.ZipInfo) -> None:

@@ -1,9 +1,9 @@
 """Stage prepare_model: the base model in data/models/base, made here (`tiny`) or fetched as it is (`hub`)."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
+from pipeline.files import replacing_folder
 from pipeline.layout import BASE
 from pipeline.params import HubRecipe, Params
 from pipeline.reports import StageReport
@@ -27,16 +27,11 @@ and {sampled} sampled.
 
 def run(params: Params, root: Path, report: StageReport) -> None:
     """Write a plain `from_pretrained` folder to `root/data/models/base`, whole or not at all."""
-    target = root / BASE
-    partial = target.with_name("base.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     settings = params.prepare_model
     report.values["recipe"] = settings.recipe
-    report.values |= _make_tiny(params, partial) if settings.recipe == "tiny" else _fetch(settings.hub, partial)
+    with replacing_folder(root / BASE) as folder:
+        report.values |= _make_tiny(params, folder) if settings.recipe == "tiny" else _fetch(settings.hub, folder)
     report.count("model", "ok")
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
 
 
 def _make_tiny(params: Params, folder: Path) -> dict[str, Any]:
