@@ -11,7 +11,7 @@ from pipeline.comparison.compare import Flip, read_predictions
 from pipeline.errors import ArtifactError
 from pipeline.frames.store import FrameStore
 from pipeline.layout import FRAMES, PREDICTED, QUESTIONS
-from pipeline.pictures.contact import contact_sheet, save_jpeg
+from pipeline.pictures.sheets import frames_sheet, save_sheet
 from pipeline.records import Prediction, Question, read_rows
 
 
@@ -53,5 +53,5 @@ def save_pictures(project: Project, flips: Sequence[Flip], questions: Mapping[st
             continue
         frames = store.load(question.clip_id)
         captions = [f"{t - question.start_seconds:.1f} s" for t in frames.pts_seconds]
-        sheet = contact_sheet(list(frames.images), captions, flip.after.keyframe_frames or ())
-        save_jpeg(sheet, folder / f"{question.question_id}.jpg")
+        sheet = frames_sheet(list(frames.images), captions, "", flip.after.keyframe_frames or (), 6, 200)
+        save_sheet(sheet, folder / f"{question.question_id}.jpg")

@@ -229,11 +229,11 @@ def _said(completion: str) -> str | None:
 
 
 def _save_picture(frames: Any, seconds: Sequence[float], path: Path) -> None:
-    from pipeline.pictures.contact import contact_sheet, save_jpeg
+    from pipeline.pictures.sheets import frames_sheet, save_sheet
 
     times = frames.pts_seconds.tolist()
     marked = {min(range(len(times)), key=lambda i: abs(times[i] - t)) for t in seconds}
-    save_jpeg(contact_sheet(list(frames.images), [f"{t:.2f} s" for t in times], marked), path)
+    save_sheet(frames_sheet(list(frames.images), [f"{t:.2f} s" for t in times], "", marked, 6, 200), path)
 
 
 def _text(reply: Reply, options: Sequence[str]) -> str:

@@ -66,12 +66,12 @@ def _save_sheet(video: Path, seconds: list[float], captions: list[str], where: P
 
     from pipeline.decode.backends import decode_frames
     from pipeline.frames.geometry import FrameSize
-    from pipeline.pictures.contact import contact_sheet, save_jpeg
+    from pipeline.pictures.sheets import frames_sheet, save_sheet
 
     order = np.argsort(seconds)
     images = decode_frames(video, np.sort(seconds), FrameSize(PICTURE_PIXELS, 2)).images
     by_rank = dict(zip(order.tolist(), images, strict=True))
-    save_jpeg(contact_sheet([by_rank[i] for i in range(len(seconds))], captions, columns=4, width=240), where)
+    save_sheet(frames_sheet([by_rank[i] for i in range(len(seconds))], captions, columns=4, width=240), where)
 
 
 def register(app: typer.Typer) -> None:

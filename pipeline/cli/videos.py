@@ -85,13 +85,13 @@ def frames(
       egovlm frames kitchen.mp4 --count 16 --start 30 --end 60 --out strip.jpg
     """
     from pipeline.cli.place import find_params
-    from pipeline.pictures.contact import contact_sheet, save_jpeg
+    from pipeline.pictures.sheets import frames_sheet, save_sheet
 
     span = open_span(video, start, end)
     decoded = sample_frames(span, find_params(params), count)
     where = out or Path(f"{video.stem}.frames.jpg")
     times = [round(float(t), 3) for t in decoded.pts_seconds]
-    save_jpeg(contact_sheet(list(decoded.images), [f"{t:.2f} s" for t in times]), where)
+    save_sheet(frames_sheet(list(decoded.images), [f"{t:.2f} s" for t in times], columns=6, width=200), where)
     height, width = decoded.images.shape[1:3]
     value = {"picture": str(where), "pts_seconds": times, "width": width, "height": height}
     emit(

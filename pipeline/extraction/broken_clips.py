@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import ItemError
-from pipeline.files import replacing
 from pipeline.frames.geometry import FrameSize, Image
 from pipeline.frames.jpeg import decode_jpeg, encode_jpeg
-from pipeline.pictures.sheets import frames_sheet, sheet_name
+from pipeline.pictures.sheets import frames_sheet, save_sheet, sheet_name
 from pipeline.video.container import open_video
 from pipeline.work.items import Workers
 from pipeline.work.parallel import run_parallel
@@ -67,7 +66,6 @@ def write_sheets(folder: Path, lost: list[BrokenClip], limit: int) -> None:
     for position, clip in enumerate(chosen):
         images = [decode_jpeg(data) for data in pictures[position]]
         sheet = frames_sheet(images, [""] * len(images), f"{clip.clip_id}   {clip.reason}: {clip.detail}"[:150])
-        with replacing(folder / sheet_name(clip.clip_id)) as partial:
-            sheet.save(partial, format="JPEG", quality=85)
+        save_sheet(sheet, folder / sheet_name(clip.clip_id))
     for path in set(folder.glob("*.jpg")) - {folder / sheet_name(clip.clip_id) for clip in chosen}:
         path.unlink()

@@ -21,7 +21,7 @@ READERS = {
     "pipeline/clips/incremental.py": {EXTRACT, MINE},
     "pipeline/work/parallel.py": {DOWNLOAD, EXTRACT, MINE, VALIDATE},
     "pipeline/frames/store.py": {EXTRACT, MINE, VALIDATE, TRAIN, EVALUATE, REPORT},
-    "pipeline/pictures/contact.py": set(),
+    "pipeline/pictures/sheets.py": {EXTRACT, REPORT},
     "pipeline/questions/distractors.py": {QUESTIONS},
     "pipeline/text/duplicates.py": {QUESTIONS, VALIDATE},
     "pipeline/keyframes/signals.py": {MINE},

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import yaml
 from dvclive import Live
+from PIL import Image
 
 from pipeline.frames.store import Frames
-from pipeline.pictures.contact import contact_sheet, save_jpeg
+from pipeline.pictures.sheets import frames_sheet, save_sheet
 from pipeline.records import Quarantined
 from pipeline.report import facts, headline
 from pipeline.report.card import model_card
@@ -134,13 +135,23 @@ def test_strips_are_thinned_and_shrunk() -> None:
 
 def test_contact_sheet_marks_frames(tmp_path: Path) -> None:
     images = [np.full((30, 40, 3), 100, np.uint8)] * 5
-    sheet = contact_sheet(images, [f"{i} s" for i in range(5)], marked={1}, columns=3, width=80)
-    assert sheet.shape == (2 * (60 + 22 + 8), 3 * 88, 3)
-    assert sheet[1, 1].tolist() != sheet[1, 88 + 1].tolist()
-    save_jpeg(sheet, tmp_path / "deep/sheet.jpg")
-    assert (tmp_path / "deep/sheet.jpg").read_bytes()[:2] == b"\xff\xd8"
-    with pytest.raises(ValueError, match="5 images need as many captions"):
-        contact_sheet(images, ["a"])
+    sheet = frames_sheet(images, [f"{i} s" for i in range(5)], marked={1}, columns=3, width=80)
+    assert sheet.size == (2 * 14 + 3 * 88, 4 + 2 * (60 + 8 + 18) + 4)
+    border = [sheet.getpixel((14 + column * 88 + 1, 4 + 30)) for column in range(3)]
+    assert border == [(255, 255, 255), (11, 98, 184), (255, 255, 255)]
+    assert [sheet.getpixel((14 + column * 88 + 44, 4 + 30)) for column in range(3)] == [(100, 100, 100)] * 3
+    save_sheet(sheet, tmp_path / "deep/sheet.jpg")
+    with Image.open(tmp_path / "deep/sheet.jpg") as saved:
+        assert (saved.format, saved.size) == ("JPEG", sheet.size)
+    with pytest.raises(ValueError, match="shorter"):
+        frames_sheet(images, ["a"])
+
+
+def test_a_sheet_without_a_width_fills_the_page() -> None:
+    images = [np.full((30, 40, 3), 100, np.uint8)] * 9
+    assert frames_sheet(images, [""] * 9, "heading").width == 960
+    assert frames_sheet(images[:1], [""], "heading").width == 960
+    assert frames_sheet([], [], "nothing could be decoded").width == 960
 
 
 def test_model_card_is_in_the_hubs_format(inputs: ReportInputs) -> None:
