@@ -5,7 +5,7 @@ BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: run test check faults portable browser audit ui clean install
+.PHONY: run test check faults portable browser docs audit ui clean install
 
 run: $(STAMP)  ## the whole pipeline on params.yaml: videos in, trained model and score out
 	@python -m flows.run
@@ -25,6 +25,9 @@ browser: $(STAMP)  ## the report page in the Chromium of this machine
 check: $(STAMP)  ## types and style
 	ruff check . && ruff format --check . && mypy
 
+docs: $(STAMP)  ## the site, into docs/_build/html; a broken link fails
+	@python -m sphinx -qnW --keep-going docs docs/_build/html && echo docs/_build/html/index.html
+
 audit: $(STAMP)  ## known vulnerabilities of the pinned packages; asks an advisory service
 	@pip-audit -r constraints.txt --no-deps --disable-pip --vulnerability-service osv
 
@@ -36,7 +39,7 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "egovlm: installing the pinned packages into $(VENV), once: 3 to 15 minutes, 3 GB on disk (more with CUDA: see README)"
-	@$(BIN)/python -m pip install --disable-pip-version-check --prefer-binary -c constraints.txt -e '.[browser,dev,plots,ray]'
+	@$(BIN)/python -m pip install --disable-pip-version-check --prefer-binary -c constraints.txt -e '.[browser,dev,docs,plots,ray]'
 	@$(BIN)/python -m flows.dvc.plots_page
 	@touch $(STAMP)
 

@@ -1,6 +1,6 @@
 """What can be chosen by name in params.yaml: our own entries, and those that installed packages bring along.
 
-A package registers an entry by a Python entry point (CONTRIBUTING.md, "From a package of your own"). It is imported
+A package registers an entry by a Python entry point (docs/extend.md, "From a package of your own"). It is imported
 only when params.yaml names it, and only in the version that the section's `plugins` pins: DVC watches params.yaml, so
 another version of the code runs the stage again. Packages that are installed and not named are never imported.
 """

@@ -1,4 +1,4 @@
-"""Every command of the README exists, and names things that exist."""
+"""Every command of the README and of the pages for users exists, and names things that exist."""
 
 import re
 import shlex
@@ -12,9 +12,11 @@ from typer.main import get_command
 from flows.run import _parse
 from pipeline.cli import build_app
 
+PAGES = ("README.md", "docs/start.md", "docs/your_videos.md", "docs/full_scale.md")
+
 
 def _blocks(repository: Path, language: str) -> list[str]:
-    text = (repository / "README.md").read_text(encoding="utf-8")
+    text = "".join((repository / page).read_text(encoding="utf-8") for page in PAGES)
     return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""Run in a copy of the code to which CONTRIBUTING's steps were applied: every new entry does its work.
+"""Run in a copy of the code to which docs/extend.md's steps were applied: every new entry does its work.
 
 python -m tests.extending.extended FOLDER
 """

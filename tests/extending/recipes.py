@@ -1,4 +1,4 @@
-"""CONTRIBUTING's steps by the letter: its new files are written and its diffs applied, in a copy of the code."""
+"""docs/extend.md's steps by the letter: its new files are written and its diffs applied, in a copy of the code."""
 
 import re
 import shutil
@@ -6,7 +6,7 @@ from pathlib import Path
 
 STEP = re.compile(r"^`(?P<path>[\w/.]+)`(?P<new>, new)?:\n\n```(?:python|diff)\n(?P<body>.*?)^```$", re.M | re.S)
 COPIED = ("pipeline", "flows", "tests", "benchmarks", "profiles", "docs")
-FILES = ("params.yaml", "dvc.yaml", "pyproject.toml", "CONTRIBUTING.md", "prefect.yaml", "constraints.txt")
+FILES = ("params.yaml", "dvc.yaml", "pyproject.toml", "prefect.yaml", "constraints.txt")
 
 
 def copy_code(repository: Path, target: Path) -> Path:
@@ -18,11 +18,10 @@ def copy_code(repository: Path, target: Path) -> Path:
     return target
 
 
-def follow(contributing: str, root: Path) -> list[str]:
-    """Execute every step below "Add something by one entry" in `root`; the files that were made or changed."""
-    text = contributing.partition("## Add something by one entry")[2].partition("## Commits")[0]
+def follow(page: str, root: Path) -> list[str]:
+    """Execute every step of `page` in `root`; the files that were made or changed."""
     done = []
-    for step in STEP.finditer(text):
+    for step in STEP.finditer(page):
         path = root / step["path"]
         if step["new"]:
             assert not path.exists(), f"{path} is there already"

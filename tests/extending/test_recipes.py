@@ -1,4 +1,4 @@
-"""What CONTRIBUTING says about extending is executed; a package of somebody else's registers an entry."""
+"""What docs/extend.md says is executed; a package of somebody else's registers an entry."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ from tests.small_run import small_params
 
 def test_every_step_of_contributing_by_the_letter(repository: Path, tmp_path: Path) -> None:
     root = copy_code(repository, tmp_path / "code")
-    changed = follow((root / "CONTRIBUTING.md").read_text(encoding="utf-8"), root)
+    changed = follow((root / "docs/extend.md").read_text(encoding="utf-8"), root)
     assert len(changed) == 9
     assert [path for path in changed if path.startswith(("tests/", "params.yaml", "pipeline/params"))] == []
     environment = {**os.environ, "PYTHONPATH": str(root)}
@@ -31,7 +31,7 @@ def test_every_step_of_contributing_by_the_letter(repository: Path, tmp_path: Pa
 @pytest.mark.slow
 def test_the_tests_of_the_rooms_stay_green_with_the_new_entries(repository: Path, tmp_path: Path) -> None:
     root = copy_code(repository, tmp_path / "code")
-    follow((root / "CONTRIBUTING.md").read_text(encoding="utf-8"), root)
+    follow((root / "docs/extend.md").read_text(encoding="utf-8"), root)
     tests = ["contracts/test_graph.py", "contracts/test_layers.py", "unit/grpo/test_rewards.py"]
     tests += ["unit/grpo/test_trainer.py", "unit/grpo/test_tracking.py", "unit/keyframes/test_signals.py"]
     tests += ["unit/evaluation/test_benchmarks.py", "unit/sources/test_annotation_forms.py"]
@@ -42,8 +42,8 @@ def test_the_tests_of_the_rooms_stay_green_with_the_new_entries(repository: Path
 
 
 def _install(repository: Path, folder: Path, version: str | None = None) -> None:
-    """The package of CONTRIBUTING as pip leaves it behind: its module, and its metadata beside."""
-    block = (repository / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("```toml\n")[2].partition("```")[0]
+    """The package of docs/extend.md as pip leaves it behind: its module, and its metadata beside."""
+    block = (repository / "docs/extend.md").read_text(encoding="utf-8").partition("```toml\n")[2].partition("```")[0]
     project = tomllib.loads(block)["project"]
     info = folder / f"{project['name'].replace('-', '_')}.dist-info"
     info.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,8 @@
-"""The README's road for one's own videos: a folder of five clips and nineteen questions, two commands, no `--set`."""
+"""docs/your_videos.md: its commands, by the letter, on a folder of five clips and nineteen questions."""
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -26,9 +28,13 @@ def test_five_clips_go_through_and_the_score_says_that_so_few_show_nothing(repos
             rows.append({**row, "options": options, "answer": (number + seed) % 5})
     (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
-    said = project.run("egovlm", "init", "inputs/clips").stdout
+    page = (repository / "docs/your_videos.md").read_text()
+    lines = "".join(re.findall(r"```bash\n(.*?)```", page, re.S)).splitlines()
+    told = {line: project.run(*shlex.split(line, comments=True)).stdout for line in lines}
+    assert len(told) == 4
+    said, out = told["egovlm init inputs/clips"], told["egovlm run"]
     assert "questions  19: 16 to train on (recordings: 4), 3 to judge by (recordings: 1)" in said
-    out = project.run("egovlm", "run").stdout
+    assert sorted(path.suffix for path in project.root.glob("noodles*")) == [".jpg", ".jpg"]
     assert "9 stages up to date" in out and "kept as experiment run-" in out
     metrics = json.loads((project.root / "data/reports/metrics.json").read_text())
     assert metrics["questions"] == 3 and "detectable_gain" not in metrics
