@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.dvc.project import Project
-from pipeline.errors import markdown_cell
+from pipeline.escape import markdown_cell
 from pipeline.layout import DATA, DATA_DOCS, METRICS, PAGE, report_of
 from pipeline.reports import scored_of
 

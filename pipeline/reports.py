@@ -11,7 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import MOST_UNEXPECTED, UNEXPECTED, EmptyInput, StageError, TooManyBadItems, printable
+from pipeline.errors import MOST_UNEXPECTED, UNEXPECTED, EmptyInput, StageError, TooManyBadItems
+from pipeline.escape import printable
 from pipeline.files import replacing
 from pipeline.layout import report_of
 from pipeline.records import Quarantined, write_rows

@@ -10,7 +10,7 @@ from huggingface_hub import DatasetCardData
 from pipeline.checks.findings import CheckFinding
 from pipeline.checks.ledger import Account
 from pipeline.checks.shortcuts import ProbeScore
-from pipeline.errors import markdown_cell
+from pipeline.escape import markdown_cell
 from pipeline.records import Question, Video
 
 SPLITS = ("train", "dev", "test")

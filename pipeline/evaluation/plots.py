@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pipeline.errors import csv_cell
+from pipeline.escape import csv_cell
 from pipeline.evaluation.metrics import EvaluationResult
 from pipeline.evaluation.runs import HEADLINE
 from pipeline.evaluation.scores import per_family, rounded, score

@@ -1,6 +1,5 @@
 """Frames and vision features of training clips, by id."""
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import torch
 from pipeline.grpo.samples import FrameSource, Sample
 from pipeline.models.batch import ModelInputs
 from pipeline.models.inputs import ClipFrames, encode_prompts
+from pipeline.models.lru import ByteLru
 from pipeline.models.policy import Policy
 from pipeline.models.vision import FeatureCache
 from pipeline.params import Machine
@@ -21,20 +21,11 @@ class ClipLoader:
 
     def __init__(self, store: FrameSource, max_megabytes: float) -> None:
         self.store = store
-        self.max_bytes = int(max_megabytes * 1e6)
-        self._bytes = 0
-        self._held: OrderedDict[str, ClipFrames] = OrderedDict()
+        self._held: ByteLru[ClipFrames] = ByteLru(max_megabytes, lambda clip: clip.images.nbytes)
 
     def load(self, clip_id: str) -> ClipFrames:
         """Frames of a clip."""
-        if clip_id not in self._held:
-            self._held[clip_id] = self.store.load(clip_id)
-            self._bytes += self._held[clip_id].images.nbytes
-            while self._bytes > self.max_bytes and len(self._held) > 1:
-                _, dropped = self._held.popitem(last=False)
-                self._bytes -= dropped.images.nbytes
-        self._held.move_to_end(clip_id)
-        return self._held[clip_id]
+        return self._held.get(clip_id, lambda: self.store.load(clip_id))
 
 
 class Shuffled:

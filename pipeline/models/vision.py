@@ -5,7 +5,6 @@ in the cache.
 """
 
 import hashlib
-from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from pipeline.files import replacing
 from pipeline.models.inputs import ClipFrames, patchify
+from pipeline.models.lru import ByteLru
 from pipeline.models.policy import Policy
 
 
@@ -54,22 +54,14 @@ class FeatureCache:
 
     def __init__(self, policy: Policy, max_megabytes: float, folder: Path | None = None) -> None:
         self.policy = policy
-        self.max_bytes = int(max_megabytes * 1e6)
         self.folder = folder
-        self.hits = self.misses = self.bytes = 0
-        self._entries: OrderedDict[str, torch.Tensor] = OrderedDict()
+        self.held: ByteLru[torch.Tensor] = ByteLru(max_megabytes, lambda features: features.nbytes)
         self._tower = tower_digest(policy) if folder else ""
 
     def get(self, clip: ClipFrames) -> torch.Tensor:
         """Features [video tokens, hidden size] of `clip`, encoded only where they are not held yet."""
         key = f"{_autocast_dtype(self.policy)}{clip_digest(clip)}"
-        if key in self._entries:
-            self.hits += 1
-            self._entries.move_to_end(key)
-        else:
-            self.misses += 1
-            self._remember(key, self._load_or_encode(key, clip))
-        return self._entries[key].to(self.policy.device)
+        return self.held.get(key, lambda: self._load_or_encode(key, clip)).to(self.policy.device)
 
     def _load_or_encode(self, key: str, clip: ClipFrames) -> torch.Tensor:
         if self.folder is None:
@@ -81,13 +73,6 @@ class FeatureCache:
         with replacing(path) as partial:
             save_file({"features": features.contiguous()}, partial)
         return features
-
-    def _remember(self, key: str, features: torch.Tensor) -> None:
-        self._entries[key] = features
-        self.bytes += features.nbytes
-        while self.bytes > self.max_bytes and len(self._entries) > 1:
-            _, dropped = self._entries.popitem(last=False)
-            self.bytes -= dropped.nbytes
 
 
 def _autocast_dtype(policy: Policy) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from pipeline.errors import markdown_cell
+from pipeline.escape import markdown_cell
 from pipeline.report import facts, headline
 from pipeline.report.inputs import ReportInputs
 from pipeline.report.page import asset, environment

@@ -15,7 +15,8 @@ import time
 from pathlib import Path
 
 from pipeline.environment import apply_defaults
-from pipeline.errors import EgovlmError, StageError, printable
+from pipeline.errors import EgovlmError, StageError
+from pipeline.escape import printable
 from pipeline.layout import DATA, cost_of, report_of
 from pipeline.params import load_params
 from pipeline.picture import Picture, drop_picture, home_of, read_picture, start_from_picture, watching

@@ -23,6 +23,7 @@ FOUNDATION = {
     "sections",
     "profiles",
     "errors",
+    "escape",
     "environment",
     "processes",
     "workspace",

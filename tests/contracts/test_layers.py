@@ -29,6 +29,7 @@ LEVELS = [
         "pipeline.sections",
         "pipeline.profiles",
         "pipeline.errors",
+        "pipeline.escape",
         "pipeline.files",
         "pipeline.layout",
         "pipeline.processes",

@@ -13,7 +13,7 @@ from flows.summary import _table
 from pipeline.answers.parser import parse_answer
 from pipeline.answers.prompts import escape_control_tokens, fill
 from pipeline.checks.card import _table as card_table
-from pipeline.errors import csv_cell, markdown_cell, printable
+from pipeline.escape import csv_cell, markdown_cell, printable
 from pipeline.reports import StageReport
 from tests.faults.budget import EXAMPLES
 

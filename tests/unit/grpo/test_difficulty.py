@@ -107,7 +107,7 @@ def test_the_base_answers_in_the_precision_of_training_with_shared_features(
     monkeypatch.setattr(difficulty, "rollout", watched)
     filter_by_difficulty(asker, run.train, tmp_path / "d", StageReport("train_grpo"))
     assert set(half) == {dtype == "bfloat16"}
-    assert run.cache is not None and run.cache.misses <= 7  # clips
+    assert run.cache is not None and run.cache.held.misses <= 7  # clips
     (file,) = (tmp_path / "d").iterdir()
     rows = [json.loads(line) for line in file.read_text().split("\n") if line]
     assert {row["accuracy"] for row in rows} <= {0.0, 0.25, 0.5, 0.75, 1.0}

@@ -22,19 +22,19 @@ def test_equal_frames_are_encoded_once() -> None:
     cache = FeatureCache(make_random_policy(), 1)
     first, again = cache.get(make_clip(1)), cache.get(make_clip(1))
     assert torch.equal(first, again)
-    assert (cache.hits, cache.misses) == (1, 1)
+    assert (cache.held.hits, cache.held.misses) == (1, 1)
 
 
 def test_memory_is_bounded_by_dropping_the_least_recent() -> None:
     cache = FeatureCache(make_random_policy(), 2 * 16 * 32 * 4 / 1e6)  # two clips
     for seed in (1, 2, 1, 3):
         cache.get(make_clip(seed))
-    assert cache.bytes <= cache.max_bytes
-    misses = cache.misses
+    assert 0 < cache.held.bytes <= cache.held.max_bytes
+    misses = cache.held.misses
     cache.get(make_clip(1))
-    assert cache.misses == misses
+    assert cache.held.misses == misses
     cache.get(make_clip(2))
-    assert cache.misses == misses + 1
+    assert cache.held.misses == misses + 1
 
 
 def test_the_store_on_disk_serves_another_process_and_no_other_tower(tmp_path: Path) -> None:
