@@ -11,7 +11,6 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
-from flows.closing import Closing, close_run, is_judged
 from flows.dvc.experiments import check_name, find_experiment, unsent
 from flows.dvc.explain import explained
 from flows.dvc.graph import EVALUATE, TRAIN, Graph, Stage
@@ -21,10 +20,11 @@ from flows.dvc.project import Project
 from flows.dvc.publishing import destination, for_another_machine
 from flows.dvc.reproduce import reproduce
 from flows.dvc.walk import Walk
+from flows.finalize import FinalSteps, finalize_run, is_judged
 from flows.preflight import stop_at_preflight
 from flows.promotion.sending import is_registry_unsent
-from flows.remote.travel import reproduce_on_gpu
-from flows.service.reaper import reap
+from flows.remote.remote_stage import reproduce_on_gpu
+from flows.service.crashed import mark_crashed
 from flows.stages import StageRun, StageRunner, stage_task
 from flows.summary import headline, summary_markdown
 from pipeline.params import parse_params
@@ -74,7 +74,7 @@ def _sole(project: Project, wait_seconds: float, logger: Logger) -> Iterator[Non
         logger.info("waiting: %s holds the project", f"run {holder.run}" if holder else "another run")
 
     with project_lock(project, str(flow_run.id), wait_seconds, waiting) as dead:
-        reap(dead, logger)
+        mark_crashed(dead, logger)
         yield
 
 
@@ -105,8 +105,8 @@ def _run(graph: Graph, request: RunRequest, logger: Logger) -> State[Any]:
     if failed is not None:
         return Failed(message=failed.message)
     outcomes = {name: str(state.name) for name, state in states.items()}
-    closing = None if request.targets else close_run(graph, request.experiment, request.promote, logger)
-    return _summed_up(project, outcomes, closing)
+    final = None if request.targets else finalize_run(graph, request.experiment, request.promote, logger)
+    return _summed_up(project, outcomes, final)
 
 
 def nothing_to_do(graph: Graph, stages: Sequence[Stage], promote: bool) -> bool:
@@ -135,11 +135,11 @@ def run_stages(graph: Graph, walk: Walk, train_on: TrainOn) -> dict[str, State[A
     return states
 
 
-def _summed_up(project: Project, outcomes: Mapping[str, str], closing: Closing | None) -> State[Any]:
-    notes = closing.notes if closing else []
+def _summed_up(project: Project, outcomes: Mapping[str, str], final: FinalSteps | None) -> State[Any]:
+    notes = final.notes if final else []
     markdown = summary_markdown(project, outcomes, notes)
     create_markdown_artifact(markdown, key="egovlm-summary", description="Result of the run")
-    if closing and closing.failed:
-        return Failed(message=f"every stage is finished, but {'; '.join(closing.failed)}")
+    if final and final.failed:
+        return Failed(message=f"every stage is finished, but {'; '.join(final.failed)}")
     name = "Cached" if set(outcomes.values()) == {"Cached"} else "Completed"
     return Completed(name=name, message="; ".join([headline(project), *notes]))

@@ -14,9 +14,9 @@ from flows.dvc.overlay import restore
 from flows.dvc.project import Project, find_project
 from flows.dvc.reproduce import reproduce
 from flows.remote.clone import check_out
+from flows.remote.remote_stage import pull_inputs
 from flows.remote.result import push_result
-from flows.remote.travel import pull_inputs
-from flows.service.reaper import Logger, reap
+from flows.service.crashed import Logger, mark_crashed
 from flows.stages import StageLines, StageRun, stage_task
 from pipeline.errors import EgovlmError
 
@@ -47,7 +47,7 @@ def _train(project: Project, commit: str, stage: str, force: bool, logger: Logge
         logger.info("waiting: %s holds this checkout", f"run {holder.run}" if holder else "another run")
 
     with explained(), project_lock(project, str(flow_run.id), WAIT_SECONDS, waiting) as dead:
-        reap(dead, logger)
+        mark_crashed(dead, logger)
         restore(project)
         check_out(project, commit)
         graph = Graph(project)

@@ -15,7 +15,7 @@ from pipeline.errors import MOST_UNEXPECTED, UNEXPECTED, EmptyInput, StageError,
 from pipeline.escape import printable
 from pipeline.files import replacing
 from pipeline.layout import report_of
-from pipeline.records import Quarantined, write_rows
+from pipeline.records import Quarantined
 
 NOT_TAKEN = "not_taken"
 """Outcome of an item that a source does not bring along (a row on a video it does not have): shown, and not bad."""
@@ -104,11 +104,9 @@ class StageReport:
             "versions": {name: version(name) for name in VERSIONED},
         }
 
-    def write(self, root: Path, ledger: Path | None = None) -> None:
-        """Write data/reports/<stage>.json below `root`, and the quarantine rows to `ledger` where one is given."""
+    def write(self, root: Path) -> None:
+        """Write data/reports/<stage>.json below `root`."""
         write_json(root / report_of(self.stage), self.as_dict())
-        if ledger is not None:
-            write_rows(ledger, self.quarantined, Quarantined)
 
 
 def _tried(counts: Counter[str]) -> int:

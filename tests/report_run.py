@@ -170,7 +170,7 @@ def _frames_row(q: Question) -> dict[str, Any]:
         jpegs.append(encode_jpeg(image, 90))
     pts = [q.start_seconds + t for t in (0.5, 2.0, 3.5, 5.0, 6.5, 7.9)]
     row = {"item_id": q.clip_id, "key": "k", "video_id": q.video_id, "pts_seconds": pts, "origin_seconds": 0.0}
-    return row | {"width": 64, "height": 48, "path": "plan", "jpegs": jpegs}
+    return row | {"width": 64, "height": 48, "decode_method": "plan", "jpegs": jpegs}
 
 
 def _write_reports(data: Path, questions: list[Question], predictions: list[Prediction], size: Size) -> None:

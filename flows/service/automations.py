@@ -1,7 +1,7 @@
 """What the server itself does about runs: a run that has sent no heartbeat for a while is marked Crashed.
 
 Workers' runs send a heartbeat every half a minute (flows/service/ui.py); one that falls silent was killed with its
-host. On a host that is still there the next run says so at once (flows/service/reaper.py).
+host. On a host that is still there the next run says so at once (flows/service/crashed.py).
 """
 
 from datetime import timedelta
@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
-from flows.service.missed import cancel_missed
+from flows.service.missed_runs import cancel_missed_runs
 
 SILENT_SECONDS = 100.0
 NAME = "egovlm-heartbeat"
@@ -53,4 +53,4 @@ def register_automations() -> None:
 
 if __name__ == "__main__":
     register_automations()
-    cancel_missed()
+    cancel_missed_runs()

@@ -14,7 +14,7 @@ from pipeline.errors import ItemError
 from pipeline.evaluation.backends import Backend, Request, ShownFrames
 from pipeline.evaluation.response_cache import ResponseCache, batches_by_length
 from pipeline.evaluation.runs import Mode, Run
-from pipeline.evaluation.views import VIEWS, Context, Shown
+from pipeline.evaluation.views import VIEWS, Context, ViewedQuestion
 from pipeline.models.inputs import ClipFrames
 from pipeline.models.sampling import Sampling
 from pipeline.models.vision import clip_digest
@@ -28,7 +28,7 @@ LoadClip = Callable[[str], ClipFrames]
 class PromptedQuestion:
     """A question and its prompt. `request` is None if the clip cannot be loaded; `failure` then says why."""
 
-    shown: Shown
+    shown: ViewedQuestion
     prompt: str
     request: Request | None
     pts_seconds: tuple[float, ...]
@@ -57,7 +57,7 @@ class EvaluationSetup:
     progress: Callable[[int], object]
 
 
-def plan(view: str, context: Context) -> list[Shown]:
+def plan(view: str, context: Context) -> list[ViewedQuestion]:
     """Every way in which `view` puts the questions."""
     return [shown for question in context.questions_of(view) for shown in VIEWS[view](question, context)]
 
@@ -77,12 +77,12 @@ def predict(run: Run, model: EvaluatedModel, setup: EvaluationSetup, context: Co
     return [prediction for i in range(len(todo)) for prediction in found[i]]
 
 
-def _length(shown: Shown) -> int:
+def _length(shown: ViewedQuestion) -> int:
     """Characters of text: prompts of like length stand in one batch (clips mostly have one number of frames)."""
     return len(shown.question.question) + sum(map(len, shown.question.options))
 
 
-def build_request(shown: Shown, template: str, load_clip: LoadClip, view: str) -> PromptedQuestion:
+def build_request(shown: ViewedQuestion, template: str, load_clip: LoadClip, view: str) -> PromptedQuestion:
     """Load and choose the frames and write the prompt; a clip that cannot be loaded makes a question that fails."""
     question, clip = shown.question, shown.donor or shown.question
     options = [question.options[i] for i in shown.order]
@@ -163,7 +163,7 @@ def _respond(
     return [{"text": c.text, "tokens": len(c.token_ids), "finished": c.finished} for group in groups for c in group]
 
 
-def continuations(template: str, shown: Shown) -> list[str]:
+def continuations(template: str, shown: ViewedQuestion) -> list[str]:
     """The text to score for each option, in the order shown; `{letter}` and `{option}` are filled in."""
     options = [shown.question.options[i] for i in shown.order]
     return [template.replace("{letter}", LETTERS[i]).replace("{option}", text) for i, text in enumerate(options)]
@@ -201,7 +201,7 @@ def read_reply(
     )
 
 
-def _decide(reply: Mapping[str, Any], shown: Shown) -> tuple[int | None, str, tuple[float, ...] | None]:
+def _decide(reply: Mapping[str, Any], shown: ViewedQuestion) -> tuple[int | None, str, tuple[float, ...] | None]:
     """(own index of the option chosen, outcome, probability per own option where they were scored)."""
     if "failure" in reply:
         return None, reply["failure"], None

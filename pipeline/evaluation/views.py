@@ -12,7 +12,7 @@ from pipeline.records import Question
 
 
 @dataclass(frozen=True)
-class Shown:
+class ViewedQuestion:
     """One way to put a question.
 
     `donor` is the question whose clip is shown (None: no video). `pick` chooses from the indices 0..T-1 of its frames,
@@ -59,50 +59,50 @@ def _own_order(question: Question) -> tuple[int, ...]:
     return tuple(range(len(question.options)))
 
 
-def _video(question: Question, context: Context) -> list[Shown]:
+def _video(question: Question, context: Context) -> list[ViewedQuestion]:
     """The question's own clip."""
-    return [Shown(question, question, _all_frames, _own_order(question))]
+    return [ViewedQuestion(question, question, _all_frames, _own_order(question))]
 
 
-def _blind(question: Question, context: Context) -> list[Shown]:
+def _blind(question: Question, context: Context) -> list[ViewedQuestion]:
     """No video; the text is the same, frame times included."""
-    return [Shown(question, None, _all_frames, _own_order(question))]
+    return [ViewedQuestion(question, None, _all_frames, _own_order(question))]
 
 
-def _shuffled(question: Question, context: Context) -> list[Shown]:
+def _shuffled(question: Question, context: Context) -> list[ViewedQuestion]:
     """The clip of another recording, drawn by the question's id; nothing where there is only one recording."""
     own = context.parents[question.video_id]
     others = [q for q in context.questions if context.parents[q.video_id] != own]
     if not others:
         return []
     donor = others[_draw(context.seed, "shuffled", question.question_id) % len(others)]
-    return [Shown(question, donor, _all_frames, _own_order(question))]
+    return [ViewedQuestion(question, donor, _all_frames, _own_order(question))]
 
 
-def _middle_frame(question: Question, context: Context) -> list[Shown]:
+def _middle_frame(question: Question, context: Context) -> list[ViewedQuestion]:
     """The one frame in the middle."""
-    return [Shown(question, question, lambda count: [count // 2], _own_order(question))]
+    return [ViewedQuestion(question, question, lambda count: [count // 2], _own_order(question))]
 
 
-def _reversed(question: Question, context: Context) -> list[Shown]:
+def _reversed(question: Question, context: Context) -> list[ViewedQuestion]:
     """The frames backwards, under the times of the forward order."""
-    return [Shown(question, question, lambda count: range(count - 1, -1, -1), _own_order(question))]
+    return [ViewedQuestion(question, question, lambda count: range(count - 1, -1, -1), _own_order(question))]
 
 
-def _named_frames(question: Question, context: Context) -> list[Shown]:
+def _named_frames(question: Question, context: Context) -> list[ViewedQuestion]:
     """Only the frames that the model named as key frames before; nothing where it named none."""
     named = sorted(set(context.named_frames.get(question.question_id, ())))
-    return [Shown(question, question, lambda count: named, _own_order(question))] if named else []
+    return [ViewedQuestion(question, question, lambda count: named, _own_order(question))] if named else []
 
 
-def _permuted(question: Question, context: Context) -> list[Shown]:
+def _permuted(question: Question, context: Context) -> list[ViewedQuestion]:
     """The options in up to `permutations` cyclic orders that are not their own."""
     own = _own_order(question)
     orders = [own[k:] + own[:k] for k in range(1, len(own))]
-    return [Shown(question, question, _all_frames, order) for order in orders[: context.permutations]]
+    return [ViewedQuestion(question, question, _all_frames, order) for order in orders[: context.permutations]]
 
 
-View = Callable[[Question, Context], list[Shown]]
+View = Callable[[Question, Context], list[ViewedQuestion]]
 
 VIEWS: dict[str, View] = {
     "video": _video,

@@ -9,7 +9,7 @@ from pipeline.frames.geometry import FrameSize
 from pipeline.frames.jpeg import encode_jpeg
 from pipeline.frames.sampling import uniform_times
 
-FORMAT = "egovlm-frames/2"  # part of every row's key: change it when the same settings give other frames
+FORMAT = "egovlm-frames/3"  # part of every row's key: change it when the same settings give other frames or columns
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,6 @@ def extract(task: FrameTask) -> dict[str, Any]:
         "origin_seconds": decoded.origin_seconds,
         "width": decoded.images.shape[2],
         "height": decoded.images.shape[1],
-        "path": decoded.way,
+        "decode_method": decoded.way,
         "jpegs": [encode_jpeg(image, settings.jpeg_quality) for image in decoded.images],
     }

@@ -20,7 +20,7 @@ SCHEMA = pa.schema(
         ("origin_seconds", pa.float64()),  # of the video file; pts_seconds + origin_seconds is the container's own time
         ("width", pa.int32()),
         ("height", pa.int32()),
-        ("path", pa.string()),  # how the frames were decoded: `plan` or `full`
+        ("decode_method", pa.string()),  # how the frames were decoded: `plan` or `full`
         ("jpegs", pa.list_(pa.large_binary())),
     ]
 )

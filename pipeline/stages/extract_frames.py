@@ -66,6 +66,6 @@ def _lost(inputs: ClipInputs, failed: Mapping[str, ItemError]) -> list[BrokenCli
 
 
 def _summary(store: FrameStore) -> dict[str, Any]:
-    ways = store.column("path")
+    ways = store.column("decode_method")
     counts = [len(pts) for pts in store.column("pts_seconds")]
     return {"clips": len(ways), "frames": sum(counts), "decoded": {way: ways.count(way) for way in sorted(set(ways))}}

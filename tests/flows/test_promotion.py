@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from flows.closing import note_judged
 from flows.core import nothing_to_do
 from flows.dvc.experiments import check_name, find_experiment, save_experiment
 from flows.dvc.graph import Graph
 from flows.dvc.project import Project
+from flows.finalize import note_judged
 from flows.promotion.promote import promote
 from flows.promotion.registry import (
     ChampionUnresolvable,

@@ -10,8 +10,8 @@ from flows.dvc.errors import ResultMissing
 from flows.dvc.graph import Graph
 from flows.dvc.project import Project
 from flows.remote.clone import check_out, make_clone, use_dvc_remote
+from flows.remote.remote_stage import published_snapshot, pull_inputs, push_inputs
 from flows.remote.result import push_result, restore_result
-from flows.remote.travel import published_snapshot, pull_inputs, push_inputs
 from pipeline.errors import StageError
 from pipeline.profiles import write_merged
 from pipeline.provenance import dvc_digest

@@ -15,7 +15,7 @@ from prefect.states import Scheduled
 
 from flows.dvc.lock import read_holder
 from flows.service.automations import NAME
-from flows.service.missed import cancel_missed
+from flows.service.missed_runs import cancel_missed_runs
 from flows.service.ui import POOLS
 from pipeline.profiles import write_merged
 from tests.flows.service import Service, kill_tree, stage_processes, until
@@ -157,7 +157,7 @@ def test_of_the_nights_that_were_missed_one_is_made_up_for(service: Service) -> 
         nightly = client.read_deployment_by_name(RETRAIN).id
         nights = [Scheduled(scheduled_time=datetime.now(UTC) - timedelta(days=days)) for days in (3, 1, 2)]
         oldest, newest, other = (client.create_flow_run_from_deployment(nightly, state=night).id for night in nights)
-    assert cancel_missed() == 2
+    assert cancel_missed_runs() == 2
     machine.start_worker("cpu", root)
     assert service.wait(newest).state_name == "Completed"
     for run_id in (oldest, other):

@@ -18,8 +18,8 @@ import pytest
 from flows.dvc.graph import Graph
 from flows.dvc.project import Project
 from flows.remote.clone import check_out, make_clone, use_dvc_remote
+from flows.remote.remote_stage import published_snapshot, pull_inputs, push_inputs
 from flows.remote.result import push_result, restore_result
-from flows.remote.travel import published_snapshot, pull_inputs, push_inputs
 from tests.flows.conftest import free_port
 from tests.flows.service import until
 from tests.flows.toy import finish

@@ -56,7 +56,7 @@ def _frames(folder: Path, clip_ids: list[str]) -> None:
     rows = [
         {
             "item_id": clip_id, "key": "k", "video_id": clip_id.split("@")[0], "pts_seconds": [0.25, 0.75, 1.25, 1.75],
-            "origin_seconds": 0.0, "width": 16, "height": 16, "path": "plan",
+            "origin_seconds": 0.0, "width": 16, "height": 16, "decode_method": "plan",
             "jpegs": [encode_jpeg(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8), 95) for _ in range(4)],
         }
         for clip_id in clip_ids

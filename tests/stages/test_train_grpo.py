@@ -55,7 +55,7 @@ def write_frames(folder: Path, clips: list[str], frames: int = 4) -> None:
             "origin_seconds": 0.0,
             "width": 32,
             "height": 16,
-            "path": "plan",
+            "decode_method": "plan",
             "jpegs": [encode_jpeg(rng.integers(0, 256, (16, 32, 3), dtype=np.uint8), 95) for _ in range(frames)],
         }
         for clip in clips

@@ -23,7 +23,7 @@ def row(clip_id: str) -> Row:
         "origin_seconds": 0.0,
         "width": 32,
         "height": 16,
-        "path": "plan",
+        "decode_method": "plan",
         "jpegs": [encode_jpeg(image, 95), encode_jpeg(255 - image, 95)],
     }
 

@@ -17,7 +17,7 @@ from flows.dvc.lock import LockHolder
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 
-def reap(dead: LockHolder | None, logger: Logger) -> bool:
+def mark_crashed(dead: LockHolder | None, logger: Logger) -> bool:
     """Mark the run of a dead holder as Crashed where the server still takes it for alive; whether it did."""
     run_id = _as_run_id(dead)
     if run_id is None:

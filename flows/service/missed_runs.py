@@ -22,7 +22,7 @@ from prefect.states import Cancelled
 NIGHTLY = "nightly"
 
 
-def cancel_missed() -> int:
+def cancel_missed_runs() -> int:
     """Cancel all but the newest missed run of the schedule on the server of PREFECT_API_URL; how many."""
     wanted = FlowRunFilter(
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),

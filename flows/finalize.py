@@ -25,14 +25,14 @@ Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 
 @dataclass(frozen=True)
-class Closing:
+class FinalSteps:
     """What followed the last stage, as sentences: `notes` all of them, `failed` those of what did not work."""
 
     notes: list[str]
     failed: list[str]
 
 
-def close_run(graph: Graph, experiment: str | None, promote_it: bool, logger: Logger) -> Closing:
+def finalize_run(graph: Graph, experiment: str | None, promote_it: bool, logger: Logger) -> FinalSteps:
     """Save, judge and send. What fails here fails the run, since somebody has to look, but no finished stage is lost:
     the next run does it again."""
     job = Finished(graph, experiment_name(graph.project, experiment, str(flow_run.id or "local")))
@@ -44,7 +44,7 @@ def close_run(graph: Graph, experiment: str | None, promote_it: bool, logger: Lo
     else:
         states.append(publish(job, wait_for=states[-1:], return_state=True))
     notes = [state.message or str(state.name) for state in states]
-    return Closing(notes, [note for note, state in zip(notes, states, strict=True) if not state.is_completed()])
+    return FinalSteps(notes, [note for note, state in zip(notes, states, strict=True) if not state.is_completed()])
 
 
 class Finished:
