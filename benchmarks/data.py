@@ -127,7 +127,6 @@ def scaling(sizes: Sequence[int]) -> None:
 
 def throughput(megabytes: int, files: int) -> None:
     """Downloader against curl: the same files, eight at a time, best of three rounds each."""
-    sys.path.insert(0, str(ROOT / "tests"))
     with tempfile.TemporaryDirectory() as folder:
         served = Path(folder) / "served"
         served.mkdir()

@@ -19,7 +19,7 @@ from pathlib import Path
 FACTORS: Mapping[str, Sequence[str]] = {
     "ATEN_CPU_CAPABILITY": ("", "avx2", "default"),  # "": what the CPU has
     "OMP_NUM_THREADS": ("1", "4"),
-    "EGOVLM_TEST_X264": ("threads=1", "threads=4", "asm=0"),  # tests/encoder.py
+    "EGOVLM_TEST_X264": ("threads=1", "threads=4", "asm=0"),  # tests/support/encoder.py
     "TZ": ("UTC", "Pacific/Kiritimati", "America/St_Johns"),  # fourteen hours ahead; three and a half behind
     "LC_ALL": ("C.UTF-8", "C", "tr_TR.UTF-8"),  # Turkish: the lower case of I is no i
 }

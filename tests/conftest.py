@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 
 from pipeline.environment import apply_defaults
-from tests.skipped import VARIABLE, closing_line, left_out, plain
+from tests.support.skipped import VARIABLE, closing_line, left_out, plain
 from tests.toy.project import Project, make_project
 
 apply_defaults()

@@ -10,7 +10,7 @@ import pytest
 from pipeline.report.inputs import read_inputs
 from pipeline.report.page import render
 from tests.browser.visiting import Visit
-from tests.report_run import SETTINGS, Size, make_run
+from tests.support.report_run import SETTINGS, Size, make_run
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 

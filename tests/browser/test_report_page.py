@@ -15,7 +15,7 @@ from pipeline.report.gallery import gallery_rows
 from pipeline.report.inputs import read_inputs
 from pipeline.report.page import render
 from tests.browser.visiting import Visit
-from tests.report_run import SETTINGS, Size, make_run
+from tests.support.report_run import SETTINGS, Size, make_run
 
 pytestmark = pytest.mark.browser
 

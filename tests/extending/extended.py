@@ -22,8 +22,8 @@ from pipeline.preflight.check import preflight
 from pipeline.records import Annotation, read_rows
 from pipeline.reports import StageReport
 from pipeline.stages import download_videos
-from tests.data_world import clip, data_params, local_params
-from tests.small_run import small_params, small_samples
+from tests.support.data_world import clip, data_params, local_params
+from tests.support.small_run import small_params, small_samples
 from tests.unit.evaluation.making import make_question
 
 

@@ -13,7 +13,7 @@ from pipeline.errors import ParamsError
 from pipeline.grpo.rewards import REWARDS, rewards_in_use
 from pipeline.preflight.names import check_names
 from tests.extending.recipes import copy_code, follow
-from tests.small_run import small_params
+from tests.support.small_run import small_params
 
 
 def test_every_step_of_contributing_by_the_letter(repository: Path, tmp_path: Path) -> None:

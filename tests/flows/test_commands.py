@@ -11,7 +11,7 @@ from flows.dvc.project import Project
 from pipeline.cli import main
 from pipeline.records import Prediction, read_rows, write_rows
 from tests.flows.toy import git, make_project
-from tests.report_run import Size, make_run
+from tests.support.report_run import Size, make_run
 
 PREDICTIONS = "data/predictions/predictions.parquet"
 

@@ -22,9 +22,9 @@ from flows.service.ui import LocalServices
 from pipeline.errors import ParamsError, StageError
 from pipeline.params import parse_params
 from pipeline.profiles import write_merged
-from tests.data_world import local_params
 from tests.flows.service import until
 from tests.flows.toy import behave, finish, git
+from tests.support.data_world import local_params
 
 HOLD = """
 import sys, time; from flows.dvc.lock import project_lock; from flows.dvc.project import find_project

@@ -17,7 +17,7 @@ from trl.trainer.utils import add_fused_lm_head
 from pipeline.grpo.logprobs import Groups, separate_log_probs, shared_log_probs
 from pipeline.grpo.shared_prompt import enable_shared_prompt
 from pipeline.models.inputs import encode_prompts
-from tests.random_policy import ask, make_clip, make_random_policy
+from tests.support.random_policy import ask, make_clip, make_random_policy
 
 pytestmark = pytest.mark.gpu
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks/grpo.py"

@@ -14,7 +14,7 @@ from pipeline.params import Params
 from pipeline.records import Annotation, Clip, Quarantined, Question, Video, read_rows, write_rows
 from pipeline.reports import StageReport
 from pipeline.stages import download_videos, extract_frames, mine_keyframes, prepare_questions, validate_dataset
-from tests.data_world import clip, data_params, local_params, row, write_jsonl
+from tests.support.data_world import clip, data_params, local_params, row, write_jsonl
 
 STAGES = {"download_videos": download_videos, "prepare_questions": prepare_questions, "extract_frames": extract_frames,
           "mine_keyframes": mine_keyframes, "validate_dataset": validate_dataset}  # fmt: skip

@@ -19,7 +19,7 @@ from pipeline.records import Prediction, Question, Video, read_rows, write_rows
 from pipeline.report.headline import sentence
 from pipeline.reports import StageReport, write_json
 from pipeline.stages import evaluate_egoschema
-from tests.random_policy import make_random_policy
+from tests.support.random_policy import make_random_policy
 
 RUNS = ("reasoning/video", "sampled/video", "likelihood/video", "reasoning/blind", "likelihood/permuted")
 

@@ -23,7 +23,7 @@ from pipeline.report.clip_sheets import ClipFolders, mined_sheets, quarantine_sh
 from pipeline.report.mined_sheets import mined_clips, mined_sheet
 from pipeline.reports import StageReport
 from pipeline.stages import mine_keyframes
-from tests.encoder import x264
+from tests.support.encoder import x264
 from tests.unit.keyframes.test_signals import shaky
 
 

@@ -17,8 +17,8 @@ from pipeline.models.policy import load_policy
 from pipeline.params import load_params
 from pipeline.reports import StageReport
 from pipeline.stages import prepare_model
-from tests.random_policy import make_random_policy
-from tests.small_run import small_run
+from tests.support.random_policy import make_random_policy
+from tests.support.small_run import small_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")
 

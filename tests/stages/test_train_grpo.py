@@ -21,8 +21,8 @@ from pipeline.params import Params
 from pipeline.records import Keyframe, Question, clip_id, read_rows, write_rows
 from pipeline.reports import StageReport
 from pipeline.stages import train_grpo
-from tests.random_policy import make_random_policy
-from tests.small_run import small_params
+from tests.support.random_policy import make_random_policy
+from tests.support.small_run import small_params
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.report_run import Size, make_run
+from tests.support.report_run import Size, make_run
 
 
 def _run(root: Path, repository: Path) -> "subprocess.CompletedProcess[str]":

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import TOY
-from tests.data_world import clip
+from tests.support.data_world import clip
 from tests.toy.project import make_project
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.skipped import MUST_RUN, VARIABLE, closing_line, left_out
+from tests.support.skipped import MUST_RUN, VARIABLE, closing_line, left_out
 
 RAN = [prefixes[0] + "test_a.py::test_b" for prefixes in MUST_RUN.values()]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.sources.encode import write_mp4
-from tests.random_policy import make_random_policy
+from tests.support.random_policy import make_random_policy
 
 SECONDS = 4
 

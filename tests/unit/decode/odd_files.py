@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from tests.encoder import x264
+from tests.support.encoder import x264
 from tests.unit.decode.reference import damage_seen
 
 FRAMES, RATE, WIDTH, HEIGHT = 40, 10, 96, 64

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.models.policy import Policy, load_policy
-from tests.random_policy import make_random_policy
+from tests.support.random_policy import make_random_policy
 
 
 @pytest.fixture(scope="session")

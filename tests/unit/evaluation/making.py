@@ -7,7 +7,7 @@ import yaml
 
 from pipeline.params import EvaluateEgoschema, Machine, load_params
 from pipeline.records import Prediction, Question
-from tests.random_policy import FakeClip, make_clip
+from tests.support.random_policy import FakeClip, make_clip
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -12,7 +12,7 @@ from pipeline.answers.prompts import build_messages
 from pipeline.errors import ModelError
 from pipeline.evaluation.backends import Request, VllmBackend
 from pipeline.models.sampling import Sampling
-from tests.random_policy import make_clip, make_tokenizer
+from tests.support.random_policy import make_clip, make_tokenizer
 
 
 class Engine:

@@ -7,7 +7,7 @@ from pipeline.evaluation.likelihood import continuation_log_probabilities
 from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy
 from pipeline.models.vision import FeatureCache
-from tests.random_policy import ask, make_clip
+from tests.support.random_policy import ask, make_clip
 
 CLIPS = {"a": make_clip(1), "b": make_clip(2, frames=6)}
 PROMPTS = [ask("what is taken ?", "a"), ask("what is first ? A red B blue", "b"), ask("is blue ?")]

@@ -20,7 +20,7 @@ torch.set_num_threads(1)
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from pipeline.grpo.run import train  # noqa: E402
-from tests.small_run import small_run  # noqa: E402
+from tests.support.small_run import small_run  # noqa: E402
 
 
 def start(folder: Path) -> int:

@@ -24,7 +24,7 @@ from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling
 from pipeline.models.vision import encode_clip
-from tests.random_policy import ask, make_clip, make_random_policy
+from tests.support.random_policy import ask, make_clip, make_random_policy
 
 CLIP = make_clip(1)
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from pipeline.grpo.callbacks import DevAccuracy, LiveMetrics, TimeBudget
 from pipeline.grpo.checkpoints import Checkpoints, best_step, dev_scores
 from pipeline.grpo.run import train
-from tests.small_run import small_params, small_run, small_samples
+from tests.support.small_run import small_params, small_run, small_samples
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")
 

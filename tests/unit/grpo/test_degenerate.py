@@ -19,8 +19,8 @@ from pipeline.grpo.checkpoints import Checkpoints
 from pipeline.grpo.run import TrainingRun, make_trainer, silence_libraries, train
 from pipeline.grpo.trainer import VideoGRPOTrainer
 from pipeline.models.generate import make_completion
-from tests.given_texts import Write, half_right, right, with_rollout, wrong
-from tests.small_run import small_run
+from tests.support.given_texts import Write, half_right, right, with_rollout, wrong
+from tests.support.small_run import small_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")
 

@@ -16,7 +16,7 @@ from pipeline.grpo.sampler import order_of_pass
 from pipeline.grpo.samples import Sample
 from pipeline.models.generate import rollout
 from pipeline.reports import StageReport
-from tests.small_run import small_run, small_samples
+from tests.support.small_run import small_run, small_samples
 
 SOMETIMES = {"samples": 4, "min_accuracy": 0.2, "max_accuracy": 0.8}
 

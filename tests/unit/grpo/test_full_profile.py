@@ -10,7 +10,7 @@ from pipeline.grpo.difficulty import Asker, filter_by_difficulty
 from pipeline.grpo.run import train
 from pipeline.models.policy import load_policy
 from pipeline.reports import StageReport
-from tests.small_run import small_run, small_samples
+from tests.support.small_run import small_run, small_samples
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")
 

@@ -13,9 +13,9 @@ from pipeline.grpo.half_adamw import HalfAdamW, round_by_chance
 from pipeline.grpo.run import make_trainer, silence_libraries, train
 from pipeline.models.device import weights_dtype
 from pipeline.models.policy import load_policy
-from tests.given_texts import half_right, with_rollout
-from tests.random_policy import make_random_policy
-from tests.small_run import small_run
+from tests.support.given_texts import half_right, with_rollout
+from tests.support.random_policy import make_random_policy
+from tests.support.small_run import small_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")
 

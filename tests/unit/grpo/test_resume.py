@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from pipeline.errors import ModelError
 from pipeline.grpo.run import train
 from pipeline.models.policy import load_policy
-from tests.random_policy import make_random_policy
-from tests.small_run import small_run
+from tests.support.random_policy import make_random_policy
+from tests.support.small_run import small_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")
 KILLS = 4

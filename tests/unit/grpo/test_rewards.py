@@ -15,7 +15,7 @@ from pipeline.grpo.rewards.keyframe import key_time_f1
 from pipeline.grpo.rewards.rollout import Rollout
 from pipeline.grpo.rewards.temporal_iou import interval_iou
 from pipeline.grpo.samples import Sample, build_sample
-from tests.small_run import small_params, small_samples
+from tests.support.small_run import small_params, small_samples
 from tests.unit.evaluation.making import make_question
 
 SETTINGS = small_params().train_grpo.reward_settings

@@ -10,7 +10,7 @@ from pipeline.grpo.planning import Group, plan_groups
 from pipeline.grpo.sampler import GroupSampler
 from pipeline.grpo.samples import Sample
 from pipeline.models.generate import Completion
-from tests.small_run import small_params, small_samples
+from tests.support.small_run import small_params, small_samples
 
 
 def test_groups_are_contiguous_and_repeated() -> None:

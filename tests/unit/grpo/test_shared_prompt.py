@@ -12,7 +12,7 @@ from pipeline.grpo.shared_prompt import enable_shared_prompt, pack
 from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy
 from pipeline.models.vision import encode_clip
-from tests.random_policy import ask, make_clip, make_random_policy
+from tests.support.random_policy import ask, make_clip, make_random_policy
 
 # peft 0.18 and TRL 1.16 still use names that transformers 5.23 calls old.
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")

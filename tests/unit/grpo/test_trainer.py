@@ -13,7 +13,7 @@ from pipeline.grpo.run import explain_out_of_memory, make_trainer, silence_libra
 from pipeline.grpo.trainer import VideoGRPOTrainer
 from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import load_policy
-from tests.small_run import small_run
+from tests.support.small_run import small_run
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pipeline.grpo.vllm_rollout import VllmRollout
-from tests.random_policy import make_clip, make_random_policy
-from tests.small_run import small_params, small_samples
+from tests.support.random_policy import make_clip, make_random_policy
+from tests.support.small_run import small_params, small_samples
 
 
 class FakeSampling:

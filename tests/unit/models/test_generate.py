@@ -9,7 +9,7 @@ from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling, draw_uniforms, pick_tokens
 from pipeline.models.vision import FeatureCache
-from tests.random_policy import ask, make_clip, make_random_policy
+from tests.support.random_policy import ask, make_clip, make_random_policy
 
 PROMPTS = [ask("what is taken ?", "a"), ask("red cup first ? what blue", "b", "a"), ask("what is ?")]
 CLIPS = {"a": make_clip(1), "b": make_clip(2, frames=5, height=24)}

@@ -14,7 +14,7 @@ from pipeline.errors import ItemError
 from pipeline.models.generate import rope_positions
 from pipeline.models.inputs import encode_prompts, patchify, render_prompt, second_per_grid
 from pipeline.models.policy import VisionSettings
-from tests.random_policy import TEMPLATE, ask, make_clip, make_random_policy
+from tests.support.random_policy import TEMPLATE, ask, make_clip, make_random_policy
 
 # SHA-256 of what Qwen2VLVideoProcessor(do_resize=False) of transformers 5.23 gives with torchvision 0.28, for frames
 # default_rng(T * H).integers(0, 256, (T, H, W, 3)); run aside, as torchvision needs a CUDA torch.

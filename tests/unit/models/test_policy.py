@@ -12,7 +12,7 @@ import torch
 from pipeline.errors import ModelError
 from pipeline.models.hub import SMALL
 from pipeline.models.policy import load_policy, make_policy
-from tests.random_policy import make_random_policy, make_tokenizer
+from tests.support.random_policy import make_random_policy, make_tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy, load_policy
 from pipeline.models.sampling import Sampling
 from pipeline.tiny_base.pretrain import Example, example_loss
-from tests.random_policy import ask, make_clip, make_random_policy
+from tests.support.random_policy import ask, make_clip, make_random_policy
 
 # seconds of each video -> (first, largest) position of each, first position of the text behind the last
 SHAPES: dict[tuple[float, ...], tuple[list[tuple[int, int]], int]] = {

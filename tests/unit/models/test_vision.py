@@ -6,7 +6,7 @@ import torch
 
 from pipeline.models.inputs import patchify
 from pipeline.models.vision import FeatureCache, encode_clip, tower_digest
-from tests.random_policy import make_clip, make_random_policy
+from tests.support.random_policy import make_clip, make_random_policy
 
 
 def test_features_are_the_towers() -> None:

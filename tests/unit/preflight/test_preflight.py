@@ -19,9 +19,9 @@ from pipeline.preflight.model import BaseModel, check_base, counted
 from pipeline.preflight.settings import has_dev_split
 from pipeline.profiles import merge_overlay, read_profile
 from pipeline.train_params import Lora
-from tests.data_world import clip, egoschema_params, local_params
-from tests.fault_server import sha256
-from tests.random_policy import make_random_policy
+from tests.support.data_world import clip, egoschema_params, local_params
+from tests.support.fault_server import sha256
+from tests.support.random_policy import make_random_policy
 
 ROOT = Path(__file__).resolve().parents[3]
 

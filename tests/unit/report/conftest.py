@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.report.inputs import ReportInputs, read_inputs
-from tests.report_run import make_run
+from tests.support.report_run import make_run
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import pytest
 from pipeline.records import Question
 from pipeline.report.gallery import gallery_rows, status
 from pipeline.report.inputs import ReportInputs
-from tests.report_run import _prediction
+from tests.support.report_run import _prediction
 
 
 def _question(answer: int | None = 2) -> Question:

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.report.inputs import ReportInputs, read_inputs
 from pipeline.report.page import SCRIPTS, asset, embed, render
-from tests.report_run import HOSTILE, SETTINGS, Size, make_run
+from tests.support.report_run import HOSTILE, SETTINGS, Size, make_run
 
 
 class Elements(HTMLParser):

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.errors import ItemError
 from pipeline.sources.download import CHUNK, DownloadLimits, download
-from tests.fault_server import FaultServer, serving
+from tests.support.fault_server import FaultServer, serving
 
 SIZE = 300_000
 LIMITS = DownloadLimits(retries=2, timeout_seconds=0.6, max_bytes=10_000_000, first_wait_seconds=0.0)

@@ -11,7 +11,7 @@ from pipeline.params import Params
 from pipeline.sources.base import VideoItem
 from pipeline.sources.ego4d_clips import Places, placed, read_places
 from pipeline.sources.registry import build_sources
-from tests.data_world import data_params, local_params
+from tests.support.data_world import data_params, local_params
 
 CLIP, RECORDING = "11111111-0000-4000-8000-000000000000", "2fa72a4f-b318-4e04-97b8-efdc3b039258"
 INSIDE = {"clip_uid": CLIP, "video_start_sec": 240.5, "video_end_sec": 720.5}

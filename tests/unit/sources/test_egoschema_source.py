@@ -13,8 +13,8 @@ from pipeline.sources.base import BadRow
 from pipeline.sources.egoschema import EgoschemaParams as Params
 from pipeline.sources.egoschema import EgoschemaSource
 from pipeline.video.probe import probe
-from tests.data_world import clip, egoschema_params
-from tests.fault_server import sha256
+from tests.support.data_world import clip, egoschema_params
+from tests.support.fault_server import sha256
 
 
 def _real(shared: Path, **changes: Any) -> EgoschemaSource:

@@ -21,8 +21,8 @@ from pipeline.sources.hub import HubParams, HubSource
 from pipeline.sources.local import LocalSource
 from pipeline.sources.registry import build_sources
 from pipeline.sources.urls import UrlsParams, UrlsSource
-from tests.data_world import clip, data_params, local_params, row, write_jsonl
-from tests.fault_server import serving, sha256
+from tests.support.data_world import clip, data_params, local_params, row, write_jsonl
+from tests.support.fault_server import serving, sha256
 
 UID = "490a50c0-988d-4091-9503-79c66e7d298a"
 REAL = {"questions": "q.jsonl", "format": "native", "frame_rate": None, "split": "train", "licence": "CC0"}

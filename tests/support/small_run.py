@@ -11,9 +11,9 @@ from pipeline.grpo.run import TrainingRun, train
 from pipeline.grpo.samples import Sample
 from pipeline.params import Machine, Params, load_params
 from pipeline.train_params import Stopping, TrainGrpo
-from tests.random_policy import FakeClip, ask, make_clip, make_random_policy
+from tests.support.random_policy import FakeClip, ask, make_clip, make_random_policy
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SMALL: dict[str, Any] = {
     "max_steps": 6,
     "warmup_steps": 1,

@@ -11,9 +11,9 @@ import numpy as np
 from pipeline.params import Params, load_params
 from pipeline.sources.egoschema import EgoschemaParams
 from pipeline.sources.local import LocalParams
-from tests.encoder import x264
+from tests.support.encoder import x264
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def clip(path: Path, frames: int = 20, seed: int = 0, size: int = 64, black: bool = False) -> Path:
