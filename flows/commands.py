@@ -101,6 +101,36 @@ def _comparison(found: Any) -> dict[str, Any]:
     return value
 
 
+def runs(
+    sort: Annotated[str, typer.Option(help="accuracy, gain, key_f1, unread or created.")] = "accuracy",
+    page: Annotated[str | None, typer.Option(metavar="RUN", help="Write the report page of this run.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the page goes; default: RUN.html.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the finished runs, the best first.
+
+    One row for each experiment that DVC keeps, of every commit: accuracy, gain over the base at its best, what the gate
+    said, and the params that differ between the runs.
+
+    \b
+    Examples:
+      egovlm runs
+      egovlm runs --sort created --json
+      egovlm runs --page run-1a2b3c4d
+    """
+    from flows.dvc import runs as kept
+    from flows.dvc.project import find_project
+
+    project = find_project()
+    if page is not None:
+        target = out or Path(f"{page}.html")
+        kept.save_page(project, page, target)
+        emit({"page": str(target)}, f"{target}", as_json)
+        return
+    found = kept.finished_runs(project, sort)
+    emit(kept.as_json(found), kept.as_text(found), as_json)
+
+
 def promote(
     revision: Annotated[
         str | None, typer.Argument(help="Experiment or commit of the finished run in this checkout; default: found.")
@@ -275,7 +305,7 @@ def check_git() -> Iterator[Finding]:
 
 def register(app: typer.Typer) -> None:
     """Add the commands and the doctor's checks."""
-    for command in (run, compare, promote, rollback):
+    for command in (run, runs, compare, promote, rollback):
         app.command()(one_line(command))
     for check in (check_git, check_dvc, check_publishing, check_prefect):
         if check not in doctor.CHECKS:

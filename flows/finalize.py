@@ -35,7 +35,7 @@ class FinalSteps:
 def finalize_run(graph: Graph, experiment: str | None, promote_it: bool, logger: Logger) -> FinalSteps:
     """Save, judge and send. What fails here fails the run, since somebody has to look, but no finished stage is lost:
     the next run does it again."""
-    job = Finished(graph, experiment_name(graph.project, experiment, str(flow_run.id or "local")))
+    job = Finished(graph, experiment_name(experiment, str(flow_run.id or "local")))
     states: list[State[Any]] = [save(job, return_state=True)]
     if promote_it:
         states.append(judge_model(job, wait_for=states[:1], return_state=True))

@@ -68,9 +68,9 @@ def save_experiment(graph: Graph, name: str, message: str) -> tuple[str, bool]:
     return commit, True
 
 
-def experiment_name(project: Project, given: str | None, mark: str) -> str:
-    """`<given>-<git sha>-<mark>`: unique, and says where it comes from."""
-    return f"{given or 'run'}-{project.short_sha()}-{mark[:8]}"
+def experiment_name(given: str | None, mark: str) -> str:
+    """`<given>-<mark>`: unique and short; DVC shows it below the commit that it belongs to."""
+    return f"{given or 'run'}-{mark[:8]}"
 
 
 def name_of(project: Project, commit: str) -> str:
@@ -112,7 +112,7 @@ def saved_run(project: Project) -> str:
 def unnamed(project: Project, given: str | None = None) -> tuple[str, str]:
     """(name, message) of a run that no flow started: the mark is a digest of its results."""
     mark = hashlib.sha256((project.root / "dvc.lock").read_bytes()).hexdigest()
-    name = experiment_name(project, given, mark)
+    name = experiment_name(given, mark)
     return name, f"egovlm {name}"
 
 

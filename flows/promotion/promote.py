@@ -12,6 +12,7 @@ from dvc.api import DVCFileSystem
 from flows.dvc.graph import TRAIN
 from flows.dvc.project import Project
 from flows.dvc.publishing import destination
+from flows.dvc.runs import note_verdict
 from flows.promotion.memory import known_champion, remember
 from flows.promotion.registry import (
     FORGET,
@@ -56,6 +57,7 @@ def promote(project: Project, commit: str, say: Callable[[str], object]) -> Verd
         return Verdict(False, (known,), None, "the champion")
     theirs = champion_evidence(project, current) if current else None
     verdict = decide(evidence_in(project.root), theirs, params.promotion, IntervalSettings.of(params))
+    note_verdict(project, commit, str(verdict))
     if verdict.promote:
         register_champion(project, commit, _card(project, verdict))
         remember(project)

@@ -103,9 +103,14 @@ def sentence(m: dict[str, Any]) -> str:
         return "No score yet: evaluate_egoschema has not run."
     return (
         f"The policy answers {percent(m['accuracy'])} of {_asked(m)} "
-        f"(base {percent(m['base_accuracy'])}): {points(m['gain'])} points "
+        f"({_best(m)} {percent(m['best_base_accuracy'])}): {points(m['gain'])} points "
         f"[{points(m['gain_low'])}, {points(m['gain_high'])}]."
     )
+
+
+def _best(m: dict[str, Any]) -> str:
+    """The base, and the way of asking that suits it most."""
+    return f"base at its best, by {ASKED.get(m['best_base'], m['best_base'])},"
 
 
 def _asked(m: dict[str, Any]) -> str:
@@ -118,12 +123,9 @@ def details(m: dict[str, Any], controls: dict[str, Any]) -> list[tuple[str, str]
     """Behind the sentence, as (label, text); what was not measured is left out."""
     flips = controls.get("gains", {}).get("reasoning/video", {})
     found = [
-        ("gain, same prompt", _span(m, "gain", "paired, clustered by recording")),
+        ("gain over the base at its best", _span(m, "gain", "whatever way of asking suits the base most")),
+        ("gain, same prompt", _span(m, "gain_same_prompt", "paired, clustered by recording")),
         ("gain, sampled", _span(m, "sampled_gain", "drawn, not greedy")),
-        (
-            "gain over the base at its best",
-            _span(m, "gain_over_best_base", "whatever way of asking suits the base most"),
-        ),
         ("above blind", _span(m, "above_blind", "what the video adds")),
     ]
     if flips:
@@ -167,11 +169,14 @@ def cautions(m: dict[str, Any], controls: dict[str, Any]) -> list[str]:
             f"{worst[1]} of the {worst[2]} mistakes lie in one family, {worst[0]}." if worst else "",
         ),
         (m.get("leaky"), "The data leaks (allow_leakage): these numbers are not comparable with anything."),
-        (m.get("gain_low", 1) <= 0, "The interval of the gain holds 0: this run shows no improvement."),
+        (
+            m.get("gain_low", 1) <= 0 >= m.get("gain_same_prompt_low", 1),
+            "The interval of the gain holds 0: this run shows no improvement.",
+        ),
         (m.get("above_blind_low", 1) <= 0, "Without the video the policy does as well: it may not use what it sees."),
         (m.get("unparsed_fraction", 0) > 0.05, f"{percent(m.get('unparsed_fraction'))} of completions gave no answer."),
         (
-            m.get("gain_over_best_base_low", 1) <= 0 < m.get("gain_low", 0),
+            m.get("gain_low", 1) <= 0 < m.get("gain_same_prompt_low", 0),
             "Against the base under its best prompt the gain is unclear: training may just undo the prompt's cost.",
         ),
         (

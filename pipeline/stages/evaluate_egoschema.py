@@ -15,6 +15,7 @@ from pipeline.evaluation.metrics import EvaluationResult, detail_metrics, headli
 from pipeline.evaluation.plots import write_plots
 from pipeline.evaluation.predict import LoadClip
 from pipeline.evaluation.response_cache import ResponseCache
+from pipeline.evaluation.result import result_row
 from pipeline.evaluation.runs import HEADLINE, modes_of
 from pipeline.evaluation.scores import IntervalSettings, by_run
 from pipeline.evaluation.submission import answers_of, q_uid, write_submission
@@ -34,6 +35,7 @@ from pipeline.layout import (
     PREDICTIONS,
     PROBES,
     QUESTIONS,
+    RESULT,
     VIDEOS,
 )
 from pipeline.params import Params
@@ -42,7 +44,7 @@ from pipeline.reports import StageReport, write_json
 
 
 def run(params: Params, root: Path, report: StageReport) -> None:
-    """Write data/predictions, data/reports/{metrics,controls}.json and data/reports/plots."""
+    """Write data/predictions, data/reports/{result,metrics,controls}.json and data/reports/plots."""
     settings = params.evaluate_egoschema
     BENCHMARKS.check([settings.benchmark], "evaluate_egoschema.benchmark", settings.plugins)
     benchmark = BENCHMARKS[settings.benchmark]
@@ -114,6 +116,7 @@ def _write(result: EvaluationResult, whole: Whole, params: Params, root: Path, r
     write_plots(result, root / PLOTS)
     _write_exchange_formats(result, whole, params, root / PREDICTIONS)
     write_json(root / CONTROLS, {**context, **detail_metrics(result)})
+    write_json(root / RESULT, result_row(metrics))
     write_json(root / METRICS, metrics)
 
 

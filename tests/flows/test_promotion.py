@@ -32,7 +32,7 @@ def test_a_complete_run_is_saved_once_and_an_unfinished_one_not_at_all(project: 
     rows = {e["name"]: e for base in shown for e in (base["experiments"] or []) for e in e["revs"]}
     assert set(rows) == {"first", "second"}
     accuracy = {
-        name: row["data"]["metrics"]["data/reports/metrics.json"]["data"]["accuracy"] for name, row in rows.items()
+        name: row["data"]["metrics"]["data/reports/result.json"]["data"]["accuracy"] for name, row in rows.items()
     }
     assert accuracy == {"first": 0.5, "second": 0.7}
 

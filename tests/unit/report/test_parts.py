@@ -51,7 +51,7 @@ def test_a_run_of_one_model_and_an_unknown_run_are_lines_too() -> None:
     assert (line.label, line.base) == ("reasoning/upside_down", None)
 
 
-GOOD = {"gain_low": 0.1, "above_blind_low": 0.2, "gain_over_best_base_low": 0.1, "unparsed_fraction": 0.01, "gain": 0.2}
+GOOD = {"gain_low": 0.1, "above_blind_low": 0.2, "gain_same_prompt_low": 0.1, "unparsed_fraction": 0.01, "gain": 0.2}
 GOOD["detectable_gain"] = 0.05
 
 
@@ -60,10 +60,10 @@ GOOD["detectable_gain"] = 0.05
     [
         ({}, None),
         ({"leaky": True}, "leaks"),
-        ({"gain_low": -0.01}, "holds 0"),
+        ({"gain_low": -0.01, "gain_same_prompt_low": -0.01}, "holds 0"),
         ({"above_blind_low": -0.1}, "may not use what it sees"),
         ({"unparsed_fraction": 0.2}, "20.0\u00a0% of completions"),
-        ({"gain_over_best_base_low": -0.02}, "undo the prompt's cost"),
+        ({"gain_low": -0.02}, "undo the prompt's cost"),
         ({"detectable_gain": 0.3, "questions": 40}, "40 questions can only show"),
         ({"detectable_gain": None, "questions": 5}, "5 questions are too few to show any difference"),
     ],
@@ -88,7 +88,7 @@ def test_mistakes_that_lie_in_one_family_are_named() -> None:
 
 def test_details_leave_out_what_was_not_measured(inputs: ReportInputs) -> None:
     labels = [label for label, _ in headline.details(inputs.metrics, inputs.controls)]
-    assert labels[0] == "gain, same prompt"
+    assert labels[0] == "gain over the base at its best"
     assert "questions that flipped" in labels
     assert "gain, sampled" not in labels
     assert headline.details({"unparsed_fraction": 0.25}, {}) == [
