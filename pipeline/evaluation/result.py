@@ -1,7 +1,7 @@
 """The few numbers by which runs are compared: one row of `dvc exp show`, `dvc metrics diff` and `egovlm runs`.
 
-Short names, because DVC prints one column each beside the changed params, and a terminal has 120. What stands behind them
-is in metrics.json under its full name.
+Short names, because DVC prints one column each beside the changed params, and a terminal has 120. metrics.json has
+the same numbers under their full names, and what is behind them.
 """
 
 from collections.abc import Mapping

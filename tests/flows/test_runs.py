@@ -57,7 +57,7 @@ def test_json_is_whole_and_an_unknown_order_is_refused(
 
 
 def test_dvc_shows_the_few_numbers_and_the_changed_params_first(kept: Project) -> None:
-    """Left of what a terminal of 120 columns cuts off: names are short, and all else that a run measured is no metric."""
+    """Left of what a terminal of 120 columns cuts off: few numbers with short names."""
     shown = dvc(kept.root, "exp", "show", "--only-changed", "--csv").splitlines()[0].split(",")
     metrics = shown[shown.index("Created") + 1 : shown.index("train_grpo.learning_rate")]
     assert metrics == ["accuracy", "gain", "low", "high", "key_f1", "unread", "n"]
