@@ -34,7 +34,8 @@ def headline(project: Project) -> str:
     m = read_report(project.root / METRICS)
     if "accuracy" not in m:
         return "no score yet"
-    return f"accuracy {_span(m, 'accuracy')} on {scored_of(m)}, gain over the base at its best {_span(m, 'gain', sign='+')}"
+    gain = f"gain over the base at its best {_span(m, 'gain', sign='+')}"
+    return f"accuracy {_span(m, 'accuracy')} on {scored_of(m)}, {gain}"
 
 
 def _span(metrics: Mapping[str, Any], name: str, sign: str = "") -> str:

@@ -1,7 +1,7 @@
 """Finished runs side by side: one row for each experiment that DVC keeps, from DVC's own data.
 
-`dvc exp show` prints the same numbers below the current commit. Here stand the runs of every commit, sorted, with what DVC
-does not know: the gate's verdict, the interval in one column, the wandb run.
+`dvc exp show` prints the same numbers for the current commit. This table has the runs of every commit, sorted, with what
+DVC does not know: the gate's verdict, the interval in one column, the wandb run.
 """
 
 import json

@@ -1,7 +1,7 @@
 """The numbers that stand for a run: headline metrics (flat) and the details behind them.
 
-The gain is over the base model at its best way of being asked: a reasoning prompt alone can cost a base model ten points,
-which training then seems to win. The gain under the same prompt stands beside it.
+The gain is over the base model at its best way of being asked: a reasoning prompt alone can cost a base model ten
+points, which training then seems to win. The gain under the same prompt stands beside it.
 """
 
 from collections.abc import Mapping, Sequence
