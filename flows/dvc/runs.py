@@ -1,6 +1,6 @@
 """Finished runs side by side: one row for each experiment that DVC keeps, from DVC's own data.
 
-`dvc exp show` prints the same numbers for the current commit. This table has the runs of every commit, sorted, with what
+`dvc exp show` prints the same numbers for the current commit. This table has those of every commit, sorted, with what
 DVC does not know: the gate's verdict, the interval in one column, the wandb run.
 """
 
