@@ -6,7 +6,7 @@ and the public answers are indices: the file is pinned by checksum, and files of
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -17,9 +17,12 @@ from pipeline.files import sha256_of
 from pipeline.records import Annotation, is_safe_id
 from pipeline.sources.base import BadRow, Source, SourceParams, VideoItem
 from pipeline.sources.cutting import cut
+from pipeline.sources.folder import files_below, sort_out, why_not
 from pipeline.sources.paths import copy_whole, is_in_inputs
 from pipeline.sources.rows import Raw, annotate, number, option_index, read_located, text
 from pipeline.sources.zips import ZipFolder
+
+NOT_ASKED = "a video that no question asks for"
 
 
 class EgoschemaParams(SourceParams):
@@ -132,6 +135,20 @@ class EgoschemaSource(Source):
             answer=answers.get(uid),
             split="test",
         )
+
+    def left_out(self) -> Mapping[str, Sequence[str]]:
+        """What lies in `videos`, and in its zips if they are read, that no question asks for."""
+        layout = self.params.layout
+        zipped = ZipFolder(self.videos).files() if layout in ("auto", "zips") else {}
+        loose = [name for name in files_below(self.videos) if not (zipped and name.endswith(".zip"))]
+        asked = {item.parent_video_id if layout == "ego4d" else item.video_id for item in self.list_videos()}
+
+        def reason(name: str) -> str | None:
+            if layout == "zips" and name not in zipped:
+                return "in no zip (`layout: zips`)"
+            return zipped.get(name) or why_not(name) or (None if Path(name).stem in asked else NOT_ASKED)
+
+        return sort_out([*loose, *zipped], reason).left_out
 
     def place(self, item: VideoItem, folder: Path) -> Path:
         """Where the clip lies already, if that is below `inputs/`."""

@@ -1,7 +1,7 @@
-"""What lies in a folder of videos: everything is counted, taken or not, with the reason."""
+"""What lies where a source looks: everything is counted, taken or not, with the reason."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -22,12 +22,21 @@ class Survey:
 
 def survey(folder: Path) -> Survey:
     """Look at every file below `folder` (names alone; nothing is opened)."""
-    found = (Path(at, name).relative_to(folder).as_posix() for at, _, names in os.walk(folder) for name in names)
+    return sort_out(files_below(folder), why_not)
+
+
+def files_below(folder: Path) -> list[str]:
+    """Every file by its relative path."""
+    return [Path(at, name).relative_to(folder).as_posix() for at, _, names in os.walk(folder) for name in names]
+
+
+def sort_out(names: Iterable[str], why_not_taken: Callable[[str], str | None]) -> Survey:
+    """Tell the names that are taken from those with a reason against them."""
     videos: list[str] = []
     left_out: dict[str, list[str]] = {}
-    for relative in sorted(found):
-        reason = why_not(relative)
-        (videos if reason is None else left_out.setdefault(reason, [])).append(relative)
+    for name in sorted(names):
+        reason = why_not_taken(name)
+        (videos if reason is None else left_out.setdefault(reason, [])).append(name)
     return Survey(tuple(videos), {reason: tuple(names) for reason, names in sorted(left_out.items())})
 
 

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
@@ -12,7 +12,8 @@ from pydantic import Field
 
 from pipeline.errors import ItemError, StageError
 from pipeline.sources.base import SourceParams, VideoItem
-from pipeline.sources.paths import VIDEO_SUFFIXES, check_relative
+from pipeline.sources.folder import sort_out, why_not
+from pipeline.sources.paths import check_relative
 from pipeline.sources.real import RealParams, RealSource
 from pipeline.workspace import stop_if_full
 
@@ -41,17 +42,25 @@ class HubSource(RealSource):
 
     def list_videos(self) -> Sequence[VideoItem]:
         """Files of the pinned revision."""
+        return [self.item(path, size, sha256) for path, size, sha256 in self._files() if self._why_not(path) is None]
+
+    def left_out(self) -> Mapping[str, Sequence[str]]:
+        """The repository's other files, by reason; not its questions."""
+        names = (path for path, *_ in self._files() if path != self.params.questions)
+        return sort_out(names, self._why_not).left_out
+
+    def _files(self) -> list[tuple[str, int, str | None]]:
         from httpx import HTTPError
         from huggingface_hub.errors import HfHubHTTPError
 
         try:
-            tree = _tree(self.repository, self.revision)
+            return _tree(self.repository, self.revision)
         except (HfHubHTTPError, HTTPError, OSError) as error:
             raise StageError(f"source {self.name}: {self._advice(error)}") from error
-        return [self.item(path, size, sha256) for path, size, sha256 in tree if self._wanted(path)]
 
-    def _wanted(self, path: str) -> bool:
-        return Path(path).suffix.lower() in VIDEO_SUFFIXES and any(fnmatch(path, pattern) for pattern in self.patterns)
+    def _why_not(self, path: str) -> str | None:
+        asked = any(fnmatch(path, pattern) for pattern in self.patterns)
+        return why_not(path) or (None if asked else "a video that no pattern asks for")
 
     def fetch(self, item: VideoItem, folder: Path) -> Path:
         """Download one file; huggingface_hub resumes it from `folder/.hub`."""

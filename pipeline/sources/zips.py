@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from pipeline.errors import ItemError
 from pipeline.files import replacing
@@ -30,7 +31,16 @@ class ZipFolder:
 
     def holds(self, filename: str) -> bool:
         """Whether some zip has a member called `filename`."""
-        return filename in _members(self.folder)[0]
+        return filename in _contents(self.folder).members
+
+    def files(self) -> dict[str, str | None]:
+        """Every member as `<archive>/<member>`, and each archive that cannot be read: why it is not unpacked, if so."""
+        found = _contents(self.folder)
+        return {
+            **{f"{archive.name}/{name}": None for archive, name in found.members.values()},
+            **dict.fromkeys(found.repeated, "an earlier zip holds a file of this name"),
+            **dict.fromkeys(found.unreadable, "a zip that cannot be read"),
+        }
 
     def extract(self, filename: str, target: Path) -> Path:
         """Unpack the member called `filename`, in whatever folder of whichever archive, to `target`.
@@ -39,7 +49,7 @@ class ZipFolder:
             ItemError: `missing_file`; `bad_zip`; `unsafe_path` for a member with `..`, an absolute path or a link;
                 `too_large`; `bomb`.
         """
-        members, unreadable = _members(self.folder)
+        members, unreadable, _ = _contents(self.folder)
         place = members.get(filename)
         if place is None:
             if unreadable:  # it may well be in there
@@ -70,11 +80,21 @@ def _check(info: zipfile.ZipInfo) -> None:
         raise ItemError("too_large", f"{info.filename} claims {info.file_size} bytes")
 
 
+class Contents(NamedTuple):
+    """What the zips of a folder hold: file name -> archive and member, archives that cannot be read, and members whose
+    name an earlier archive holds."""
+
+    members: Mapping[str, tuple[Path, str]]
+    unreadable: tuple[str, ...]
+    repeated: tuple[str, ...]
+
+
 @cache
-def _members(folder: Path) -> tuple[Mapping[str, tuple[Path, str]], tuple[str, ...]]:
-    """File name -> archive and member, and the archives that cannot be read; once per process."""
+def _contents(folder: Path) -> Contents:
+    """Look into every zip, once per process."""
     found: dict[str, tuple[Path, str]] = {}
     unreadable: list[str] = []
+    repeated: list[str] = []
     for archive in sorted(folder.glob("*.zip")):
         try:
             with zipfile.ZipFile(archive) as file:
@@ -83,5 +103,9 @@ def _members(folder: Path) -> tuple[Mapping[str, tuple[Path, str]], tuple[str, .
             unreadable.append(archive.name)
             continue
         for name in names:
-            found.setdefault(PurePosixPath(name.replace("\\", "/")).name, (archive, name))
-    return found, tuple(unreadable)
+            file_name = PurePosixPath(name.replace("\\", "/")).name
+            if file_name in found:
+                repeated.append(f"{archive.name}/{name}")
+            elif not name.endswith("/"):
+                found[file_name] = (archive, name)
+    return Contents(found, tuple(unreadable), tuple(repeated))

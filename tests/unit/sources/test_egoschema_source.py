@@ -10,8 +10,8 @@ import pytest
 from pipeline.errors import ItemError, StageError
 from pipeline.records import Annotation
 from pipeline.sources.base import BadRow
+from pipeline.sources.egoschema import NOT_ASKED, EgoschemaSource
 from pipeline.sources.egoschema import EgoschemaParams as Params
-from pipeline.sources.egoschema import EgoschemaSource
 from pipeline.video.probe import probe
 from tests.support.data_world import clip, egoschema_params
 from tests.support.fault_server import sha256
@@ -131,6 +131,34 @@ def test_files_win_over_zips_and_neither_is_a_missing_file(small: Params, tmp_pa
         archive.writestr("u2.mp4", b"older")
     made = clip(tmp_path / "videos/u2.mp4", frames=8)
     assert _fetch(small, "auto", tmp_path).read_bytes() == made.read_bytes()
+
+
+def test_what_lies_among_the_videos_is_counted_in_every_layout(small: Params, tmp_path: Path) -> None:
+    videos = tmp_path / "videos"
+    for name in ("u1.mp4", "other.mp4", "._u1.mp4", "rec.mp4", "notes.txt"):
+        (videos / name).write_bytes(b"x")
+    for name, members in (("a.zip", ["videos/", "videos/u2.mp4", "videos/u3.mp4"]), ("b.zip", ["u2.mp4", "list.csv"])):
+        with zipfile.ZipFile(videos / name, "w") as archive:
+            for member in members:
+                archive.writestr(member, b"")
+    (videos / "torn.zip").write_bytes(b"PK")
+    macos, text = {"macOS's notes on another file (._)": ("._u1.mp4",)}, {"no video by its name (.txt)": ("notes.txt",)}
+    members = {
+        "no video by its name (.csv)": ("b.zip/list.csv",),
+        "an earlier zip holds a file of this name": ("b.zip/u2.mp4",),
+        "a zip that cannot be read": ("torn.zip",),
+    }
+    archives = {"no video by its name (.zip)": ("a.zip", "b.zip", "torn.zip")}
+    loose = ("._u1.mp4", "notes.txt", "other.mp4", "rec.mp4", "u1.mp4")
+    expected = {
+        "files": macos | text | archives | {NOT_ASKED: ("other.mp4", "rec.mp4")},
+        "ego4d": macos | text | archives | {NOT_ASKED: ("other.mp4", "u1.mp4")},
+        "auto": macos | text | members | {NOT_ASKED: ("a.zip/videos/u3.mp4", "other.mp4", "rec.mp4")},
+        "zips": members | {"in no zip (`layout: zips`)": loose, NOT_ASKED: ("a.zip/videos/u3.mp4",)},
+    }
+    for layout, left_out in expected.items():
+        source = EgoschemaSource("egoschema", 0, small.model_copy(update={"layout": layout}))
+        assert source.left_out() == left_out, layout
 
 
 @pytest.mark.parametrize("member", ["../u2.mp4", "/abs/u2.mp4", "a/../../u2.mp4"])

@@ -217,6 +217,19 @@ def test_hub_lists_and_fetches_a_pinned_revision(hub_server: type[_Hub], tmp_pat
     assert found.video_id == item.video_id
 
 
+def test_the_other_files_of_a_repository_are_counted(hub_server: type[_Hub]) -> None:
+    for name in ("Ego4d/._a.mp4", "Ego4d/list.csv", "README.md"):
+        (hub_server.folder / name).write_text("x")
+    source = _hub()
+    assert [item.location for item in source.list_videos()] == [f"Ego4d/{UID}.mp4"]
+    assert source.left_out() == {
+        "a video that no pattern asks for": ("ADL/other.mp4",),
+        "macOS's notes on another file (._)": ("Ego4d/._a.mp4",),
+        "no video by its name (.csv)": ("Ego4d/list.csv",),
+        "no video by its name (.md)": ("README.md",),
+    }
+
+
 def test_a_gated_repository_says_what_to_do(hub_server: type[_Hub]) -> None:
     hub_server.gated = True
     with pytest.raises(StageError, match="accept its terms on the hub"):
