@@ -1,7 +1,7 @@
 """Whether the files that the sources name are there. No video is read: that takes hours, and is stage one."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import EgovlmError
@@ -41,11 +41,15 @@ def _source(source: Source, max_bad_fraction: float, root: Path) -> Iterator[Fin
 
 def _local(name: str, folder: Path, where: str) -> Finding:
     found = survey(folder)
-    beside = f"; left out: {told_of(found.left_out)}" if found.left_out else ""
+    beside = _beside(found.left_out)
     if not found.videos:
         suffixes = " ".join(sorted(VIDEO_SUFFIXES))
         return Finding(name, "fail", f"no video in {folder} ({suffixes}){beside}", f"correct {where}.folder", STAGES)
     return Finding(name, "ok", f"{len(found.videos)} videos in {folder}{beside}")
+
+
+def _beside(left_out: Mapping[str, Sequence[str]]) -> str:
+    return f"; left out: {told_of(left_out)}" if left_out else ""
 
 
 def _egoschema(name: str, section: EgoschemaParams, max_bad_fraction: float, root: Path) -> Finding:
@@ -58,9 +62,10 @@ def _egoschema(name: str, section: EgoschemaParams, max_bad_fraction: float, roo
     except EgovlmError as error:
         return Finding(name, "fail", str(error), "get the pinned files", STAGES)
     absent = [item.video_id for item in items if not source.is_there(item)]
+    beside = _beside(source.left_out())
     if not absent:
-        return Finding(name, "ok", f"all {len(items)} videos in {section.videos}")
-    found = f"{len(absent)} of {len(items)} videos are not in {section.videos} (first {absent[0]})"
+        return Finding(name, "ok", f"all {len(items)} videos in {section.videos}{beside}")
+    found = f"{len(absent)} of {len(items)} videos are not in {section.videos} (first {absent[0]}){beside}"
     allowed = len(absent) / len(items) <= max_bad_fraction
     mend = "get them; what is there is scored as a part"
     return Finding(name, "warn" if allowed else "fail", found, mend, () if allowed else STAGES)

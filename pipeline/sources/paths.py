@@ -44,7 +44,8 @@ def inside(folder: Path, name: str) -> Path:
         ItemError: `unsafe_path`, see `check_relative`, or a link that leads out.
     """
     path = folder.joinpath(*check_relative(name))
-    if not path.resolve().is_relative_to(folder.resolve()):
+    real, home = (Path(os.path.realpath(each)) for each in (path, folder))  # resolve() raises on a link to itself
+    if not real.is_relative_to(home):
         raise ItemError("unsafe_path", f"{name!r} is a link that leads out of {folder.name}")
     return path
 

@@ -1,5 +1,6 @@
 """Makes one small file of every odd or broken kind that a collection of videos may hold, with PyAV alone."""
 
+import io
 import os
 from collections.abc import Callable, Iterable
 from fractions import Fraction
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from PIL import Image
 
 from tests.support.encoder import x264
 from tests.unit.decode.reference import damage_seen
@@ -272,6 +274,70 @@ def rotated(degrees: int = 0, hflip: bool = False) -> Maker:
     return lambda folder: write(folder / "turned.mp4", setup=setup)
 
 
+CLOCK = 90_000  # ticks a second of an MPEG transport stream; its 33 bits wrap after 26.5 hours
+
+
+def near_the_wrap(path: Path, seconds_before: int) -> Path:
+    """Two seconds of a transport stream that starts so long before its clock starts again from 0."""
+    base = 2**33 - seconds_before * CLOCK
+    with av.open(str(path), "w", options={"mpegts_copyts": "1"}) as out:
+        stream = out.add_stream("libx264", rate=24, options=x264())
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, CLOCK)
+        frames = [av.VideoFrame.from_ndarray(picture(i), format="rgb24") for i in range(48)]
+        for i, frame in enumerate([*frames, None]):
+            if frame is not None:
+                frame.pts, frame.time_base = i * CLOCK // 24, Fraction(1, CLOCK)
+            for packet in stream.encode(frame):
+                packet.pts += base
+                packet.dts += base
+                out.mux(packet)
+    return path
+
+
+def last_frame_stays(path: Path, seconds: float) -> Path:
+    """Frames at 0, 0.1 ... 2 s, the last of which is shown for `seconds`."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=10, options=x264())
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.codec_context.max_b_frames = 0
+        packets = []
+        for i in range(21):
+            frame = av.VideoFrame.from_ndarray(picture(i), format="rgb24")
+            frame.pts, frame.time_base = i, Fraction(1, 10)
+            packets += stream.encode(frame)
+        packets += stream.encode(None)
+        packets[-1].duration = int(seconds / packets[-1].time_base)
+        for packet in packets:
+            out.mux(packet)
+    return path
+
+
+def exif_in_mjpeg(path: Path, orientation: int | None, frames: int = 5) -> Path:
+    """What lifelogging and time-lapse cameras write: JPEG pictures with EXIF, ten a second."""
+    exif = Image.Exif()
+    exif[0x010F] = "ACME cam"
+    if orientation:
+        exif[0x0112] = orientation
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuvj420p"
+        for i in range(frames):
+            jpeg = io.BytesIO()
+            Image.fromarray(picture(i)).save(jpeg, "JPEG", exif=exif)
+            packet = av.Packet(jpeg.getvalue())
+            packet.pts = packet.dts = i
+            packet.time_base, packet.stream, packet.is_keyframe = Fraction(1, 10), stream, True
+            out.mux(packet)
+    return path
+
+
+def encrypted(path: Path) -> Path:
+    """Common encryption, as shops and some clouds deliver."""
+    options = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "00" * 16, "encryption_kid": "11" * 16}
+    return write(path, mux=options)
+
+
 def named(name: str) -> Maker:
     return lambda folder: write(folder / name)
 
@@ -471,6 +537,7 @@ BAD: dict[str, tuple[Maker, set[str]]] = {
     ),
     "hole of zeros, TS": (lambda d: noticed(write(d / "a.ts"), punch_hole), {"damaged_video", "truncated"}),
     "two recordings joined, TS": (spliced, {"damaged_video"}),
+    "encrypted": (lambda d: encrypted(d / "a.mp4"), {"encrypted_video"}),
     "audio only": (audio_only, {"no_video_stream"}),
     "cover art only": (lambda d: cover_art(d, video=False), {"no_video_stream"}),
     "raw h264 without times": (lambda d: write(d / "a.h264", container="h264"), {"no_timestamps"}),

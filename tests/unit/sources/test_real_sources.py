@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.errors import ItemError, ParamsError, StageError
+from pipeline.errors import EmptyInput, ItemError, ParamsError, StageError
 from pipeline.records import Annotation
+from pipeline.reports import StageReport
 from pipeline.sources import hub
 from pipeline.sources.base import BadRow
 from pipeline.sources.ego4d import Ego4dParams, Ego4dSource
@@ -21,6 +22,7 @@ from pipeline.sources.hub import HubParams, HubSource
 from pipeline.sources.local import LocalSource
 from pipeline.sources.registry import build_sources
 from pipeline.sources.urls import UrlsParams, UrlsSource
+from pipeline.stages import download_videos
 from tests.support.data_world import clip, data_params, local_params, row, write_jsonl
 from tests.support.fault_server import serving, sha256
 
@@ -252,12 +254,14 @@ def ego4d(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ego4dSource:
     program.parent.mkdir()
     program.write_text(
         "#!/bin/sh\n"
+        'echo "$@" >> "$CALLS"\n'
         'if [ -n "$SAY" ]; then echo "$SAY" >&2; exit 1; fi\n'
         'echo "$@" > "$LOG"; mkdir -p "$2/v2/full_scale"; [ -n "$NONE" ] || echo data > "$2/v2/full_scale/$UID_.mp4"\n'
     )
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("LOG", str(tmp_path / "log"))
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
     monkeypatch.setenv("UID_", UID)
     (tmp_path / "uids.txt").write_text(f"{UID}\n{UID}\n")
     values = {"kind": "ego4d", "version": "v2", "dataset": "full_scale", "uids": str(tmp_path / "uids.txt"),
@@ -288,6 +292,22 @@ def test_ego4d_errors_are_explained(
         ego4d.fetch(ego4d.list_videos()[0], tmp_path)
     assert caught.value.reason == reason
     assert ("14 days" in caught.value.detail) == (reason == "expired_licence")
+
+
+def test_expired_keys_are_tried_once_in_a_run(
+    ego4d: Ego4dSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forty recordings: one call of the command line, and every recording has its outcome."""
+    monkeypatch.setenv("SAY", "An error occurred (403) when calling HeadObject: Forbidden")
+    uids = [f"{i:08x}-0000-0000-0000-000000000000" for i in range(40)]
+    (tmp_path / "uids.txt").write_text("\n".join(uids))
+    write_jsonl(tmp_path / "q.jsonl", [row("q1", uids[0])])
+    section = ego4d.options.model_copy(update={"questions": str(tmp_path / "q.jsonl")})
+    report = StageReport("download_videos")
+    with pytest.raises(EmptyInput, match="no usable video among 40"):
+        download_videos.run(data_params({"ego": section}), tmp_path, report)
+    assert dict(report.outcomes["video"]) == {"expired_licence": 40}
+    assert len((tmp_path / "calls").read_text().splitlines()) == 1
 
 
 def test_ego4d_without_the_video_without_the_command_without_a_uid(
