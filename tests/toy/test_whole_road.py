@@ -87,7 +87,7 @@ def test_a_typo_in_any_section_stops_the_first_stage(whole_road: Project) -> Non
 
 def test_the_readmes_lines_load_the_policy(whole_road: Project, repository: Path) -> None:
     (code,) = re.findall(
-        r"```python\n(.*?)```", (repository / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL
+        r"```python\n(.*?)```", (repository / "docs/your_videos.md").read_text(encoding="utf-8"), flags=re.DOTALL
     )
     parameters, tokens = map(int, whole_road.run("python", "-c", code).stdout.split())
     assert 100_000 < parameters < 2_000_000
