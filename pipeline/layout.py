@@ -29,6 +29,7 @@ QUESTIONS = f"{DATASET}/questions.parquet"
 QUARANTINE = f"{DATASET}/quarantine.parquet"
 LEAKAGE = f"{DATASET}/leakage.json"
 PROBES = f"{DATASET}/probes.json"
+PROBE_HITS = f"{DATASET}/probe_hits.json"
 DATA_DOCS = f"{DATASET}/data_docs"
 
 MODELS = f"{DATA}/models"

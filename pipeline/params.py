@@ -126,8 +126,9 @@ class PrepareModel(Section):
 RunName = Annotated[
     str,
     Field(
-        pattern="^(reasoning|sampled|direct|likelihood)/"
-        "(video|blind|shuffled|middle_frame|reversed|named_frames|permuted)$"
+        pattern="^((reasoning|sampled|direct|likelihood|forced)/"
+        "(video|blind|shuffled|middle_frame|reversed|named_frames)|(reasoning|sampled|direct|likelihood)/permuted"
+        "|forced/reordered)$"
     ),
 ]
 
@@ -156,8 +157,19 @@ class EvaluateEgoschema(Section):
     def _headline_is_run(self) -> "EvaluateEgoschema":
         if "reasoning/video" not in self.runs:
             raise ValueError("runs must hold reasoning/video: the headline accuracy comes from it")
-        if self.backend == "vllm" and any(run.startswith("likelihood/") for run in self.runs):
-            raise ValueError("likelihood runs need backend transformers")
+        if self.backend == "vllm" and any(run.startswith(("likelihood/", "forced/")) for run in self.runs):
+            raise ValueError("likelihood and forced runs need backend transformers")
+        return self
+
+    @model_validator(mode="after")
+    def _forced_go_on(self) -> "EvaluateEgoschema":
+        views = [run.removeprefix("forced/") for run in self.runs if run.startswith("forced/")]
+        missing = [view for view in views if view != "reordered" and f"reasoning/{view}" not in self.runs]
+        if missing:
+            raise ValueError(
+                f"runs: forced/{missing[0]} goes on from the completions of reasoning/{missing[0]}, which is not run: "
+                "add it, or leave both out"
+            )
         return self
 
 

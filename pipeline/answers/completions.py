@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 _THINK = re.compile(r"<\s{0,4}([/\\]?)\s{0,4}think(?:ing)?\s{0,4}>", re.IGNORECASE)
-_SPECIAL_TOKEN = re.compile(r"<\|[A-Za-z_]{1,30}\|>|</?s>|<(?:eos|bos|pad|end_of_turn)>|<think(?:ing)?\s{0,4}/>")
+SPECIAL_TOKEN = re.compile(r"<\|[A-Za-z_]{1,30}\|>|</?s>|<(?:eos|bos|pad|end_of_turn)>|<think(?:ing)?\s{0,4}/>")
 
 
 def _visible_pieces(completion: str) -> Iterator[str]:
@@ -31,7 +31,7 @@ def visible_text(completion: str) -> str:
     `<think>…</think>` is removed, nested ones as a whole and an unclosed one up to the end. Where the first tag is a
     closing one, the prompt had opened the thinking (as reasoning chat templates do): all before it is removed.
     """
-    return _SPECIAL_TOKEN.sub("", "\n".join(_visible_pieces(completion)))
+    return SPECIAL_TOKEN.sub("", "\n".join(_visible_pieces(completion)))
 
 
 def element_tags(name: str) -> re.Pattern[str]:

@@ -6,8 +6,8 @@ ones are conditional logit models (McFadden 1974: softmax over a question's own 
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,8 @@ RANKS = 5
 class ProbeScore:
     """How often `rule` names the answer, on `questions` questions where guessing names it with probability `chance`.
 
-    `low` and `high` bound the accuracy with 99 % confidence (Wilson).
+    `low` and `high` bound the accuracy with 99 % confidence (Wilson). `hits` is how often it names the answer of each
+    question it judges.
     """
 
     rule: str
@@ -34,6 +35,7 @@ class ProbeScore:
     low: float
     high: float
     learned: bool = False
+    hits: Mapping[str, float] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def gain(self) -> float:
@@ -60,8 +62,9 @@ class ProbeScore:
         return count
 
     def as_dict(self) -> dict[str, Any]:
-        """The score as JSON types, four decimals."""
-        return {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(self).items()}
+        """The score as JSON types, four decimals; without the hits."""
+        shown = {name: value for name, value in asdict(self).items() if name != "hits"}
+        return {name: round(value, 4) if isinstance(value, float) else value for name, value in shown.items()}
 
 
 def probe_questions(questions: Sequence[Question], recordings: Sequence[str], most: int, seed: int) -> list[ProbeScore]:
@@ -75,14 +78,15 @@ def probe_questions(questions: Sequence[Question], recordings: Sequence[str], mo
     known = [(q, r) for q, r in zip(questions, recordings, strict=True) if q.answer is not None]
     if not known:
         return []
-    scores = [_score(f"shortest option {k + 1}", *_rank_hits([q for q, _ in known], k)) for k in range(RANKS)]
+    questions = [question for question, _ in known]
+    scores = [_score(f"shortest option {k + 1}", _rank_hits(k, questions), questions) for k in range(RANKS)]
     fewer = sorted(known, key=lambda pair: share_of(pair[0].question_id, seed))[:most]
     chosen, folds = [q for q, _ in fewer], [_fold(r, seed) for _, r in fewer]
-    chance = [1 / len(q.options) for q in chosen]
     for rule, features in (("length and punctuation", surface_features), ("words", word_features)):
         if len(set(folds)) > 1:
             hits = cross_validated_accuracy(features(chosen), [q.answer or 0 for q in chosen], folds)
-            scores.append(_score(rule, hits, chance, learned=True))
+            judged = {q.question_id: float(hit) for q, hit in zip(chosen, hits, strict=True)}
+            scores.append(_score(rule, judged, chosen, learned=True))
     return scores
 
 
@@ -90,18 +94,17 @@ def _fold(recording: str, seed: int, folds: int = 5) -> int:
     return int(share_of(f"fold|{recording}", seed) * folds)
 
 
-def _rank_hits(questions: Sequence[Question], rank: int) -> tuple[list[float], list[float]]:
-    """Expected hits of "take the option of this length rank" (0 = shortest, in characters), equal lengths drawn by
-    lot."""
-    hits, chance = [], []
+def _rank_hits(rank: int, questions: Sequence[Question]) -> dict[str, float]:
+    """Expected hits of "take the option of this length rank" (0 = shortest, in characters), equal lengths drawn at
+    random."""
+    hits = {}
     for question in questions:
         lengths = [len(option) for option in question.options]
         own = lengths[question.answer or 0]
         shorter, same = sum(n < own for n in lengths), lengths.count(own)
         if rank < len(lengths):
-            hits.append(1 / same if shorter <= rank < shorter + same else 0.0)
-            chance.append(1 / len(lengths))
-    return hits, chance
+            hits[question.question_id] = 1 / same if shorter <= rank < shorter + same else 0.0
+    return hits
 
 
 def score_of(rule: str, accuracy: float, chance: float, questions: int, learned: bool = False) -> ProbeScore:
@@ -109,9 +112,10 @@ def score_of(rule: str, accuracy: float, chance: float, questions: int, learned:
     return ProbeScore(rule, questions, accuracy, chance, *wilson(accuracy, questions), learned=learned)
 
 
-def _score(rule: str, hits: Sequence[float], chance: Sequence[float], learned: bool = False) -> ProbeScore:
-    n, accuracy = len(hits), float(np.mean(hits)) if hits else 0.0
-    return score_of(rule, accuracy, float(np.mean(chance)) if chance else 0.0, n, learned)
+def _score(rule: str, hits: Mapping[str, float], questions: Sequence[Question], learned: bool = False) -> ProbeScore:
+    chance = [1 / len(q.options) for q in questions if q.question_id in hits]
+    n, accuracy = len(hits), float(np.mean(list(hits.values()))) if hits else 0.0
+    return replace(score_of(rule, accuracy, float(np.mean(chance)) if chance else 0.0, n, learned), hits=hits)
 
 
 def wilson(share: float, n: int, z: float = 2.576) -> tuple[float, float]:

@@ -156,7 +156,7 @@ def _import_models() -> None:
     """Import torch and transformers without collecting garbage in between: a seventh of the time of a cold start."""
     gc.disable()
     try:
-        import pipeline.evaluation.likelihood
+        import pipeline.models.likelihood
         import pipeline.models.policy  # noqa: F401
     finally:
         gc.enable()
@@ -210,12 +210,11 @@ def _complete(policy: Any, messages: list[dict[str, Any]], frames: Any, params: 
 
 def _likelihoods(policy: Any, query: Query, frames: Any, params: Any) -> list[float]:
     """Probability of each option under the direct prompt, as evaluate_egoschema scores it."""
-    from pipeline.evaluation.likelihood import continuation_log_probabilities
-    from pipeline.evaluation.runs import LIKELIHOOD_CONTINUATION
+    from pipeline.answers.thinking import ANSWER
+    from pipeline.models.likelihood import continuation_log_probabilities
     from pipeline.records import LETTERS
 
-    template = LIKELIHOOD_CONTINUATION
-    texts = [template.replace("{letter}", LETTERS[i]).replace("{option}", o) for i, o in enumerate(query.options)]
+    texts = [ANSWER.replace("{letter}", LETTERS[i]) for i in range(len(query.options))]
     messages = _messages(query, frames, params.prompts.direct)
     scores = continuation_log_probabilities(policy, [messages], {"clip": frames}, [texts])[0]
     shares = [math.exp(score - max(scores)) for score in scores]

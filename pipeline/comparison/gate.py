@@ -17,12 +17,15 @@ from pipeline.reports import scored_of
 @dataclass(frozen=True)
 class Evidence:
     """What is known of one model: its predictions, the questions they answer, its keyframe F1 (None: no ground truth),
-    whether its data leak (None: nobody looked), and how many questions its benchmark has (None: no fixed number)."""
+    whether its data leak (None: nobody looked), the lower end of how far it is above the floor (None: not measured),
+    the controls that do not count, and how many questions its benchmark has (None: no fixed number)."""
 
     predictions: Sequence[Prediction]
     questions: Sequence[Question]
     keyframe_f1: float | None
     leaky: bool | None
+    above_floor_low: float | None = None
+    invalid_controls: str = ""
     benchmark_questions: int | None = None
 
 
@@ -50,7 +53,7 @@ def decide(challenger: Evidence, champion: Evidence | None, rules: Promotion, in
     mine = _answers(challenger, "policy")
     theirs = _answers(champion, "policy") if champion else _answers(challenger, "base")
     rival = "the champion" if champion else "its base model (there is no champion yet)"
-    against = [*_leak(challenger), *_unlike(challenger, champion, mine, theirs, rules)]
+    against = [*_leak(challenger), *_floor(challenger), *_unlike(challenger, champion, mine, theirs, rules)]
     common = sorted(set(mine) & set(theirs))
     if not common:
         return Verdict(False, tuple(against), None, rival)
@@ -59,7 +62,7 @@ def decide(challenger: Evidence, champion: Evidence | None, rules: Promotion, in
     against += _unparsed(mine, theirs, common, rules)
     if champion:
         against += _keyframes(challenger.keyframe_f1, champion.keyframe_f1, rules)
-    return Verdict(not against, tuple(against), gain, rival, (_scored(common, challenger),))
+    return Verdict(not against, tuple(against), gain, rival, (_scored(common, challenger), *_not_counted(challenger)))
 
 
 def _scored(common: Sequence[str], challenger: Evidence) -> str:
@@ -96,6 +99,18 @@ def _leak(challenger: Evidence) -> list[str]:
     if challenger.leaky is None:
         return ["nothing says whether the training data leak (data/dataset/leakage.json is missing)"]
     return ["the training data leak into the benchmark"] if challenger.leaky else []
+
+
+def _floor(challenger: Evidence) -> list[str]:
+    low = challenger.above_floor_low
+    if low is None:
+        return ["nothing says how far it is above what can be had without watching (metrics.json has no above_floor)"]
+    return [] if low > 0 else [f"it is not shown to be above what can be had without watching ({low:+.4f} or more)"]
+
+
+def _not_counted(challenger: Evidence) -> list[str]:
+    invalid = challenger.invalid_controls
+    return [f"controls that do not count, as their answers cannot be read: {invalid}"] if invalid else []
 
 
 def _unlike(

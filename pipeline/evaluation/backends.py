@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from pipeline.errors import ModelError
-from pipeline.evaluation.likelihood import continuation_log_probabilities
 from pipeline.models.generate import Completion, generate
+from pipeline.models.likelihood import continuation_log_probabilities
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling
 from pipeline.models.vision import FeatureCache
@@ -27,11 +27,13 @@ class ShownFrames:
 
 @dataclass(frozen=True)
 class Request:
-    """One prompt: chat `messages` whose video part names `key`, and the frames behind it (None: no video)."""
+    """One prompt: chat `messages` whose video part names `key`, and the frames behind it (None: no video); `begun` is
+    what the model has written already, behind which continuations are scored."""
 
     messages: list[dict[str, Any]]
     key: str
     frames: ShownFrames | None
+    begun: str = ""
 
 
 class Backend(Protocol):
@@ -69,7 +71,8 @@ class TransformersBackend:
     def score(self, requests: Sequence[Request], continuations: Sequence[Sequence[str]]) -> list[list[float]]:
         """See `Backend.score`."""
         prompts, clips = _unpack(requests)
-        return continuation_log_probabilities(self.policy, prompts, clips, continuations, self.cache)
+        begun = [request.begun for request in requests] if any(request.begun for request in requests) else None
+        return continuation_log_probabilities(self.policy, prompts, clips, continuations, self.cache, begun)
 
 
 def _unpack(requests: Sequence[Request]) -> tuple[list[list[dict[str, Any]]], Mapping[str, ShownFrames]]:
@@ -107,7 +110,7 @@ class VllmBackend:
             ModelError: always.
         """
         raise ModelError(
-            "likelihood runs need evaluate_egoschema.backend: transformers (leave likelihood/* out for vllm)"
+            "these runs need evaluate_egoschema.backend: transformers (leave likelihood/* and forced/* out for vllm)"
         )
 
     def _prompt(self, request: Request) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pipeline.evaluation.backends import TransformersBackend, VllmBackend
 from pipeline.evaluation.keyframe_quality import named_frames
 from pipeline.evaluation.predict import EvaluatedModel, EvaluationSetup, LoadClip, plan, predict
 from pipeline.evaluation.response_cache import ResponseCache, code_digest, folder_digest
-from pipeline.evaluation.runs import HEADLINE, Run, modes_of
+from pipeline.evaluation.runs import HEADLINE, Run, modes_of, run_order
 from pipeline.evaluation.views import Context
 from pipeline.models.device import resolve_device
 from pipeline.models.policy import load_policy
@@ -51,11 +51,6 @@ def _place(settings: EvaluateEgoschema, machine: Machine) -> str:
     return device
 
 
-def run_order(names: Sequence[str]) -> list[str]:
-    """Runs in the order made: the headline first, for other views are made from what it names."""
-    return [HEADLINE, *sorted(name for name in set(names) if name != HEADLINE)]
-
-
 def evaluate_models(
     models: Sequence[EvaluatedModel],
     questions: Sequence[Question],
@@ -84,4 +79,7 @@ def evaluate_models(
                 found += predictions
                 if name == HEADLINE:
                     seen = replace(context, named_frames=named_frames(predictions))
+                if name.startswith("reasoning/"):
+                    texts = {p.question_id: p.completion for p in predictions}
+                    seen = replace(seen, written={**seen.written, Run("", name).view: texts})
     return found

@@ -5,19 +5,22 @@ points, which training then seems to win. The gain under the same prompt stands 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pipeline.evaluation.floor import Shares, floor
 from pipeline.evaluation.keyframe_quality import KeyframeQuality, MatchSettings, keyframe_quality
 from pipeline.evaluation.predict import is_strict
-from pipeline.evaluation.runs import HEADLINE, Mode
+from pipeline.evaluation.runs import CONTROLS, HEADLINE, Mode
 from pipeline.evaluation.scores import (
+    MAX_UNREADABLE,
     IntervalSettings,
     RunKey,
     by_run,
     chance,
     consistency,
     gain,
+    is_valid,
     outcome_counts,
     per_family,
     rounded,
@@ -28,18 +31,20 @@ from pipeline.evaluation.scores import (
 from pipeline.evaluation.statistics import minimal_detectable_difference
 from pipeline.records import Prediction, Question
 
-ALTERNATIVES = (HEADLINE, "direct/video", "likelihood/video")
+ALTERNATIVES = (HEADLINE, "direct/video", "likelihood/video", "forced/video")
 
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """All predictions of one evaluation and what is needed to score them."""
+    """All predictions of one evaluation and what is needed to score them. `probes` holds what rules that never see
+    the video have right, by rule and question."""
 
     predictions: Sequence[Prediction]
     questions: Mapping[str, Question]
     modes: Mapping[str, Mode]
     intervals: IntervalSettings
     match: MatchSettings
+    probes: Mapping[str, Shares] = field(default_factory=dict)
 
     @property
     def runs(self) -> dict[RunKey, list[Prediction]]:
@@ -69,7 +74,7 @@ def headline_metrics(result: EvaluationResult) -> dict[str, Any]:
     }
     values |= _gains(runs, result)
     values |= _other_runs(runs, result.intervals)
-    values |= _above_blind(runs, result.intervals)
+    values |= _above_floor(runs, result)
     values |= _behaviour(runs, result)
     return {key: rounded(value) for key, value in values.items()}
 
@@ -107,7 +112,7 @@ def _gains(runs: Mapping[RunKey, list[Prediction]], result: EvaluationResult) ->
     return values
 
 
-_OF_BASE = ("sampled/video", "direct/video", "likelihood/video")
+_OF_BASE = ("sampled/video", "direct/video", "likelihood/video", "forced/video")
 _NAMES = {
     "sampled/video": "sampled_accuracy",
     "direct/video": "direct_accuracy",
@@ -117,24 +122,48 @@ _NAMES = {
     "reasoning/middle_frame": "middle_frame_accuracy",
     "reasoning/reversed": "reversed_accuracy",
     "reasoning/named_frames": "named_frames_accuracy",
+    "forced/video": "forced_accuracy",
+    "forced/blind": "forced_blind_accuracy",
+    "forced/shuffled": "forced_shuffled_accuracy",
+    "forced/middle_frame": "forced_middle_frame_accuracy",
+    "forced/reversed": "forced_reversed_accuracy",
+    "forced/named_frames": "forced_named_frames_accuracy",
 }
 
 
 def _other_runs(runs: Mapping[RunKey, list[Prediction]], intervals: IntervalSettings) -> dict[str, Any]:
-    """Accuracies of the other runs; of the base only as it does best, for its controls are in the details."""
-    values = {}
+    """Accuracies of the other runs; of the base only as it does best, for its controls are in the details. A control
+    whose answers cannot be read has none: it is named in `invalid_controls`."""
+    values: dict[str, Any] = {"invalid_controls": ", ".join(invalid_controls(runs))}
     for (model, run), predictions in sorted(runs.items()):
+        if is_control(run) and not is_valid(predictions):
+            continue
         if run in _NAMES and (model == "policy" or run in _OF_BASE):
             values[_NAMES[run] if model == "policy" else f"base_{_NAMES[run]}"] = score(predictions, intervals).value
     return values
 
 
-def _above_blind(runs: Mapping[RunKey, list[Prediction]], intervals: IntervalSettings) -> dict[str, Any]:
-    """What the video adds: accuracy minus that of the same model on the same text without it."""
-    if ("policy", "reasoning/blind") not in runs:
-        return {}
-    above = gain(runs["policy", "reasoning/blind"], runs["policy", HEADLINE], intervals).difference
-    return {"above_blind": above.value, "above_blind_low": above.low, "above_blind_high": above.high}
+def is_control(run: str) -> bool:
+    """Whether the run withholds evidence."""
+    return run.partition("/")[2] in CONTROLS
+
+
+def invalid_controls(runs: Mapping[RunKey, Sequence[Prediction]]) -> list[str]:
+    """`model mode/view` of the controls with more than `MAX_UNREADABLE` unreadable answers."""
+    return [f"{m} {run}" for (m, run), rows in sorted(runs.items()) if is_control(run) and not is_valid(rows)]
+
+
+def _above_floor(runs: Mapping[RunKey, list[Prediction]], result: EvaluationResult) -> dict[str, Any]:
+    """What the evidence adds: accuracy minus the most that can be had without it."""
+    found = floor(runs, result.probes, result.intervals)
+    above = found.above
+    return {
+        "above_floor": above.value,
+        "above_floor_low": above.low,
+        "above_floor_high": above.high,
+        "floor": found.value,
+        "floor_of": found.of,
+    }
 
 
 def _behaviour(runs: Mapping[RunKey, list[Prediction]], result: EvaluationResult) -> dict[str, Any]:
@@ -155,6 +184,7 @@ def detail_metrics(result: EvaluationResult) -> dict[str, Any]:
     """Behind the headline: per model and run accuracy, families, outcomes; gains, key frames, consistency."""
     runs = result.runs
     return {
+        "max_unreadable": MAX_UNREADABLE,
         "runs": {f"{model} {run}": _run_details(rows, result) for (model, run), rows in sorted(runs.items())},
         "gains": {
             run: rounded(gain(runs["base", run], runs["policy", run], result.intervals))
@@ -178,6 +208,7 @@ def _run_details(predictions: Sequence[Prediction], result: EvaluationResult) ->
         "accuracy": rounded(score(predictions, result.intervals)),
         "strict_accuracy": rounded(_strict(predictions, result.modes)),
         "unparsed_fraction": rounded(unparsed_fraction(predictions)),
+        "valid": is_valid(predictions),
         "outcomes": outcome_counts(predictions),
         "families": rounded(per_family(predictions, result.intervals)),
     }

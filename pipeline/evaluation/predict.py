@@ -1,7 +1,7 @@
 """Questions to predictions: plan what each model is shown, ask in batches of like length, read the answers."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,11 @@ import torch
 from pipeline.answers.keyframes import parse_keyframes
 from pipeline.answers.parser import ParseOutcome, parse_answer
 from pipeline.answers.prompts import build_messages, fill
+from pipeline.answers.thinking import reopen, reopen_reordered
 from pipeline.errors import ItemError
 from pipeline.evaluation.backends import Backend, Request, ShownFrames
 from pipeline.evaluation.response_cache import ResponseCache, batches_by_length
-from pipeline.evaluation.runs import Mode, Run
+from pipeline.evaluation.runs import REASKED, Mode, Run
 from pipeline.evaluation.views import VIEWS, Context, ViewedQuestion
 from pipeline.models.inputs import ClipFrames
 from pipeline.models.sampling import Sampling
@@ -26,13 +27,15 @@ LoadClip = Callable[[str], ClipFrames]
 
 @dataclass(frozen=True)
 class PromptedQuestion:
-    """A question and its prompt. `request` is None if the clip cannot be loaded; `failure` then says why."""
+    """A question and its prompt. `request` is None if the clip cannot be loaded; `failure` then says why.
+    `continuation` is what is scored for each option, of modes that score."""
 
     shown: ViewedQuestion
     prompt: str
     request: Request | None
     pts_seconds: tuple[float, ...]
     failure: str = ""
+    continuation: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ def predict(run: Run, model: EvaluatedModel, setup: EvaluationSetup, context: Co
     lengths = [_length(shown) for shown in todo]
     found: dict[int, list[Prediction]] = {}
     for batch in batches_by_length(lengths, setup.batch_size):
-        prompted = [build_request(todo[i], mode.template, setup.load_clip, run.view) for i in batch]
+        built = [build_request(todo[i], mode.template, setup.load_clip, run.view) for i in batch]
+        prompted = [_begin(one, run, mode, context) for one in built]
         answers = _answers(run, mode, prompted, model, setup)
         for i, one, replies in zip(batch, prompted, answers, strict=True):
             found[i] = [read_reply(run, one, reply, sample, context) for sample, reply in enumerate(replies)]
@@ -100,6 +104,16 @@ def build_request(shown: ViewedQuestion, template: str, load_clip: LoadClip, vie
     return PromptedQuestion(shown, text, Request(build_messages(text, key), key, picture), tuple(pts.tolist()))
 
 
+def _begin(prompted: PromptedQuestion, run: Run, mode: Mode, context: Context) -> PromptedQuestion:
+    """The question as `mode` scores it: behind the completion's own thinking if the mode goes on from one."""
+    if mode.begun_by is None or prompted.request is None:
+        return replace(prompted, continuation=mode.continuation or "")
+    reordered = run.name == REASKED
+    completion = context.written["video" if reordered else run.view][prompted.shown.question.question_id]
+    kept = reopen_reordered(completion, prompted.shown.order) if reordered else reopen(completion)
+    return replace(prompted, request=replace(prompted.request, begun=kept.text), continuation=kept.continuation)
+
+
 def _answers(
     run: Run, mode: Mode, prompted: Sequence[PromptedQuestion], model: EvaluatedModel, setup: EvaluationSetup
 ) -> list[list[dict[str, Any]]]:
@@ -124,7 +138,8 @@ def _content(
         "code": setup.code,
         "mode": vars(mode),
         "seeds": _seeds(prompted, run, setup.seed),
-        "prompts": [[one.prompt, one.pts_seconds, one.shown.order] for one in prompted],
+        "prompts": [[one.prompt, one.pts_seconds, one.shown.order, one.continuation] for one in prompted],
+        "begun": [request.begun for request in requests],
         "frames": [clip_digest(request.frames) if request.frames else "" for request in requests],
     }
 
@@ -156,7 +171,7 @@ def _respond(
 ) -> list[dict[str, Any]]:
     requests = [one.request for one in prompted if one.request is not None]
     if mode.continuation is not None:
-        texts = [continuations(mode.continuation, one.shown) for one in prompted]
+        texts = [continuations(one.continuation, one.shown) for one in prompted]
         return [{"log_probabilities": scores} for scores in backend.score(requests, texts)]
     sampling = Sampling(mode.max_new_tokens, mode.temperature)
     groups = backend.complete(requests, sampling, mode.samples, _seeds(prompted, run, seed))

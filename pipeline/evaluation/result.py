@@ -12,6 +12,7 @@ ROW = {
     "gain": "gain",  # over the base at its best
     "low": "gain_low",  # of the gain's interval
     "high": "gain_high",
+    "above": "above_floor",
     "key_f1": "keyframe_f1",
     "unread": "unparsed_fraction",
     "n": "questions",

@@ -1,23 +1,29 @@
 """What a run of the evaluation is: how a model is asked (mode) and what it is shown (view)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.answers.thinking import ANSWER
 from pipeline.params import EvaluateEgoschema, Prompts
 
 HEADLINE = "reasoning/video"
-LIKELIHOOD_CONTINUATION = "<answer>{letter}</answer>"  # what is scored for each option
+REASKED = "forced/reordered"
+CONTROLS = ("blind", "shuffled", "middle_frame", "reversed", "named_frames")
+"""Views that withhold evidence."""
 
 
 @dataclass(frozen=True)
 class Mode:
     """How to ask: which prompt template, how to decode, how often. `continuation` is a template of what is scored
-    instead of generating (`{letter}`, `{option}`)."""
+    instead of generating (`{letter}`, `{option}`); `begun_by` names the mode whose completions are kept up to their
+    answer, behind which it is scored."""
 
     template: str
     max_new_tokens: int
     temperature: float = 0.0
     samples: int = 1
     continuation: str | None = None
+    begun_by: str | None = None
     bare_is_strict: bool = False
 
 
@@ -40,11 +46,19 @@ class Run:
 
 
 def modes_of(settings: EvaluateEgoschema, prompts: Prompts) -> dict[str, Mode]:
-    """The four ways to ask, by name."""
+    """The five ways to ask, by name."""
     tokens = settings.max_new_tokens
     return {
         "reasoning": Mode(prompts.reasoning, tokens),
         "sampled": Mode(prompts.reasoning, tokens, settings.temperature, settings.samples),
         "direct": Mode(prompts.direct, tokens, bare_is_strict=True),
-        "likelihood": Mode(prompts.direct, 0, continuation=LIKELIHOOD_CONTINUATION),
+        "likelihood": Mode(prompts.direct, 0, continuation=ANSWER),
+        "forced": Mode(prompts.reasoning, 0, continuation=ANSWER, begun_by="reasoning"),
     }
+
+
+def run_order(names: Sequence[str]) -> list[str]:
+    """Runs in the order made: the headline first, for other views are made from what it names; runs that go on from
+    another's completions last."""
+    rest = sorted(name for name in set(names) if name != HEADLINE)
+    return [HEADLINE, *sorted(rest, key=lambda name: name.startswith("forced/"))]

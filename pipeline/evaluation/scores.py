@@ -10,6 +10,9 @@ from pipeline.evaluation.statistics import Estimate, clustered_mean, mcnemar_exa
 from pipeline.params import Params
 from pipeline.records import Prediction
 
+MAX_UNREADABLE = 0.02
+"""Share of predictions without a readable answer from which a run is invalid: it measures broken sentences."""
+
 ANSWERED = frozenset({ParseOutcome.TAGGED, ParseOutcome.BARE, ParseOutcome.ANCHORED, ParseOutcome.TRUNCATED, "scored"})
 
 
@@ -108,6 +111,11 @@ def gain(first: Sequence[Prediction], second: Sequence[Prediction], intervals: I
 def unparsed_fraction(predictions: Sequence[Prediction]) -> float:
     """Share of predictions in which no option could be read."""
     return sum(p.option is None for p in predictions) / len(predictions)
+
+
+def is_valid(predictions: Sequence[Prediction]) -> bool:
+    """Whether nearly all answers of a run can be read, so that its accuracy says what the model knew."""
+    return unparsed_fraction(predictions) <= MAX_UNREADABLE
 
 
 def outcome_counts(predictions: Iterable[Prediction]) -> dict[str, int]:

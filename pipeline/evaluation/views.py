@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pipeline.answers.thinking import reorder
 from pipeline.records import Question
 
 
@@ -28,8 +29,8 @@ class ViewedQuestion:
 @dataclass(frozen=True)
 class Context:
     """What views may draw on: all questions evaluated, their recordings, the frames already named per question (indices
-    into the question's own clip), how many option orders to try, and of how many questions the views other than `video`
-    are asked (None: of all)."""
+    into the question's own clip), how many option orders to try, of how many questions the views other than `video`
+    are asked (None: of all), and what was written already, by view and question."""
 
     questions: Sequence[Question]
     parents: Mapping[str, str]
@@ -37,6 +38,7 @@ class Context:
     seed: int = 0
     permutations: int = 4
     control_questions: int | None = None
+    written: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def questions_of(self, view: str) -> Sequence[Question]:
         """The questions of a view. A sample is drawn by a hash of seed and id: a larger one holds the smaller."""
@@ -102,6 +104,12 @@ def _permuted(question: Question, context: Context) -> list[ViewedQuestion]:
     return [ViewedQuestion(question, question, _all_frames, order) for order in orders[: context.permutations]]
 
 
+def _reordered(question: Question, context: Context) -> list[ViewedQuestion]:
+    """The question's own clip, the options in one order drawn by seed and question in which none keeps its letter."""
+    order = reorder(len(question.options), f"{context.seed}|{question.question_id}")
+    return [ViewedQuestion(question, question, _all_frames, order)]
+
+
 View = Callable[[Question, Context], list[ViewedQuestion]]
 
 VIEWS: dict[str, View] = {
@@ -112,4 +120,5 @@ VIEWS: dict[str, View] = {
     "reversed": _reversed,
     "named_frames": _named_frames,
     "permuted": _permuted,
+    "reordered": _reordered,
 }

@@ -7,7 +7,7 @@ import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from pipeline.escape import markdown_cell
-from pipeline.report import facts, headline
+from pipeline.report import controls, facts, headline
 from pipeline.report.inputs import ReportInputs
 from pipeline.report.page import asset, environment
 from pipeline.reports import scored_of
@@ -36,11 +36,12 @@ def model_card(inputs: ReportInputs) -> str:
         eval_results=_results(inputs),
     )
     markdown = environment().overlay(autoescape=False)
-    markdown.filters |= {"cell": markdown_cell, "estimate": _estimate}
+    markdown.filters |= {"cell": markdown_cell, "estimate": _estimate, "percent": headline.percent}
     body = markdown.from_string(asset("model_card.md.j2")).render(
         sentence=headline.sentence(inputs.metrics),
         cautions=headline.cautions(inputs.metrics, inputs.controls),
         lines=headline.lines(inputs.controls),
+        control_rows=controls.control_rows(inputs.controls),
         recipe=recipe,
         stand_in=STAND_IN if recipe == "tiny" else "",
         base=facts.flatten(base) if base else [],
@@ -59,7 +60,7 @@ def _base_model(base: dict[str, Any]) -> str | None:
     return name if name.count("/") == 1 and not name.startswith((".", "/")) else None
 
 
-def _estimate(score: headline.Score | None) -> str:
+def _estimate(score: controls.Score | None) -> str:
     """`73.8 % [69.4 %, 77.8 %]`."""
     if score is None:
         return "–"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.report.controls import WITHHELD, Score, control_rows, invalid, label_of, score_of
 from pipeline.reports import scored_of
 
 ASKED = {
@@ -11,30 +12,11 @@ ASKED = {
     "sampled/video": "reasoning prompt, sampled",
     "direct/video": "direct prompt",
     "likelihood/video": "option likelihood",
+    "forced/video": "reasoning prompt, forced choice",
     "reasoning/permuted": "options in every order",
     "likelihood/permuted": "option likelihood, every order",
 }
-CONTROLS = {
-    "reasoning/blind": "no video",
-    "likelihood/blind": "no video, option likelihood",
-    "reasoning/shuffled": "another clip",
-    "reasoning/middle_frame": "middle frame only",
-    "reasoning/reversed": "frames reversed",
-    "reasoning/named_frames": "only the frames it named",
-}
-
-
 MOST_MISTAKES, FEW_MISTAKES = 2 / 3, 10  # from which part, and of how many, mistakes in one family are a caution
-
-
-@dataclass(frozen=True)
-class Score:
-    """An accuracy as fractions with its interval, on `count` questions."""
-
-    value: float
-    low: float
-    high: float
-    count: int
 
 
 @dataclass(frozen=True)
@@ -48,27 +30,17 @@ class Line:
 
 
 def lines(controls: dict[str, Any]) -> list[Line]:
-    """Every run of the evaluation, the headline first, controls last."""
+    """Every way of asking, the headline first; then the controls, one line each, as far as they count."""
     runs: dict[str, Any] = controls.get("runs", {})
-    names = {run.partition(" ")[2] for run in runs}
-    known = [*ASKED, *CONTROLS]
-    order = sorted(names, key=lambda name: (name in CONTROLS, known.index(name) if name in known else 99, name))
+    names = {run.partition(" ")[2] for run in runs} - {"forced/reordered"}  # asked for agreement, not for a score
+    shown = [name for name in names if not name.endswith(tuple(f"/{view}" for view in WITHHELD))]
+    order = sorted(shown, key=lambda name: (list(ASKED).index(name) if name in ASKED else 99, name))
     found = [
-        Line(
-            (ASKED | CONTROLS).get(name, name),
-            name in CONTROLS,
-            *(_score(runs.get(f"{model} {name}", {})) for model in ("policy", "base")),
-        )
+        Line(ASKED.get(name, name), False, *(score_of(runs.get(f"{m} {name}", {})) for m in ("policy", "base")))
         for name in order
     ]
+    found += [Line(row.label, True, row.policy.best, row.base.best) for row in control_rows(controls)]
     return [line for line in found if line.policy or line.base]
-
-
-def _score(details: dict[str, Any]) -> Score | None:
-    estimate = details.get("accuracy") or {}
-    return (
-        Score(**{name: estimate[name] for name in ("value", "low", "high", "count")}) if "value" in estimate else None
-    )
 
 
 def percent(value: float | None) -> str:
@@ -104,7 +76,7 @@ def sentence(m: dict[str, Any]) -> str:
     return (
         f"The policy answers {percent(m['accuracy'])} of {_asked(m)} "
         f"({_best(m)} {percent(m['best_base_accuracy'])}): {points(m['gain'])} points "
-        f"[{points(m['gain_low'])}, {points(m['gain_high'])}]."
+        f"[{points(m['gain_low'])}, {points(m['gain_high'])}].{_above(m)}"
     )
 
 
@@ -113,20 +85,33 @@ def _best(m: dict[str, Any]) -> str:
     return f"base at its best, by {ASKED.get(m['best_base'], m['best_base'])},"
 
 
+def _above(m: dict[str, Any]) -> str:
+    """How far the score stands above what can be had without the evidence."""
+    if "above_floor" not in m:
+        return ""
+    span = f"{points(m['above_floor'])} points [{points(m['above_floor_low'])}, {points(m['above_floor_high'])}]"
+    return f" That is {span} above the floor of {floor_of(m)}."
+
+
 def _asked(m: dict[str, Any]) -> str:
     """Which questions the accuracy is of; a part of a benchmark is called one."""
     asked, whole = m["questions"], m.get("benchmark_questions", m["questions"])
     return f"{asked} held-out questions" if asked == whole else f"the questions asked, {asked} of {whole}"
 
 
+def floor_of(m: dict[str, Any]) -> str:
+    """The floor's accuracy and what it is: `19.8 % (no video, forced choice)`."""
+    return f"{percent(m.get('floor'))} ({label_of(str(m.get('floor_of', 'chance')))})"
+
+
 def details(m: dict[str, Any], controls: dict[str, Any]) -> list[tuple[str, str]]:
     """Behind the sentence, as (label, text); what was not measured is left out."""
     flips = controls.get("gains", {}).get("reasoning/video", {})
     found = [
+        ("above the floor", _span(m, "above_floor", f"paired; the floor is {floor_of(m)}")),
         ("gain over the base at its best", _span(m, "gain", "whatever way of asking suits the base most")),
         ("gain, same prompt", _span(m, "gain_same_prompt", "paired, clustered by recording")),
         ("gain, sampled", _span(m, "sampled_gain", "drawn, not greedy")),
-        ("above blind", _span(m, "above_blind", "what the video adds")),
     ]
     if flips:
         text = f"{flips['gained']} gained, {flips['lost']} lost; McNemar's exact test p = {flips['p_value']:.2g}"
@@ -162,7 +147,7 @@ def _both(m: dict[str, Any], name: str, form: Callable[[float], str]) -> str:
 
 def cautions(m: dict[str, Any], controls: dict[str, Any]) -> list[str]:
     """What a reader should know before believing the headline; empty where every control is as it should be."""
-    worst = worst_family(controls)
+    worst, broken = worst_family(controls), invalid(controls)
     checks = (
         (
             worst and worst[2] >= FEW_MISTAKES and worst[1] > worst[2] * MOST_MISTAKES,
@@ -173,8 +158,18 @@ def cautions(m: dict[str, Any], controls: dict[str, Any]) -> list[str]:
             m.get("gain_low", 1) <= 0 >= m.get("gain_same_prompt_low", 1),
             "The interval of the gain holds 0: this run shows no improvement.",
         ),
-        (m.get("above_blind_low", 1) <= 0, "Without the video the policy does as well: it may not use what it sees."),
-        (m.get("unparsed_fraction", 0) > 0.05, f"{percent(m.get('unparsed_fraction'))} of completions gave no answer."),
+        (
+            m.get("above_floor_low", 1) <= 0,
+            f"Not shown to be above the floor of {floor_of(m)}: the policy may not use what it sees.",
+        ),
+        (
+            m.get("unparsed_fraction", 0) > controls.get("max_unreadable", 1),
+            f"{percent(m.get('unparsed_fraction'))} of completions gave no answer.",
+        ),
+        (
+            broken,
+            f"Controls that do not count in free writing, as their answers cannot be read: {', '.join(broken)}.",
+        ),
         (
             m.get("gain_low", 1) <= 0 < m.get("gain_same_prompt_low", 0),
             "Against the base under its best prompt the gain is unclear: training may just undo the prompt's cost.",

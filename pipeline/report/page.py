@@ -17,7 +17,7 @@ from jinja2 import Environment, StrictUndefined
 
 from pipeline.frames.store import FrameStore
 from pipeline.params import WriteReport
-from pipeline.report import facts, headline
+from pipeline.report import controls, facts, headline
 from pipeline.report.clip_sheets import mined_sheets, quarantine_sheets
 from pipeline.report.curves import charts
 from pipeline.report.gallery import gallery_rows
@@ -65,6 +65,9 @@ def context(inputs: ReportInputs, rows: list[dict[str, Any]]) -> dict[str, Any]:
         "metrics": inputs.metrics,
         "details": headline.details(inputs.metrics, inputs.controls),
         "lines": headline.lines(inputs.controls),
+        "floor_name": controls.label_of(str(inputs.metrics.get("floor_of", "chance"))),
+        "max_unreadable": inputs.controls.get("max_unreadable"),
+        "control_rows": controls.control_rows(inputs.controls),
         "families": families(inputs.controls),
         "has_curves": bool(inputs.curves),
         "statuses": {name: sum(row["status"] == name for row in rows) for name in COUNTED},
@@ -91,9 +94,9 @@ def recall(inputs: ReportInputs) -> dict[str, dict[str, Any]]:
     return mining_recall(inputs.questions, inputs.keyframes, measured[0]) if measured else {}
 
 
-def families(controls: dict[str, Any]) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
+def families(measured: dict[str, Any]) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
     """(family, base's estimate, policy's estimate) under the headline prompt."""
-    runs = controls.get("runs", {})
+    runs = measured.get("runs", {})
     base, policy = (runs.get(f"{model} reasoning/video", {}).get("families", {}) for model in ("base", "policy"))
     return [(name, base.get(name, {}), policy[name]) for name in sorted(policy)]
 

@@ -1,6 +1,7 @@
 """Base and policy on the held-out questions: predictions, headline metrics, controls, plots, submission."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from pipeline.layout import (
     POLICY,
     PREDICTED,
     PREDICTIONS,
+    PROBE_HITS,
     PROBES,
     QUESTIONS,
     RESULT,
@@ -63,6 +65,7 @@ def run(params: Params, root: Path, report: StageReport) -> None:
         modes_of(settings, params.prompts),
         IntervalSettings.of(params),
         MatchSettings(rewards.keyframe_sigma_spacings, rewards.keyframe_max_count),
+        _probe_hits(root, settings.splits),
     )
     _write(result, whole, params, root, report)
     cache.forget_unused()
@@ -91,6 +94,15 @@ def _parents(root: Path, questions: list[Question]) -> dict[str, str]:
     if unknown:
         raise ArtifactError(f"{VIDEOS} does not hold {unknown[0]}, which {DATASET} asks about: run `dvc repro`")
     return parents
+
+
+def _probe_hits(root: Path, splits: Sequence[str]) -> dict[str, dict[str, float]]:
+    """What the rules of validate_dataset have right, by rule and question, of the splits asked."""
+    found: dict[str, dict[str, float]] = {}
+    for split, rules in _optional_json(root / PROBE_HITS).items():
+        for rule, hits in rules.items() if split in splits else ():
+            found.setdefault(rule, {}).update(hits)
+    return found
 
 
 def _loader(store: FrameStore) -> LoadClip:

@@ -27,7 +27,18 @@ from pipeline.checks.tables import (
     split_table,
     video_table,
 )
-from pipeline.layout import DATA_DOCS, DATASET, DATASET_CARD, LEAKAGE, PROBES, QUARANTINE, QUESTIONS, RAW, VIDEOS
+from pipeline.layout import (
+    DATA_DOCS,
+    DATASET,
+    DATASET_CARD,
+    LEAKAGE,
+    PROBE_HITS,
+    PROBES,
+    QUARANTINE,
+    QUESTIONS,
+    RAW,
+    VIDEOS,
+)
 from pipeline.params import Params
 from pipeline.records import Quarantined, Question, write_rows
 from pipeline.reports import StageReport, write_json, write_text
@@ -51,6 +62,7 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     questions, leakage, leaking = _decontaminated(questions, looks, inputs, params, root, report)
     probes = probe_splits(questions, inputs.videos, settings, params.seed)
     write_json(root / PROBES, {split: [s.as_dict() for s in scores] for split, scores in probes.items()})
+    write_json(root / PROBE_HITS, _evaluation_hits(probes))
     findings = _check(questions, inputs, looks, probes, leaking, params, root)
     ledger = [*earlier, *report.quarantined]
     accounts = _accounts(inputs, questions, ledger)
@@ -125,6 +137,15 @@ def _check(
     findings = find(results, wanted)
     write_docs(results, findings, root / DATA_DOCS)
     return findings
+
+
+def _evaluation_hits(probes: Probes) -> dict[str, dict[str, dict[str, float]]]:
+    """Per evaluation split and rule what it has right of each question: the evaluation's floor is paired with it."""
+    return {
+        split: {score.rule: {question: round(hit, 4) for question, hit in score.hits.items()} for score in scores}
+        for split, scores in probes.items()
+        if split != "train"
+    }
 
 
 def _accounts(inputs: DatasetInputs, questions: Sequence[Question], ledger: Sequence[Quarantined]) -> list[Account]:

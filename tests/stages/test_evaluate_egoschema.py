@@ -115,8 +115,8 @@ def test_metrics_are_those_of_the_predictions(root: Path, repository: Path) -> N
     assert metrics["unparsed_fraction"] == pytest.approx(sum(p.option is None for p in policy) / 9, abs=1e-6)
     assert metrics["gain_same_prompt"] == pytest.approx(metrics["accuracy"] - metrics["base_accuracy"], abs=2e-6)
     assert metrics["accuracy_low"] <= metrics["accuracy"] <= metrics["accuracy_high"]
-    wanted = {"gain_low", "gain_high", "sampled_accuracy", "base_sampled_accuracy", "blind_accuracy", "keyframe_f1"}
-    assert wanted | {"above_blind", "chance", "best_base_accuracy"} <= set(metrics)
+    wanted = {"gain_low", "gain_high", "sampled_accuracy", "base_sampled_accuracy", "keyframe_f1"}
+    assert wanted | {"above_floor", "floor_of", "invalid_controls", "chance", "best_base_accuracy"} <= set(metrics)
     assert all(isinstance(value, int | float | str) for value in metrics.values())
     assert {p.parent_video_id for p in rows} == {f"parent-v{i}" for i in range(6)}
 

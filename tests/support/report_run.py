@@ -25,6 +25,7 @@ TEXT = """the camera wearer picks up a red cup from the left side of table then 
 holds small green plate and walks slowly towards sink before opening drawer to take knife cutting bread into pieces"""
 WORDS = TEXT.split()
 MODES = {"reasoning": Mode("{question}", 64), "likelihood": Mode("{question}", 0, continuation="{letter}")}
+MODES["forced"] = MODES["likelihood"]
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,13 @@ def _predictions(q: Question, size: Size, rng: np.random.Generator, hostile: str
         made.append(_prediction(q, model, "reasoning", "video", option, text))
         made.append(_prediction(q, model, "reasoning", "blind", int(rng.integers(5)), "<answer>B</answer>"))
         made.append(_prediction(q, model, "likelihood", "video", option or 0, ""))
+        made.append(_prediction(q, model, "forced", "blind", int(rng.integers(5)), ""))
     return made
 
 
 def _prediction(q: Question, model: str, mode: str, view: str, option: int | None, text: str) -> Prediction:
-    shares = tuple(0.6 if i == option else 0.1 for i in range(5)) if mode == "likelihood" else None
+    scored = mode in ("likelihood", "forced")
+    shares = tuple(0.6 if i == option else 0.1 for i in range(5)) if scored else None
     times = (q.start_seconds + 2.1, q.start_seconds + 6.0) if mode == "reasoning" and view == "video" else None
     return Prediction(
         question_id=q.question_id,
@@ -121,7 +124,7 @@ def _prediction(q: Question, model: str, mode: str, view: str, option: int | Non
         completion=text,
         completion_tokens=len(text.split()),
         finished=True,
-        outcome="scored" if mode == "likelihood" else ("tagged" if option is not None else "nothing"),
+        outcome="scored" if scored else ("tagged" if option is not None else "nothing"),
         option=option,
         answer=q.answer,
         keyframe_seconds=times,

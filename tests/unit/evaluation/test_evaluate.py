@@ -10,9 +10,10 @@ import torch
 
 from pipeline.errors import ItemError
 from pipeline.evaluation.backends import Request, TransformersBackend
-from pipeline.evaluation.evaluate import evaluate_models, load_models, run_order
+from pipeline.evaluation.evaluate import evaluate_models, load_models
 from pipeline.evaluation.predict import EvaluatedModel
 from pipeline.evaluation.response_cache import ResponseCache
+from pipeline.evaluation.runs import run_order
 from pipeline.models.generate import Completion
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling
@@ -61,11 +62,12 @@ def test_every_run_of_a_random_model_predicts_every_question(tmp_path: Path, tin
     found = evaluate(tmp_path, backend, samples=2)
     counts = {run: len(of(found, run)) for run in make_settings().runs}
     named = counts.pop("reasoning/named_frames")
-    assert named <= 6
+    assert named == counts.pop("forced/named_frames") <= 6
     assert counts == {
         "reasoning/video": 6, "sampled/video": 12, "direct/video": 6, "likelihood/video": 6, "reasoning/blind": 6,
         "reasoning/shuffled": 6, "reasoning/middle_frame": 6, "reasoning/reversed": 6, "likelihood/blind": 6,
-        "reasoning/permuted": 24,
+        "reasoning/permuted": 24, "forced/video": 6, "forced/blind": 6, "forced/shuffled": 6,
+        "forced/middle_frame": 6, "forced/reversed": 6,
     }  # fmt: skip
     sums = [sum(p.option_probabilities or ()) for p in of(found, "likelihood/video")]
     assert sums == pytest.approx([1.0] * 6)
@@ -137,6 +139,36 @@ def test_permuted_options_are_translated_back(tmp_path: Path) -> None:
     for prediction in first:
         assert prediction.option_probabilities is not None
         assert int(np.argmax(prediction.option_probabilities)) == prediction.option
+
+
+def test_a_forced_choice_goes_on_from_the_views_own_thinking(tmp_path: Path) -> None:
+    """The completion names no option; scores fall by letter, so A is chosen behind its thinking."""
+    backend = Scripted("<think>a red cup</think> I cannot say.")
+    runs = ["reasoning/video", "reasoning/blind", "forced/video", "forced/blind"]
+    found = evaluate(tmp_path, backend, runs=runs)
+    assert {p.outcome for p in of(found, "reasoning/blind")} == {"missing"}
+    assert {(p.option, p.outcome) for p in of(found, "forced/blind")} == {(0, "scored")}
+    forced = [r for r in backend.requests if r.begun]
+    assert {r.begun for r in forced} == {"<think>a red cup</think>"}
+    assert [r.frames is None for r in forced] == [True] * 6 + [False] * 6
+    assert forced[0].messages[0]["content"][0]["text"].endswith("think")
+
+
+def test_asked_again_the_options_stand_in_another_order(tmp_path: Path) -> None:
+    """The scripted model takes letter A: of another option than it stood for before."""
+    backend = Scripted("<think>so red A</think><answer>A</answer>")
+    found = evaluate(tmp_path, backend, runs=["reasoning/video", "forced/reordered"])
+    asked = of(found, "forced/reordered")
+    assert all(p.option == p.option_order[0] != 0 for p in asked)
+    assert len({p.option_order for p in asked}) > 1
+    assert {r.begun for r in backend.requests if r.begun} == {"<think>so red"}
+
+
+def test_a_forced_choice_needs_the_completions_it_goes_on_from() -> None:
+    with pytest.raises(ValueError, match="forced/blind goes on from the completions of reasoning/blind"):
+        make_settings(runs=["reasoning/video", "forced/blind"])
+    with pytest.raises(ValueError, match="need backend transformers"):
+        make_settings(runs=["reasoning/video", "forced/video"], backend="vllm")
 
 
 def test_named_times_are_of_the_video_file(tmp_path: Path) -> None:

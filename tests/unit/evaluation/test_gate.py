@@ -65,7 +65,10 @@ def _evidence(skill: int, count: int = 150, base: int = 30, **changes: Any) -> E
     """`skill` per cent right, spread over all videos."""
     right = {"policy": skill, "base": base}
     rows = [_prediction(i, m, 0 if i * 37 % 100 < right[m] else 1) for i in range(count) for m in right]
-    return replace(Evidence(rows, [_question(i) for i in range(count)], keyframe_f1=0.5, leaky=False), **changes)
+    return replace(
+        Evidence(rows, [_question(i) for i in range(count)], keyframe_f1=0.5, leaky=False, above_floor_low=0.1),
+        **changes,
+    )
 
 
 def _unparsed(evidence: Evidence, count: int) -> Evidence:
@@ -127,6 +130,8 @@ REFUSALS: list[tuple[str, Callable[[], Evidence], str]] = [
         lambda: _evidence(70, questions=[_question(i, "why?" if i == 7 else "what?") for i in range(150)]),
         "1 frozen questions are not the same any more, first q007",
     ),
+    ("no better than without watching", lambda: _evidence(70, above_floor_low=-0.01), "not shown to be above what"),
+    ("floor unknown", lambda: _evidence(70, above_floor_low=None), "nothing says how far it is above"),
     ("equally right", lambda: _evidence(50), "below promotion.min_gain"),
     ("a keyframe F1 that is no number", lambda: _evidence(70, keyframe_f1=float("nan")), "keyframe F1 nan is below"),
     ("no answers at all", lambda: _evidence(70, predictions=[]), "150 of the 150 frozen questions are unanswered"),
@@ -139,6 +144,12 @@ def test_every_doubt_keeps_the_champion(challenger: Callable[[], Evidence], reas
     verdict = decide(challenger(), _evidence(50), RULES, INTERVALS)
     assert not verdict.promote
     assert any(reason in against for against in verdict.against), verdict
+
+
+def test_a_control_that_does_not_count_is_named() -> None:
+    verdict = decide(_evidence(70, invalid_controls="policy reasoning/blind"), _evidence(50), RULES, INTERVALS)
+    assert verdict.promote
+    assert "controls that do not count, as their answers cannot be read: policy reasoning/blind" in str(verdict)
 
 
 def test_new_questions_do_not_count_and_too_few_prove_nothing() -> None:

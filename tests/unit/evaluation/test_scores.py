@@ -92,7 +92,7 @@ def test_the_headline_holds_both_gains() -> None:
     expected = {
         "questions": 20, "accuracy": 0.6, "base_accuracy": 0.2, "gain_same_prompt": 0.4,
         "base_direct_accuracy": 0.45, "gain": 0.15, "best_base_accuracy": 0.45, "sampled_accuracy": 0.3,
-        "sampled_gain": 0.2, "base_sampled_accuracy": 0.1, "blind_accuracy": 0.25, "above_blind": 0.35,
+        "sampled_gain": 0.2, "base_sampled_accuracy": 0.1, "blind_accuracy": 0.25, "above_floor": 0.35,
         "unparsed_fraction": 0.0,
     }  # fmt: skip
     assert {key: found[key] for key in expected} == pytest.approx(expected)

@@ -16,12 +16,12 @@ import pytest
 import torch
 
 from pipeline.cli.ask import _complete
-from pipeline.evaluation.likelihood import continuation_log_probabilities
 from pipeline.grpo.export import export_policy
 from pipeline.grpo.logprobs import Groups, separate_log_probs, shared_log_probs
 from pipeline.grpo.shared_prompt import enable_shared_prompt
 from pipeline.models.generate import rollout
 from pipeline.models.inputs import encode_prompts
+from pipeline.models.likelihood import continuation_log_probabilities
 from pipeline.models.policy import Policy, load_policy
 from pipeline.models.sampling import Sampling
 from pipeline.tiny_base.pretrain import Example, example_loss

@@ -67,7 +67,9 @@ def test_times_are_counted_from_the_clip(inputs: ReportInputs) -> None:
 
 def test_other_runs_are_listed_beside_the_headline(inputs: ReportInputs) -> None:
     rows = gallery_rows(inputs.questions, inputs.predictions, inputs.keyframes)
-    assert [other[0] for other in rows[0]["others"]] == ["likelihood/video", "reasoning/blind"]
+    assert [other[0] for other in rows[0]["others"]] == [
+        "forced/blind", "likelihood/video", "reasoning/blind"
+    ]  # fmt: skip
 
 
 def test_without_predictions_every_question_is_there(inputs: ReportInputs) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from pipeline.frames.store import Frames
 from pipeline.pictures.sheets import frames_sheet, save_sheet
 from pipeline.records import Quarantined
-from pipeline.report import facts, headline
+from pipeline.report import controls, facts, headline
 from pipeline.report.card import model_card
 from pipeline.report.curves import charts
 from pipeline.report.inputs import ReportInputs, read_inputs
@@ -51,7 +51,41 @@ def test_a_run_of_one_model_and_an_unknown_run_are_lines_too() -> None:
     assert (line.label, line.base) == ("reasoning/upside_down", None)
 
 
-GOOD = {"gain_low": 0.1, "above_blind_low": 0.2, "gain_same_prompt_low": 0.1, "unparsed_fraction": 0.01, "gain": 0.2}
+def control_run(value: float, **changes: object) -> dict[str, object]:
+    return {"accuracy": {"value": value, "low": 0.0, "high": 1.0, "count": 9}, "unparsed_fraction": 0.0, **changes}
+
+
+def test_a_control_counts_by_forced_choice_and_by_free_writing_only_if_it_can_be_read() -> None:
+    broken = {"unparsed_fraction": 0.795, "valid": False}
+    runs = {
+        "policy reasoning/blind": control_run(0.05, **broken),
+        "policy forced/blind": control_run(0.2),
+        "base reasoning/blind": control_run(0.02, **broken),
+        "policy reasoning/reversed": control_run(0.6, valid=True),
+        "policy likelihood/blind": control_run(0.9),
+    }
+    blind, backwards = controls.control_rows({"runs": runs})
+    assert (blind.label, backwards.label) == ("no video", "frames reversed")
+    assert blind.policy.best == blind.policy.forced
+    assert blind.base.best is None and blind.base.free is not None
+    assert backwards.policy.best == backwards.policy.free
+    assert controls.invalid({"runs": runs}) == [
+        "no video (policy, 80\u00a0% unreadable)",
+        "no video (base, 80\u00a0% unreadable)",
+    ]
+    assert [(line.label, line.policy and line.policy.value) for line in headline.lines({"runs": runs})] == [
+        ("no video", 0.2), ("frames reversed", 0.6)
+    ]  # fmt: skip
+    assert "do not count in free writing" in headline.cautions(GOOD, {"runs": runs})[0]
+
+
+def test_the_floor_has_a_name_a_person_knows() -> None:
+    assert controls.label_of("forced/blind") == "no video, forced choice"
+    assert controls.label_of("rule: words") == "rule: words"
+    assert headline.floor_of({"floor_of": "chance", "floor": 0.2}) == "20.0\u00a0% (chance)"
+
+
+GOOD = {"gain_low": 0.1, "above_floor_low": 0.2, "gain_same_prompt_low": 0.1, "unparsed_fraction": 0.01, "gain": 0.2}
 GOOD["detectable_gain"] = 0.05
 
 
@@ -61,7 +95,10 @@ GOOD["detectable_gain"] = 0.05
         ({}, None),
         ({"leaky": True}, "leaks"),
         ({"gain_low": -0.01, "gain_same_prompt_low": -0.01}, "holds 0"),
-        ({"above_blind_low": -0.1}, "may not use what it sees"),
+        (
+            {"above_floor_low": -0.1, "floor_of": "forced/blind"},
+            "the floor of – (no video, forced choice): the policy may",
+        ),
         ({"unparsed_fraction": 0.2}, "20.0\u00a0% of completions"),
         ({"gain_low": -0.02}, "undo the prompt's cost"),
         ({"detectable_gain": 0.3, "questions": 40}, "40 questions can only show"),
@@ -70,7 +107,7 @@ GOOD["detectable_gain"] = 0.05
 )
 def test_cautions_name_what_speaks_against_the_headline(change: dict[str, float], words: str | None) -> None:
     metrics = {name: value for name, value in (GOOD | change).items() if value is not None}
-    found = headline.cautions(metrics, {"runs": {"policy reasoning/video": {}}})
+    found = headline.cautions(metrics, {"runs": {"policy reasoning/video": {}}, "max_unreadable": 0.02})
     assert len(found) == (words is not None)
     assert words is None or words in found[0]
 
@@ -88,7 +125,7 @@ def test_mistakes_that_lie_in_one_family_are_named() -> None:
 
 def test_details_leave_out_what_was_not_measured(inputs: ReportInputs) -> None:
     labels = [label for label, _ in headline.details(inputs.metrics, inputs.controls)]
-    assert labels[0] == "gain over the base at its best"
+    assert labels[:2] == ["above the floor", "gain over the base at its best"]
     assert "questions that flipped" in labels
     assert "gain, sampled" not in labels
     assert headline.details({"unparsed_fraction": 0.25}, {}) == [
@@ -161,7 +198,7 @@ def test_model_card_is_in_the_hubs_format(inputs: ReportInputs) -> None:
     assert data["library_name"] == "transformers"
     assert data["model-index"][0]["results"][0]["metrics"][0]["value"] == inputs.metrics["accuracy"]
     assert "stands in for one" in body
-    assert "control: no video" in body
+    assert "| no video | " in body and "| invalid |" not in body
     assert "CC0-1.0" in body
     assert "max_steps: 40" in body
     assert model_card(inputs) == card

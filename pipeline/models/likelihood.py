@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from pipeline.models.generate import _evaluating, _prefill, flatten_clips
-from pipeline.models.inputs import ClipFrames, encode_prompts
+from pipeline.models.inputs import ClipFrames, clip_ids_of, encode_prompts, render_prompt
 from pipeline.models.policy import Policy
 from pipeline.models.vision import FeatureCache
 
@@ -18,16 +18,22 @@ def continuation_log_probabilities(
     clips: Mapping[str, ClipFrames] | Sequence[Sequence[ClipFrames]],
     continuations: Sequence[Sequence[str]],
     cache: FeatureCache | None = None,
+    begun: Sequence[str] | None = None,
 ) -> list[list[float]]:
     """Natural log of the probability of each continuation's tokens, summed, for each prompt.
 
     `continuations` holds one or more texts per prompt (their number may differ), each tokenized by itself, as a
-    completion would be. All prompts go through the model at once: batch them at the call.
+    completion would be. `begun` holds what the model has written already, per prompt. All prompts go through the model
+    at once: batch them at the call.
 
     Raises:
         ValueError: a continuation has no tokens.
     """
     ids = [[_tokens(policy, text) for text in texts] for texts in continuations]
+    if begun is not None and isinstance(clips, Mapping):
+        clips = [[clips[name] for name in clip_ids_of(prompt)] for prompt in prompts]
+    if begun is not None:
+        prompts = [render_prompt(policy, prompt) + text for prompt, text in zip(prompts, begun, strict=True)]
     inputs = encode_prompts(policy, prompts, clips, with_pixels=cache is None).to(policy.device)
     features = None if cache is None else [cache.get(clip) for clip in flatten_clips(inputs, clips)]
     with torch.no_grad(), _evaluating(policy.model):

@@ -3,15 +3,20 @@
 import pytest
 import torch
 
-from pipeline.evaluation.likelihood import continuation_log_probabilities
 from pipeline.models.inputs import encode_prompts
+from pipeline.models.likelihood import continuation_log_probabilities
 from pipeline.models.policy import Policy
 from pipeline.models.vision import FeatureCache
-from tests.support.random_policy import ask, make_clip
+from tests.support.random_policy import ask, make_clip, make_random_policy
 
 CLIPS = {"a": make_clip(1), "b": make_clip(2, frames=6)}
 PROMPTS = [ask("what is taken ?", "a"), ask("what is first ? A red B blue", "b"), ask("is blue ?")]
 OPTIONS = [f"<answer>{letter}</answer>" for letter in "ABCDE"]
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Policy:
+    return make_random_policy()
 
 
 def _plain(policy: Policy, prompt: list[dict[str, object]], text: str) -> float:
@@ -49,6 +54,19 @@ def test_one_token_per_option_is_a_distribution(tiny: Policy) -> None:
     words = [w for w in tiny.tokenizer.get_vocab() if not w.startswith("<|") and w != "[UNK]"]
     (scores,) = continuation_log_probabilities(tiny, PROMPTS[:1], CLIPS, [words])
     assert 0.5 < sum(map(pow, [2.718281828459045] * len(scores), scores)) <= 1.0
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_behind_what_is_written_already(tiny: Policy, cached: bool) -> None:
+    """The text of prompt and beginning, as one prompt; a longer beginning pads the others."""
+    begun = ["<think> red cup </think>", "", "<think> blue"]
+    cache = FeatureCache(tiny, 10) if cached else None
+    found = continuation_log_probabilities(tiny, PROMPTS, CLIPS, [OPTIONS] * 3, cache, begun)
+    expected = [
+        [_plain(tiny, prompt, start + text) - (_plain(tiny, prompt, start) if start else 0.0) for text in OPTIONS]
+        for prompt, start in zip(PROMPTS, begun, strict=True)
+    ]
+    torch.testing.assert_close(torch.tensor(found), torch.tensor(expected), atol=1e-4, rtol=0)
 
 
 def test_an_empty_continuation_is_refused(tiny: Policy) -> None:

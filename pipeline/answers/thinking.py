@@ -1,0 +1,82 @@
+"""A completion's own thinking, kept to ask its author again: for a forced choice, or under other option orders.
+
+Imports no torch.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+
+from pipeline.answers.completions import SPECIAL_TOKEN, element_tags
+from pipeline.records import LETTERS
+
+ANSWER = "<answer>{letter}</answer>"
+"""What is scored for each option behind the thinking."""
+
+_THINK, _ANSWER = element_tags("think"), element_tags("answer")
+_CLOSED = "</think>"
+_UP_TO_ANSWER = re.compile(r"(?:\s{0,9}<keyframes>[^<>]{0,2000}</keyframes>)?(?:\s{0,9}(?=<answer>))?", re.IGNORECASE)
+_LAST_WORD = re.compile(r"(\s{1,9}\(?)([A-E])(\)?[.!]?)\s{0,9}\Z")
+_NAMED = re.compile(r"(\b(?:[Oo]ption|[Aa]nswer|[Cc]hoice)\s{1,4}(?:is\s{1,4})?\(?|\()([A-E])(?=[).,;:!\s]|\Z)")
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """A completion up to its answer: `text` stands, `continuation` is scored with each option's letter for
+    `{letter}`."""
+
+    text: str
+    continuation: str = ANSWER
+
+
+def reopen(completion: str) -> Reopened:
+    """The completion's thinking and key times, with the answer still to come.
+
+    Thinking that was never closed is closed. What stands between thinking and answer, other than key times, is dropped:
+    it could be an answer. A completion without thinking keeps what it wrote before its answer tag, if it has one.
+    """
+    text = SPECIAL_TOKEN.sub("", completion)
+    answer = _ANSWER.search(text)
+    tags = list(_THINK.finditer(text, 0, answer.start() if answer else len(text)))
+    if not tags:
+        return Reopened(text[: answer.start()] if answer else "")
+    if not tags[-1].group(1):
+        return Reopened(text[: answer.start() if answer else len(text)].rstrip() + _CLOSED)
+    end = tags[-1].end()
+    tail = _UP_TO_ANSWER.match(text, end)
+    return Reopened(text[: tail.end() if tail else end])
+
+
+def reopen_reordered(completion: str, order: Sequence[int]) -> Reopened:
+    """The same thinking under options in another order: option `order[i]` of the completion's prompt now stands at
+    letter i.
+
+    A letter with which the thinking ends is its answer and not its reason: it is what is asked for again. Letters that
+    name an option on the way (`option B`, `(B)`) follow their option, so that the thinking says the same.
+    """
+    kept = reopen(completion).text
+    closing = [tag for tag in _THINK.finditer(kept) if tag.group(1)]
+    thought = kept[: closing[-1].start()] if closing else kept
+    last = _LAST_WORD.search(thought[-40:])
+    if last is None:
+        return Reopened(_renamed(thought, order) + kept[len(thought) :])
+    start = max(len(thought) - 40, 0) + last.start()
+    continuation = f"{last[1]}{{letter}}{last[3]}" + (_CLOSED if closing else "")
+    return Reopened(_renamed(thought[:start], order), continuation)
+
+
+def _renamed(text: str, order: Sequence[int]) -> str:
+    letters = {LETTERS[own]: LETTERS[place] for place, own in enumerate(order)}
+    return _NAMED.sub(lambda match: match[1] + letters.get(match[2], match[2]), text)
+
+
+def reorder(options: int, key: str) -> tuple[int, ...]:
+    """An order of 2 to 5 options, drawn by `key`, in which none keeps its letter."""
+    for draw in count():
+        ranks = [hashlib.sha256(f"reorder|{key}|{draw}|{i}".encode()).digest() for i in range(options)]
+        order = tuple(sorted(range(options), key=ranks.__getitem__))
+        if all(place != own for place, own in enumerate(order)):
+            return order
+    raise AssertionError("count() has no end")

@@ -1,0 +1,70 @@
+"""What of a completion is kept to ask again, and how its letters follow their options."""
+
+import time
+
+import pytest
+
+from pipeline.answers.thinking import ANSWER, Reopened, reopen, reopen_reordered, reorder
+
+ORDER = (2, 0, 1, 4, 3)
+"""Option 2 now stands at A, 0 at B, 1 at C, 4 at D, 3 at E."""
+
+
+@pytest.mark.parametrize(
+    ("completion", "kept"),
+    [
+        ("<think>r</think><keyframes>1.0</keyframes><answer>B</answer>", "<think>r</think><keyframes>1.0</keyframes>"),
+        ("<think>red</think>\n<answer>B</answer>", "<think>red</think>\n"),
+        ("<think>red</think> The answer is B.", "<think>red</think>"),
+        ("<think>red</think><keyframes>1.0</keyframes> B", "<think>red</think><keyframes>1.0</keyframes>"),
+        ("<think>red</think><keyframes>1.0, 2", "<think>red</think>"),
+        ("<think>red blue", "<think>red blue</think>"),
+        ("<think>red <answer>B</answer>", "<think>red</think>"),
+        ("red</think><answer>B</answer>", "red</think>"),
+        ("It is red. <answer>B</answer>", "It is red. "),
+        ("<answer>B</answer>", ""),
+        ("B", ""),
+        ("", ""),
+        ("<think>a <|video_pad|> b</think><answer>B", "<think>a  b</think>"),
+    ],
+)  # fmt: skip
+def test_what_stands_before_the_answer_is_kept(completion: str, kept: str) -> None:
+    assert reopen(completion) == Reopened(kept, ANSWER)
+
+
+@pytest.mark.parametrize(
+    ("completion", "text", "continuation"),
+    [
+        ("<think>so red B</think><answer>B</answer>", "<think>so red", " {letter}</think>"),
+        ("<think>so red (B).</think><answer>B</answer>", "<think>so red", " ({letter}).</think>"),
+        ("<think>so red B", "<think>so red", " {letter}</think>"),
+        ("<think>so red</think><answer>B</answer>", "<think>so red</think>", ANSWER),
+        (
+            "<think>Option A is wrong, (B) fits: C takes it. So option C: red</think><answer>C</answer>",
+            "<think>Option B is wrong, (C) fits: C takes it. So option A: red</think>",
+            ANSWER,
+        ),
+        ("Option B, as C takes it. <answer>B</answer>", "Option C, as C takes it. ", ANSWER),
+        ("", "", ANSWER),
+    ],
+)
+def test_a_letter_at_the_end_is_asked_for_again_and_others_follow_their_option(
+    completion: str, text: str, continuation: str
+) -> None:
+    """`C` alone is the camera wearer and stays."""
+    assert reopen_reordered(completion, ORDER) == Reopened(text, continuation)
+
+
+def test_in_a_new_order_no_option_keeps_its_letter() -> None:
+    orders = {reorder(5, f"0|q{i}") for i in range(300)}
+    assert len(orders) == 44  # all derangements of five
+    assert all(sorted(order) == [0, 1, 2, 3, 4] and all(a != b for a, b in enumerate(order)) for order in orders)
+    assert reorder(2, "any") == (1, 0)
+    assert reorder(5, "0|q1") == reorder(5, "0|q1")
+
+
+def test_hostile_completions_cost_no_more_than_reading_them() -> None:
+    started = time.perf_counter()
+    for text in ("<think>" * 200_000, "</think>" * 200_000, "<think>" + " B" * 500_000, "<keyframes>" * 100_000):
+        reopen_reordered(text, ORDER)
+    assert time.perf_counter() - started < 10
