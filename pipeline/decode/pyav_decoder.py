@@ -205,6 +205,7 @@ def _run_all(
     """All frames. What fails before the first I-frame is a stream that was cut into, not damage."""
     starts = np.flatnonzero(index.is_iframe)
     first = int(starts[0]) if starts.size else 0
+    hidden = set(index.pts[index.is_discard].tolist()) - set(index.shown_pts().tolist())
     for number, packet in enumerate(packets_of(container, stream)):
         deadline.check()
         _check_packet(packet)
@@ -218,7 +219,8 @@ def _run_all(
             check_undamaged(errors, packet)
         for frame in frames:
             _check_frame(frame)
-            yield frame
+            if frame.pts not in hidden:
+                yield frame
     yield from decode_packet(stream, None)[0]
 
 

@@ -19,6 +19,7 @@ from pipeline.video.doubt import NO_PTS, Doubt, doubt_of
 
 KEPT_BYTES = 48 * 2**20  # a worker may hold 300 MB; reference frames of 1080p take most of it
 ROUNDING_SECONDS = 0.1  # Matroska and editors round a stated duration
+STARTS_CLEAN = {"h264", "hevc"}  # their decoders give no frame before one that can be shown
 TRUNCATED_SECONDS = 2.0  # a container may round its duration; more than this is missing data
 
 
@@ -27,7 +28,8 @@ class PacketIndex:
     """The packets of one video stream in decode order; arrays are `[N]`, times in ticks of `time_base` seconds.
 
     `pts` is `NO_PTS` where the container gives none. `is_iframe` packets can be decoded without what came before them.
-    `is_discard` packets lie outside the edit list: decoded, never shown. `origin_seconds` is where the file starts: a
+    `is_discard` packets are decoded and never shown: they lie outside the edit list, or before the first I-frame of a
+    recording that was cut. `origin_seconds` is where the file starts: a
     frame's `pts_seconds` is `pts * time_base - origin_seconds`, as players and `ffmpeg -ss` count. `last_seconds` is
     how long the last frame stays. `doubt` says why the times may be invented (see `pipeline.video.doubt`), or is empty.
     """
@@ -119,9 +121,18 @@ def read_index(
         float(1 / rate) if rate else 0.04,
         doubt=doubt_of(pts, dts, discard.astype(bool), stream.codec_context.reorder_depth),
     )
+    if stream.codec_context.name not in STARTS_CLEAN:
+        index = replace(index, is_discard=index.is_discard | _before_the_first_iframe(index))
     stated = _stated_last(index, durations, _promised_seconds(stream))
     _check_complete(container, stream, index, stated)
     return replace(index, last_seconds=stated or _usual_gap(index))
+
+
+def _before_the_first_iframe(index: PacketIndex) -> NDArray[np.bool_]:
+    """Packets of a recording that was cut inside a GOP: they lean on what is gone, and are decoded to grey smear."""
+    first = int(np.argmax(index.is_iframe))  # 0 if there is none
+    shown_before = index.pts < index.pts[first] if index.has_all_pts else np.zeros(len(index), bool)
+    return (np.arange(len(index)) < first) | (shown_before & (first > 0))
 
 
 def _ticks(value: int | None) -> int:
