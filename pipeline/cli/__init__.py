@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import ask, doctor, init, keyframes, profile, submit, videos
+from pipeline.cli import ask, doctor, init, keyframes, profile, push, submit, videos
 from pipeline.environment import apply_defaults
 from pipeline.errors import EgovlmError
 
@@ -29,7 +29,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     )
     app.callback()(_root)
-    for room in (doctor, init, profile, videos, keyframes, ask, submit):
+    for room in (doctor, init, profile, videos, keyframes, ask, submit, push):
         room.register(app)
     for plugin in sorted(entry_points(group=PLUGIN_GROUP), key=lambda p: p.name):
         plugin.load()(app)

@@ -30,6 +30,7 @@ def test_five_clips_go_through_and_the_score_says_that_so_few_show_nothing(repos
 
     page = (repository / "docs/your_videos.md").read_text()
     lines = "".join(re.findall(r"```bash\n(.*?)```", page, re.S)).splitlines()
+    lines.remove("egovlm push OWNER/NAME")  # leaves the machine: tests/unit/report/test_push.py
     told = {line: project.run(*shlex.split(line, comments=True)).stdout for line in lines}
     assert len(told) == 4
     said, out = told["egovlm init inputs/clips"], told["egovlm run"]
