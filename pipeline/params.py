@@ -200,6 +200,7 @@ class Promotion(Section):
     min_questions: Positive
     max_unparsed_rise: Fraction
     max_keyframe_f1_drop: Fraction
+    max_agreement_drop: Fraction
 
 
 class Publish(Section):

@@ -118,7 +118,19 @@ def as_text(runs: Sequence[Run]) -> str:
     if not runs:
         return "no finished run is kept here yet: `egovlm run` makes one"
     changed = list(runs[0].changed)
-    heads = ("run", "commit", "created", "accuracy", "gain [interval]", "key F1", "unread", "n", "train s", "gate")
+    heads = (
+        "run",
+        "commit",
+        "created",
+        "accuracy",
+        "gain [interval]",
+        "agree",
+        "key F1",
+        "unread",
+        "n",
+        "train s",
+        "gate",
+    )
     rows = [(*heads, *_short(changed), "wandb"), *(_cells(run, changed) for run in runs)]
     kept = [i for i in range(len(rows[0])) if any(row[i] for row in rows[1:])]
     return columns([tuple(row[i] for i in kept) for row in rows])
@@ -138,6 +150,7 @@ def _cells(run: Run, changed: Sequence[str]) -> tuple[str, ...]:
         run.created[5:].replace("T", " "),
         _percent(r.get("accuracy")),
         span,
+        _percent(r.get("agree")),
         f"{r['key_f1']:.3f}" if "key_f1" in r else "",
         _percent(r.get("unread")),
         str(r.get("n", "")),

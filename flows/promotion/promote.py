@@ -77,6 +77,7 @@ def evidence_in(root: Path) -> Evidence:
         keyframe_f1=metrics.get("keyframe_f1"),
         leaky=bool(leakage["leaky"]) or bool(metrics.get("leaky")) if "leaky" in leakage else None,
         above_floor_low=metrics.get("above_floor_low"),
+        agreement=metrics.get("agreement"),
         invalid_controls=metrics.get("invalid_controls", ""),
         benchmark_questions=metrics.get("benchmark_questions"),
     )

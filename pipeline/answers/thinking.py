@@ -7,18 +7,20 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
 
 from pipeline.answers.completions import SPECIAL_TOKEN, element_tags
 from pipeline.records import LETTERS
 
 ANSWER = "<answer>{letter}</answer>"
-"""What is scored for each option behind the thinking."""
+"""What is scored for each option under the direct prompt."""
+OPENED = "<answer>{letter}"
+"""What is scored for each option behind a completion's own thinking."""
 
 _THINK, _ANSWER = element_tags("think"), element_tags("answer")
 _CLOSED = "</think>"
 _UP_TO_ANSWER = re.compile(r"(?:\s{0,9}<keyframes>[^<>]{0,2000}</keyframes>)?(?:\s{0,9}(?=<answer>))?", re.IGNORECASE)
-_LAST_WORD = re.compile(r"(\s{1,9}\(?)([A-E])(\)?[.!]?)\s{0,9}\Z")
+_LAST_WORD = re.compile(r"(\s{1,9}\(?)[A-E]\)?[.!]?\s{0,9}\Z")
+_LETTER = re.compile(r"<answer>\s{0,2}([A-E])\s{0,2}</answer>", re.IGNORECASE)
 _NAMED = re.compile(r"(\b(?:[Oo]ption|[Aa]nswer|[Cc]hoice)\s{1,4}(?:is\s{1,4})?\(?|\()([A-E])(?=[).,;:!\s]|\Z)")
 
 
@@ -28,7 +30,7 @@ class Reopened:
     `{letter}`."""
 
     text: str
-    continuation: str = ANSWER
+    continuation: str = OPENED
 
 
 def reopen(completion: str) -> Reopened:
@@ -49,6 +51,25 @@ def reopen(completion: str) -> Reopened:
     return Reopened(text[: tail.end() if tail else end])
 
 
+def chosen_letter(completion: str) -> str | None:
+    """The letter alone that follows what `reopen` keeps; None if something else does.
+
+    In a greedy completion it is the likeliest of all tokens at this place, hence the likeliest of the letters: the
+    forced choice is made.
+    """
+    text = SPECIAL_TOKEN.sub("", completion)
+    kept = reopen(completion).text
+    found = _LETTER.match(text, len(kept)) if text.startswith(kept) else None
+    return found[1].upper() if found else None
+
+
+def thinking_of(completion: str) -> str:
+    """What stands in a completion before its thinking is closed, or before its answer if it has no thinking."""
+    kept = reopen(completion).text
+    closing = [tag for tag in _THINK.finditer(kept) if tag.group(1)]
+    return kept[: closing[-1].start()] if closing else kept
+
+
 def reopen_reordered(completion: str, order: Sequence[int]) -> Reopened:
     """The same thinking under options in another order: option `order[i]` of the completion's prompt now stands at
     letter i.
@@ -56,15 +77,12 @@ def reopen_reordered(completion: str, order: Sequence[int]) -> Reopened:
     A letter with which the thinking ends is its answer and not its reason: it is what is asked for again. Letters that
     name an option on the way (`option B`, `(B)`) follow their option, so that the thinking says the same.
     """
-    kept = reopen(completion).text
-    closing = [tag for tag in _THINK.finditer(kept) if tag.group(1)]
-    thought = kept[: closing[-1].start()] if closing else kept
+    kept, thought = reopen(completion).text, thinking_of(completion)
     last = _LAST_WORD.search(thought[-40:])
     if last is None:
         return Reopened(_renamed(thought, order) + kept[len(thought) :])
     start = max(len(thought) - 40, 0) + last.start()
-    continuation = f"{last[1]}{{letter}}{last[3]}" + (_CLOSED if closing else "")
-    return Reopened(_renamed(thought[:start], order), continuation)
+    return Reopened(_renamed(thought[:start], order), f"{last[1]}{{letter}}")
 
 
 def _renamed(text: str, order: Sequence[int]) -> str:
@@ -73,10 +91,11 @@ def _renamed(text: str, order: Sequence[int]) -> str:
 
 
 def reorder(options: int, key: str) -> tuple[int, ...]:
-    """An order of 2 to 5 options, drawn by `key`, in which none keeps its letter."""
-    for draw in count():
-        ranks = [hashlib.sha256(f"reorder|{key}|{draw}|{i}".encode()).digest() for i in range(options)]
-        order = tuple(sorted(range(options), key=ranks.__getitem__))
-        if all(place != own for place, own in enumerate(order)):
-            return order
-    raise AssertionError("count() has no end")
+    """An order of 2 to 5 options, drawn by `key`, in which none keeps its letter.
+
+    It is a rotation, as in the view `permuted`: options that come as a cycle (numbers, the values of the synthetic
+    world) still do, so that nothing but the letters is new.
+    """
+    drawn = int.from_bytes(hashlib.sha256(f"reorder|{key}".encode()).digest()[:8], "big")
+    first = 1 + drawn % (options - 1)
+    return tuple((first + place) % options for place in range(options))

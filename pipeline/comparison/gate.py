@@ -16,9 +16,13 @@ from pipeline.reports import scored_of
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of one model: its predictions, the questions they answer, its keyframe F1 (None: no ground truth),
-    whether its data leak (None: nobody looked), the lower end of how far it is above the floor (None: not measured),
-    the controls that do not count, and how many questions its benchmark has (None: no fixed number)."""
+    """What is known of one model: its predictions, the questions they answer, and its figures in metrics.json.
+
+    None means: not measured. `keyframe_f1` needs true key times; `leaky` says whether its data leak; `above_floor_low`
+    is the lower end of how far it is above the floor; `invalid_controls` names the controls that do not count;
+    `agreement` is the share of answers that agree with their thinking; `benchmark_questions` is how many questions its
+    benchmark has (None: no fixed number).
+    """
 
     predictions: Sequence[Prediction]
     questions: Sequence[Question]
@@ -26,6 +30,7 @@ class Evidence:
     leaky: bool | None
     above_floor_low: float | None = None
     invalid_controls: str = ""
+    agreement: float | None = None
     benchmark_questions: int | None = None
 
 
@@ -62,6 +67,7 @@ def decide(challenger: Evidence, champion: Evidence | None, rules: Promotion, in
     against += _unparsed(mine, theirs, common, rules)
     if champion:
         against += _keyframes(challenger.keyframe_f1, champion.keyframe_f1, rules)
+        against += _agreement(challenger.agreement, champion.agreement, rules)
     return Verdict(not against, tuple(against), gain, rival, (_scored(common, challenger), *_not_counted(challenger)))
 
 
@@ -159,6 +165,16 @@ def _keyframes(now: float | None, then: float | None, rules: Promotion) -> list[
         return [f"it has no keyframe F1, the champion has {then:.3f}"]
     if not now >= then - rules.max_keyframe_f1_drop:  # NaN counts as worse
         return [f"keyframe F1 {now:.3f} is below the champion's {then:.3f}"]
+    return []
+
+
+def _agreement(now: float | None, then: float | None, rules: Promotion) -> list[str]:
+    if then is None:
+        return []
+    if now is None:
+        return [f"nothing says whether its answers agree with their thinking; {then:.1%} of the champion's do"]
+    if not now >= then - rules.max_agreement_drop:  # NaN counts as worse
+        return [f"{now:.1%} of the answers agree with their own thinking, {then:.1%} of the champion's"]
     return []
 
 

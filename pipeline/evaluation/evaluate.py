@@ -80,6 +80,6 @@ def evaluate_models(
                 if name == HEADLINE:
                     seen = replace(context, named_frames=named_frames(predictions))
                 if name.startswith("reasoning/"):
-                    texts = {p.question_id: p.completion for p in predictions}
-                    seen = replace(seen, written={**seen.written, Run("", name).view: texts})
+                    written = {p.question_id: p for p in predictions}
+                    seen = replace(seen, written={**seen.written, Run("", name).view: written})
     return found

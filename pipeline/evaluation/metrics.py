@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pipeline.evaluation.agreement import agreement, stated_agreement
 from pipeline.evaluation.floor import Shares, floor
 from pipeline.evaluation.keyframe_quality import KeyframeQuality, MatchSettings, keyframe_quality
 from pipeline.evaluation.predict import is_strict
@@ -28,7 +29,7 @@ from pipeline.evaluation.scores import (
     scored,
     unparsed_fraction,
 )
-from pipeline.evaluation.statistics import minimal_detectable_difference
+from pipeline.evaluation.statistics import Estimate, minimal_detectable_difference
 from pipeline.records import Prediction, Question
 
 ALTERNATIVES = (HEADLINE, "direct/video", "likelihood/video", "forced/video")
@@ -172,12 +173,25 @@ def _behaviour(runs: Mapping[RunKey, list[Prediction]], result: EvaluationResult
         "unparsed_fraction": unparsed_fraction(policy),
         "completion_tokens": sum(p.completion_tokens for p in policy) / len(policy),
     }
+    for prefix, model in (("base_", "base"), ("", "policy")):
+        for name, found in _agreements(runs, model, result).items():
+            values[f"{prefix}{name}"] = None if found is None else found.value
     for prefix, predictions in (("base_", base), ("", policy)):
         quality = keyframe_quality(predictions, result.questions, result.match)
         if quality is not None:
             values[f"{prefix}keyframe_f1"] = quality.f1
             values["keyframe_f1_random"] = quality.f1_random
-    return values
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _agreements(
+    runs: Mapping[RunKey, list[Prediction]], model: str, result: EvaluationResult
+) -> dict[str, Estimate | None]:
+    """How often the model's answers agree with their thinking, by asking again and by reading."""
+    return {
+        "agreement": agreement(runs, model, result.intervals),
+        "stated_agreement": stated_agreement(runs, model, result.questions, result.intervals),
+    }
 
 
 def detail_metrics(result: EvaluationResult) -> dict[str, Any]:
@@ -194,6 +208,10 @@ def detail_metrics(result: EvaluationResult) -> dict[str, Any]:
         "keyframes": {model: _keyframes(runs.get((model, HEADLINE), []), result) for model in ("base", "policy")},
         "named_frames": {model: _named_frames(runs, model, result.intervals) for model in ("base", "policy")},
         "permutation_consistency": _consistencies(runs),
+        "agreement": {
+            model: {name: rounded(found) for name, found in _agreements(runs, model, result).items() if found}
+            for model in ("base", "policy")
+        },
         "detectable_difference": _detectable(result),
     }
 

@@ -10,7 +10,7 @@ import torch
 from pipeline.answers.keyframes import parse_keyframes
 from pipeline.answers.parser import ParseOutcome, parse_answer
 from pipeline.answers.prompts import build_messages, fill
-from pipeline.answers.thinking import reopen, reopen_reordered
+from pipeline.answers.thinking import chosen_letter, reopen, reopen_reordered
 from pipeline.errors import ItemError
 from pipeline.evaluation.backends import Backend, Request, ShownFrames
 from pipeline.evaluation.response_cache import ResponseCache, batches_by_length
@@ -69,9 +69,11 @@ def predict(run: Run, model: EvaluatedModel, setup: EvaluationSetup, context: Co
     """All predictions of one run, in order of the questions."""
     mode = setup.modes[run.mode]
     todo = plan(run.view, context)
-    lengths = [_length(shown) for shown in todo]
-    found: dict[int, list[Prediction]] = {}
-    for batch in batches_by_length(lengths, setup.batch_size):
+    found: dict[int, list[Prediction]] = _chosen_already(run, mode, todo, context)
+    setup.progress(len(found))
+    open_ = [i for i in range(len(todo)) if i not in found]
+    for places in batches_by_length([_length(todo[i]) for i in open_], setup.batch_size):
+        batch = [open_[place] for place in places]
         built = [build_request(todo[i], mode.template, setup.load_clip, run.view) for i in batch]
         prompted = [_begin(one, run, mode, context) for one in built]
         answers = _answers(run, mode, prompted, model, setup)
@@ -104,12 +106,26 @@ def build_request(shown: ViewedQuestion, template: str, load_clip: LoadClip, vie
     return PromptedQuestion(shown, text, Request(build_messages(text, key), key, picture), tuple(pts.tolist()))
 
 
+def _chosen_already(
+    run: Run, mode: Mode, todo: Sequence[ViewedQuestion], context: Context
+) -> dict[int, list[Prediction]]:
+    """Of a forced choice those questions, by place, whose greedy completion wrote a letter: it is the likeliest one."""
+    found: dict[int, list[Prediction]] = {}
+    for i, shown in enumerate(todo if mode.begun_by is not None and run.name != REASKED else ()):
+        free = context.written[run.view][shown.question.question_id]
+        letter = chosen_letter(free.completion)
+        if letter is not None and free.option is not None and shown.order[free.option] == LETTERS.index(letter):
+            scored = {"mode": run.mode, "outcome": "scored", "completion": "", "completion_tokens": 0}
+            found[i] = [free.model_copy(update={**scored, "keyframe_seconds": None, "keyframe_frames": None})]
+    return found
+
+
 def _begin(prompted: PromptedQuestion, run: Run, mode: Mode, context: Context) -> PromptedQuestion:
     """The question as `mode` scores it: behind the completion's own thinking if the mode goes on from one."""
     if mode.begun_by is None or prompted.request is None:
         return replace(prompted, continuation=mode.continuation or "")
     reordered = run.name == REASKED
-    completion = context.written["video" if reordered else run.view][prompted.shown.question.question_id]
+    completion = context.written["video" if reordered else run.view][prompted.shown.question.question_id].completion
     kept = reopen_reordered(completion, prompted.shown.order) if reordered else reopen(completion)
     return replace(prompted, request=replace(prompted.request, begun=kept.text), continuation=kept.continuation)
 

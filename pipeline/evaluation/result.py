@@ -13,6 +13,7 @@ ROW = {
     "low": "gain_low",  # of the gain's interval
     "high": "gain_high",
     "above": "above_floor",
+    "agree": "agreement",  # of answers with their own thinking
     "key_f1": "keyframe_f1",
     "unread": "unparsed_fraction",
     "n": "questions",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.answers.thinking import ANSWER
+from pipeline.answers.thinking import ANSWER, OPENED
 from pipeline.params import EvaluateEgoschema, Prompts
 
 HEADLINE = "reasoning/video"
@@ -53,7 +53,7 @@ def modes_of(settings: EvaluateEgoschema, prompts: Prompts) -> dict[str, Mode]:
         "sampled": Mode(prompts.reasoning, tokens, settings.temperature, settings.samples),
         "direct": Mode(prompts.direct, tokens, bare_is_strict=True),
         "likelihood": Mode(prompts.direct, 0, continuation=ANSWER),
-        "forced": Mode(prompts.reasoning, 0, continuation=ANSWER, begun_by="reasoning"),
+        "forced": Mode(prompts.reasoning, 0, continuation=OPENED, begun_by="reasoning"),
     }
 
 

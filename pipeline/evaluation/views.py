@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.answers.thinking import reorder
-from pipeline.records import Question
+from pipeline.records import Prediction, Question
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Context:
     seed: int = 0
     permutations: int = 4
     control_questions: int | None = None
-    written: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    written: Mapping[str, Mapping[str, Prediction]] = field(default_factory=dict)
 
     def questions_of(self, view: str) -> Sequence[Question]:
         """The questions of a view. A sample is drawn by a hash of seed and id: a larger one holds the smaller."""

@@ -8,6 +8,7 @@ from pipeline.records import LETTERS, Keyframe, Prediction, Question
 
 HEADLINE = ("reasoning", "video")
 LIKELIHOOD = ("likelihood", "video")
+REASKED = ("forced", "reordered")
 ORDER = ("gained", "lost", "wrong", "right", "open", "one")
 
 Answers = dict[tuple[str, str, str], Prediction]
@@ -48,6 +49,7 @@ def _row(question: Question, answers: Answers, mined: Sequence[Keyframe]) -> dic
         "truth": None if question.keyframe_seconds is None else [_round(t - start) for t in question.keyframe_seconds],
         "mined": [[_round(k.pts_seconds - start), _round(k.score)] for k in mined],
         "status": status(question, base, policy),
+        "disagrees": disagrees(policy, answers.get(("policy", *REASKED))),
         "unparsed": any(p is not None and p.option is None for p in (base, policy)),
         "base": _side(base, answers.get(("base", *LIKELIHOOD)), start),
         "policy": _side(policy, answers.get(("policy", *LIKELIHOOD)), start),
@@ -65,6 +67,11 @@ def status(question: Question, base: Prediction | None, policy: Prediction | Non
     if base.correct == policy.correct:
         return "right" if policy.correct else "wrong"
     return "gained" if policy.correct else "lost"
+
+
+def disagrees(given: Prediction | None, again: Prediction | None) -> bool:
+    """Whether the policy, asked again with the same thinking and the options in another order, chose another option."""
+    return given is not None and again is not None and given.option is not None and given.option != again.option
 
 
 def _side(given: Prediction | None, likelihood: Prediction | None, start: float) -> dict[str, Any] | None:

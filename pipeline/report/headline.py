@@ -122,6 +122,8 @@ def details(m: dict[str, Any], controls: dict[str, Any]) -> list[tuple[str, str]
     if "gain" in m:
         found.append(("detectable difference", _detectable(m)))
     found.append(("completions without an answer", _both(m, "unparsed_fraction", percent)))
+    found.append(("answers that agree with their thinking", _both(m, "agreement", percent)))
+    found.append(("the same, read from its facts", _both(m, "stated_agreement", percent)))
     found.append(("F1 of the named keyframes", _both(m, "keyframe_f1", "{:.3f}".format)))
     found.append(("the same for random times", _both(m, "keyframe_f1_random", "{:.3f}".format)))
     return [(label, text) for label, text in found if text]

@@ -72,6 +72,7 @@ def context(inputs: ReportInputs, rows: list[dict[str, Any]]) -> dict[str, Any]:
         "has_curves": bool(inputs.curves),
         "statuses": {name: sum(row["status"] == name for row in rows) for name in COUNTED},
         "unparsed": sum(row["unparsed"] for row in rows),
+        "disagreeing": sum(row["disagrees"] for row in rows),
         "total": len(rows),
         "recall": recall(inputs),
         "left_out": facts.left_out(inputs.quarantine),

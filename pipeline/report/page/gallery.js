@@ -16,7 +16,7 @@ const filters = { status: "all", family: "", source: "", search: "", order: "fli
 let questions = [], strips = null, matching = [], drawn = 0;
 
 function matches(question) {
-  if (filters.status === "unparsed" ? !question.unparsed : filters.status === "flipped"
+  if (["unparsed", "disagrees"].includes(filters.status) ? !question[filters.status] : filters.status === "flipped"
     ? !["gained", "lost"].includes(question.status) : filters.status !== "all" && question.status !== filters.status) return false;
   if (filters.family && question.family !== filters.family) return false;
   if (filters.source && question.source !== filters.source) return false;

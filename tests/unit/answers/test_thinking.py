@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from pipeline.answers.thinking import ANSWER, Reopened, reopen, reopen_reordered, reorder
+from pipeline.answers.thinking import OPENED, Reopened, chosen_letter, reopen, reopen_reordered, reorder
 
 ORDER = (2, 0, 1, 4, 3)
 """Option 2 now stands at A, 0 at B, 1 at C, 4 at D, 3 at E."""
@@ -29,23 +29,23 @@ ORDER = (2, 0, 1, 4, 3)
     ],
 )  # fmt: skip
 def test_what_stands_before_the_answer_is_kept(completion: str, kept: str) -> None:
-    assert reopen(completion) == Reopened(kept, ANSWER)
+    assert reopen(completion) == Reopened(kept, OPENED)
 
 
 @pytest.mark.parametrize(
     ("completion", "text", "continuation"),
     [
-        ("<think>so red B</think><answer>B</answer>", "<think>so red", " {letter}</think>"),
-        ("<think>so red (B).</think><answer>B</answer>", "<think>so red", " ({letter}).</think>"),
-        ("<think>so red B", "<think>so red", " {letter}</think>"),
-        ("<think>so red</think><answer>B</answer>", "<think>so red</think>", ANSWER),
+        ("<think>so red B</think><answer>B</answer>", "<think>so red", " {letter}"),
+        ("<think>so red (B).</think><answer>B</answer>", "<think>so red", " ({letter}"),
+        ("<think>so red B", "<think>so red", " {letter}"),
+        ("<think>so red</think><answer>B</answer>", "<think>so red</think>", OPENED),
         (
             "<think>Option A is wrong, (B) fits: C takes it. So option C: red</think><answer>C</answer>",
             "<think>Option B is wrong, (C) fits: C takes it. So option A: red</think>",
-            ANSWER,
+            OPENED,
         ),
-        ("Option B, as C takes it. <answer>B</answer>", "Option C, as C takes it. ", ANSWER),
-        ("", "", ANSWER),
+        ("Option B, as C takes it. <answer>B</answer>", "Option C, as C takes it. ", OPENED),
+        ("", "", OPENED),
     ],
 )
 def test_a_letter_at_the_end_is_asked_for_again_and_others_follow_their_option(
@@ -56,11 +56,28 @@ def test_a_letter_at_the_end_is_asked_for_again_and_others_follow_their_option(
 
 
 def test_in_a_new_order_no_option_keeps_its_letter() -> None:
-    orders = {reorder(5, f"0|q{i}") for i in range(300)}
-    assert len(orders) == 44  # all derangements of five
-    assert all(sorted(order) == [0, 1, 2, 3, 4] and all(a != b for a, b in enumerate(order)) for order in orders)
+    orders = {reorder(5, f"0|q{i}") for i in range(100)}
+    assert orders == {(1, 2, 3, 4, 0), (2, 3, 4, 0, 1), (3, 4, 0, 1, 2), (4, 0, 1, 2, 3)}
     assert reorder(2, "any") == (1, 0)
     assert reorder(5, "0|q1") == reorder(5, "0|q1")
+
+
+@pytest.mark.parametrize(
+    ("completion", "letter"),
+    [
+        ("<think>red</think><keyframes>1.0</keyframes><answer>B</answer>", "B"),
+        ("<think>red</think>\n<answer> b </answer>", "B"),
+        ("<answer>E</answer>", "E"),
+        ("<think>red</think> so <answer>B</answer>", None),
+        ("<think>red</think><answer>(B)</answer>", None),
+        ("<think>red</think><answer>red</answer>", None),
+        ("<think>red <answer>B</answer>", None),
+        ("<think>red</think>", None),
+        ("B", None),
+    ],
+)
+def test_a_letter_that_was_written_is_the_choice(completion: str, letter: str | None) -> None:
+    assert chosen_letter(completion) == letter
 
 
 def test_hostile_completions_cost_no_more_than_reading_them() -> None:

@@ -14,12 +14,14 @@ from pipeline.evaluation.evaluate import evaluate_models, load_models
 from pipeline.evaluation.predict import EvaluatedModel
 from pipeline.evaluation.response_cache import ResponseCache
 from pipeline.evaluation.runs import run_order
-from pipeline.models.generate import Completion
+from pipeline.models.generate import Completion, generate
+from pipeline.models.likelihood import continuation_log_probabilities
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling
 from pipeline.models.vision import FeatureCache
 from pipeline.params import Prompts
 from pipeline.records import Prediction
+from tests.support.random_policy import ask, make_random_policy
 from tests.unit.evaluation.making import load_clip, make_machine, make_question, make_settings
 
 PROMPTS = Prompts(reasoning="{times} {question} {options} think", direct="{question} {options}")
@@ -67,7 +69,7 @@ def test_every_run_of_a_random_model_predicts_every_question(tmp_path: Path, tin
         "reasoning/video": 6, "sampled/video": 12, "direct/video": 6, "likelihood/video": 6, "reasoning/blind": 6,
         "reasoning/shuffled": 6, "reasoning/middle_frame": 6, "reasoning/reversed": 6, "likelihood/blind": 6,
         "reasoning/permuted": 24, "forced/video": 6, "forced/blind": 6, "forced/shuffled": 6,
-        "forced/middle_frame": 6, "forced/reversed": 6,
+        "forced/middle_frame": 6, "forced/reversed": 6, "forced/reordered": 6,
     }  # fmt: skip
     sums = [sum(p.option_probabilities or ()) for p in of(found, "likelihood/video")]
     assert sums == pytest.approx([1.0] * 6)
@@ -148,10 +150,36 @@ def test_a_forced_choice_goes_on_from_the_views_own_thinking(tmp_path: Path) -> 
     found = evaluate(tmp_path, backend, runs=runs)
     assert {p.outcome for p in of(found, "reasoning/blind")} == {"missing"}
     assert {(p.option, p.outcome) for p in of(found, "forced/blind")} == {(0, "scored")}
-    forced = [r for r in backend.requests if r.begun]
+    forced = [r for r in backend.requests if r.begun]  # the order of runs: blind, video
     assert {r.begun for r in forced} == {"<think>a red cup</think>"}
     assert [r.frames is None for r in forced] == [True] * 6 + [False] * 6
     assert forced[0].messages[0]["content"][0]["text"].endswith("think")
+
+
+def test_a_letter_that_was_written_needs_no_second_asking(tmp_path: Path) -> None:
+    backend = Scripted("<think>a red cup</think><answer>B</answer>")
+    (given, *_) = found = evaluate(tmp_path, backend, runs=["reasoning/video", "forced/video"])
+    assert len(backend.requests) == 6
+    forced = of(found, "forced/video")
+    assert {(p.option, p.outcome, p.completion) for p in forced} == {(1, "scored", "")}
+    assert forced[0].frame_seconds == given.frame_seconds
+
+
+def test_what_a_greedy_completion_wrote_is_the_likeliest_letter() -> None:
+    """Scored behind its own beginning, with models that write anything: only the letters are compared."""
+    written = 0
+    for seed in range(3):
+        policy = make_random_policy(seed)
+        for question in ("what is taken ?", "is blue ?", "is red A ?", "think"):
+            prompts = [ask(question)]
+            text = generate(policy, prompts, {}, Sampling(30, 0.0))[0][0].text
+            letter = next((word for word in text.split() if word in "ABCDE"), None)
+            if letter is not None:
+                begun = [text[: text.index(letter)]]
+                (scores,) = continuation_log_probabilities(policy, prompts, {}, [list("ABCDE")], None, begun)
+                assert "ABCDE"[int(np.argmax(scores))] == letter
+                written += 1
+    assert written >= 6
 
 
 def test_asked_again_the_options_stand_in_another_order(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ RULES = Promotion(
     min_questions=100,
     max_unparsed_rise=0.01,
     max_keyframe_f1_drop=0.01,
+    max_agreement_drop=0.02,
 )
 
 
@@ -66,7 +67,9 @@ def _evidence(skill: int, count: int = 150, base: int = 30, **changes: Any) -> E
     right = {"policy": skill, "base": base}
     rows = [_prediction(i, m, 0 if i * 37 % 100 < right[m] else 1) for i in range(count) for m in right]
     return replace(
-        Evidence(rows, [_question(i) for i in range(count)], keyframe_f1=0.5, leaky=False, above_floor_low=0.1),
+        Evidence(
+            rows, [_question(i) for i in range(count)], keyframe_f1=0.5, leaky=False, above_floor_low=0.1, agreement=0.9
+        ),
         **changes,
     )
 
@@ -132,6 +135,8 @@ REFUSALS: list[tuple[str, Callable[[], Evidence], str]] = [
     ),
     ("no better than without watching", lambda: _evidence(70, above_floor_low=-0.01), "not shown to be above what"),
     ("floor unknown", lambda: _evidence(70, above_floor_low=None), "nothing says how far it is above"),
+    ("agrees less", lambda: _evidence(70, agreement=0.8), "80.0% of the answers agree with their own thinking, 90.0%"),
+    ("agreement unknown", lambda: _evidence(70, agreement=None), "nothing says whether its answers agree"),
     ("equally right", lambda: _evidence(50), "below promotion.min_gain"),
     ("a keyframe F1 that is no number", lambda: _evidence(70, keyframe_f1=float("nan")), "keyframe F1 nan is below"),
     ("no answers at all", lambda: _evidence(70, predictions=[]), "150 of the 150 frozen questions are unanswered"),
