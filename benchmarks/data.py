@@ -24,9 +24,10 @@ from typing import Any
 from pipeline.checks import dataset
 from pipeline.checks.clips import ClipLook
 from pipeline.environment import apply_defaults
+from pipeline.files import write_json
 from pipeline.params import Params, load_params
 from pipeline.records import Annotation, Clip, Keyframe, Video, read_rows, write_rows
-from pipeline.reports import StageReport, write_json
+from pipeline.reports import StageReport
 from pipeline.sources.download import DownloadLimits, download
 from pipeline.stages import prepare_questions, validate_dataset
 

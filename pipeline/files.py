@@ -1,10 +1,12 @@
 """Files that are whole or absent, what they hold in one number, and who may write them."""
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -42,6 +44,17 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
         raise
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically. NaN is refused: it is not JSON."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, atomically; half a character (a lone surrogate) becomes `?`."""
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8", errors="replace")
 
 
 def sha256_of(path: Path) -> str:

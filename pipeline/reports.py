@@ -4,7 +4,6 @@ A stage's report holds only what the inputs determine, so that the same inputs g
 (seconds, memory) goes to data/reports/costs/<stage>.json.
 """
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -13,7 +12,7 @@ from typing import Any
 
 from pipeline.errors import MOST_UNEXPECTED, UNEXPECTED, EmptyInput, StageError, TooManyBadItems
 from pipeline.escape import printable
-from pipeline.files import replacing
+from pipeline.files import write_json
 from pipeline.layout import report_of
 from pipeline.records import Quarantined
 
@@ -123,14 +122,3 @@ def scored_of(metrics: Mapping[str, Any]) -> str:
     """How many questions the accuracy of metrics.json is of: `12 of 500 questions`, or `420 questions`."""
     count, whole = metrics.get("questions", "?"), metrics.get("benchmark_questions")
     return f"{count} questions" if whole is None or whole == count else f"{count} of {whole} questions"
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, atomically. NaN is refused: it is not JSON."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, atomically; half a character (a lone surrogate) becomes `?`."""
-    with replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8", errors="replace")

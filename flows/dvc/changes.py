@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from flows.dvc.project import Project
+from pipeline.files import write_json
 from pipeline.params import load_params
-from pipeline.reports import write_json
 from pipeline.sources.registry import build_sources
 
 

@@ -18,8 +18,7 @@ import psutil
 from flows.dvc.errors import ProjectBusy
 from flows.dvc.project import Project
 from flows.processes.guard import GRACE_SECONDS
-from pipeline.files import locked
-from pipeline.reports import write_json
+from pipeline.files import locked, write_json
 
 
 @dataclass(frozen=True)

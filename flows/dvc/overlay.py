@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from flows.dvc.project import Project
-from pipeline.files import replacing
+from pipeline.files import replacing, write_text
 from pipeline.profiles import Check, merge_overlay, nested, read_profile
-from pipeline.reports import write_text
 
 
 @contextmanager

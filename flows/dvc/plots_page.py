@@ -10,7 +10,7 @@ from pathlib import Path
 
 from flows.dvc.project import Project, find_project
 from pipeline.errors import EgovlmError, StageError
-from pipeline.reports import write_text
+from pipeline.files import write_text
 
 PAGE = "plots.html"  # below .dvc, which is where DVC looks for it
 _TEMPLATE = """<!doctype html>

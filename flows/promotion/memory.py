@@ -33,7 +33,7 @@ from flows.promotion.registry import (
     versions,
 )
 from pipeline.errors import StageError
-from pipeline.reports import write_text
+from pipeline.files import write_text
 
 RECORD = "champions.jsonl"
 SECOND = "refs/egovlm/registry"  # no refspec of git's own names it: fetches do not prune it, clones do not copy it

@@ -23,8 +23,8 @@ from flows.dvc.graph import Graph
 from flows.dvc.project import Project
 from flows.processes.process import LastLine, OnLine, run_streaming
 from pipeline.errors import StageError
+from pipeline.files import write_text
 from pipeline.provenance import refuse_disagreements
-from pipeline.reports import write_text
 
 FOLDER = "egovlm-result"  # there while a result travels; not in data/: DVC refuses .dvc files that git ignores
 _DIGEST = re.compile(r"\bresult ([0-9a-f]{32})\b")

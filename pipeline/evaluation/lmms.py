@@ -12,8 +12,8 @@ from typing import Any
 
 from pipeline.evaluation.benchmarks.base import Benchmark
 from pipeline.evaluation.scores import IntervalSettings, score, scored
+from pipeline.files import write_json, write_text
 from pipeline.records import LETTERS, Prediction, Question
-from pipeline.reports import write_json, write_text
 
 PREFIX = "egovlm"
 

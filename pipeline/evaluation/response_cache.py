@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pipeline.models
-from pipeline.reports import write_json
+from pipeline.files import write_json
 
 
 def folder_digest(folder: Path) -> str:

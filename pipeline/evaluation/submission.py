@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import StageError
-from pipeline.files import replacing
+from pipeline.files import replacing, write_json
 from pipeline.records import Prediction
-from pipeline.reports import write_json
 
 UNANSWERED = -1
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")

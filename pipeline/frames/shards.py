@@ -17,8 +17,7 @@ from pydantic import BaseModel, Field
 from tqdm import tqdm
 
 from pipeline.errors import ArtifactError
-from pipeline.files import replacing, sha256_of
-from pipeline.reports import write_json
+from pipeline.files import replacing, sha256_of, write_json
 
 Row = dict[str, Any]
 MANIFEST = "manifest.json"

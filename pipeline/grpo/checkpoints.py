@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ModelError
-from pipeline.files import sha256_of
-from pipeline.reports import write_json
+from pipeline.files import sha256_of, write_json
 
 MANIFEST = "manifest.json"
 

@@ -7,10 +7,9 @@ import yaml
 from huggingface_hub import ModelCardData
 from transformers import GenerationConfig
 
-from pipeline.files import replacing_folder
+from pipeline.files import replacing_folder, write_json
 from pipeline.models.folder import copy_small, stored_dtype
 from pipeline.models.policy import Policy
-from pipeline.reports import write_json
 
 # Written here, or of no use beside a policy: the base's card, and a generation config that it was not trained with.
 _OWN = frozenset({"README.md", "generation_config.json", "training.json"})

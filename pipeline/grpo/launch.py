@@ -13,11 +13,12 @@ from pathlib import Path
 from accelerate import PartialState
 
 from pipeline.errors import ParamsError, StageError
+from pipeline.files import write_json
 from pipeline.models.device import resolve_device
 from pipeline.params import Machine
 from pipeline.processes import die_with_parent
 from pipeline.records import Quarantined
-from pipeline.reports import StageReport, write_json
+from pipeline.reports import StageReport
 
 GRACE_SECONDS = 5.0
 JOIN_SECONDS = 1800.0  # how long a process waits for the others, as transformers has it

@@ -17,12 +17,13 @@ from pathlib import Path
 from pipeline.environment import apply_defaults
 from pipeline.errors import EgovlmError, StageError
 from pipeline.escape import printable
+from pipeline.files import write_json
 from pipeline.layout import DATA, cost_of, report_of
 from pipeline.params import load_params
 from pipeline.picture import Picture, drop_picture, home_of, read_picture, start_from_picture, watching
 from pipeline.processes import Stopped, die_with_parent, stop_on_signals
 from pipeline.provenance import makers, ran_from, refuse_disagreements
-from pipeline.reports import StageReport, write_json
+from pipeline.reports import StageReport
 from pipeline.workspace import disk_refusal, sole_run
 
 MESSAGE_CHARACTERS = 4000

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pipeline.errors import EmptyInput, ItemError
+from pipeline.files import write_json
 from pipeline.layout import (
     ANNOTATIONS,
     BENCHMARK_QUESTIONS,
@@ -22,7 +23,7 @@ from pipeline.layout import (
 )
 from pipeline.params import Params
 from pipeline.records import Annotation, Quarantined, Video, is_safe_id, write_rows
-from pipeline.reports import NOT_TAKEN, StageReport, write_json
+from pipeline.reports import NOT_TAKEN, StageReport
 from pipeline.sources.base import BadRow, Source
 from pipeline.sources.ego4d_clips import Places, placed, read_places
 from pipeline.sources.fetching import Fetched, FetchLimits, FetchLog, Task, fetch_all

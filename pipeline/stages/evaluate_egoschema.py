@@ -20,6 +20,7 @@ from pipeline.evaluation.result import result_row
 from pipeline.evaluation.runs import HEADLINE, modes_of
 from pipeline.evaluation.scores import IntervalSettings, by_run
 from pipeline.evaluation.submission import answers_of, q_uid, write_submission
+from pipeline.files import write_json
 from pipeline.frames.store import FrameStore
 from pipeline.layout import (
     BASE,
@@ -42,7 +43,7 @@ from pipeline.layout import (
 )
 from pipeline.params import Params
 from pipeline.records import Prediction, Question, Video, read_rows, write_rows
-from pipeline.reports import StageReport, write_json
+from pipeline.reports import StageReport
 
 
 def run(params: Params, root: Path, report: StageReport) -> None:

@@ -87,7 +87,7 @@ def _fetch(hub: HubRecipe, folder: Path) -> dict[str, Any]:
 
 
 def _write_colours(vision: Any, folder: Path) -> None:
-    from pipeline.reports import write_json
+    from pipeline.files import write_json
 
     colours = {"image_mean": list(vision.image_mean), "image_std": list(vision.image_std)}
     geometry = {name: getattr(vision, name) for name in ("patch_size", "temporal_patch_size", "merge_size")}

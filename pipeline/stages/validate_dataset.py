@@ -27,6 +27,7 @@ from pipeline.checks.tables import (
     split_table,
     video_table,
 )
+from pipeline.files import write_json, write_text
 from pipeline.layout import (
     DATA_DOCS,
     DATASET,
@@ -41,7 +42,7 @@ from pipeline.layout import (
 )
 from pipeline.params import Params
 from pipeline.records import Quarantined, Question, write_rows
-from pipeline.reports import StageReport, write_json, write_text
+from pipeline.reports import StageReport
 
 SUMMED = (VIDEOS, QUESTIONS, QUARANTINE)
 Probes = dict[str, list[ProbeScore]]

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from pipeline.files import write_text
 from pipeline.layout import MODEL_CARD, PAGE
 from pipeline.params import Params
 from pipeline.report.card import model_card
 from pipeline.report.inputs import read_inputs
 from pipeline.report.page import render
-from pipeline.reports import StageReport, write_text
+from pipeline.reports import StageReport
 
 
 def run(params: Params, root: Path, report: StageReport) -> None:

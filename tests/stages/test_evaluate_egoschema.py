@@ -11,13 +11,14 @@ import pytest
 
 from pipeline.errors import ArtifactError, EmptyInput, StageError
 from pipeline.evaluation.submission import read_submission
+from pipeline.files import write_json
 from pipeline.frames.jpeg import encode_jpeg
 from pipeline.frames.shards import Layout, write_bucket, write_manifest
 from pipeline.frames.store import SCHEMA
 from pipeline.params import Params, load_params
 from pipeline.records import Prediction, Question, Video, read_rows, write_rows
 from pipeline.report.headline import sentence
-from pipeline.reports import StageReport, write_json
+from pipeline.reports import StageReport
 from pipeline.stages import evaluate_egoschema
 from tests.support.random_policy import make_random_policy
 

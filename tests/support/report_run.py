@@ -11,13 +11,14 @@ from pipeline.evaluation.keyframe_quality import MatchSettings
 from pipeline.evaluation.metrics import EvaluationResult, detail_metrics, headline_metrics
 from pipeline.evaluation.runs import Mode
 from pipeline.evaluation.scores import IntervalSettings
+from pipeline.files import write_json
 from pipeline.frames.jpeg import encode_jpeg
 from pipeline.frames.shards import Layout, write_bucket, write_manifest
 from pipeline.frames.store import SCHEMA
 from pipeline.params import WriteReport
 from pipeline.records import Keyframe, Prediction, Quarantined, Question, write_rows
 from pipeline.report.inputs import STAGES
-from pipeline.reports import StageReport, write_json
+from pipeline.reports import StageReport
 
 HOSTILE = '</script><script>window.hacked = 1</script><img src=x onerror="window.hacked = 1"> & "quoted" 好 🙂 <!--'
 SETTINGS = WriteReport(gallery_questions=40)

@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from pipeline.cli import main
-from pipeline.reports import write_json
+from pipeline.files import write_json
 
 IDS = ["q0", "q1", "q2"]
 
