@@ -2,9 +2,11 @@
 
 import csv
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from pipeline.errors import ArtifactError
 from pipeline.files import sha256_of
@@ -25,10 +27,13 @@ from pipeline.layout import (
     PROBES,
     QUARANTINE,
     QUESTIONS,
+    RAW,
+    REPORTS,
     TRAINING,
+    VIDEOS,
     report_of,
 )
-from pipeline.records import Keyframe, Prediction, Quarantined, Question, Row, read_rows
+from pipeline.records import Keyframe, Prediction, Quarantined, Question, Row, Video, read_rows
 from pipeline.report.clip_sheets import ClipFolders
 
 STAGES = (
@@ -53,7 +58,7 @@ HASHED = (
 @dataclass(frozen=True)
 class ReportInputs:
     """All that the page shows. `reports` are data/reports/<stage>.json by stage, `curves` (step, value) by
-    name as logged in training; `notes` say what is missing."""
+    name as logged in training, `videos` each video's file as seen from data/reports; `notes` say what is missing."""
 
     reports: dict[str, dict[str, Any]]
     metrics: dict[str, Any]
@@ -69,6 +74,7 @@ class ReportInputs:
     store: FrameStore | None
     folders: ClipFolders
     hashes: dict[str, str]
+    videos: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -90,11 +96,20 @@ def read_inputs(root: Path) -> ReportInputs:
         store=_store(root / FRAMES, notes),
         folders=ClipFolders(root / FRAMES, root / KEYFRAMES),
         hashes={name: sha256_of(root / name) for name in HASHED if (root / name).is_file()},
+        videos=_videos(root / VIDEOS),
         notes=notes,
     )
 
 
 R = TypeVar("R", bound=Row)
+
+
+def _videos(manifest: Path) -> dict[str, str]:
+    """Relative address of each video's file: of the copy in data/raw, or where a user's own lies."""
+    if not manifest.is_file():
+        return {}
+    rows = read_rows(manifest, Video)
+    return {row.video_id: quote(os.path.relpath(f"{RAW}/{row.path}", REPORTS)) for row in rows}
 
 
 def _rows(path: Path, row_type: type[R], notes: list[str]) -> list[R]:

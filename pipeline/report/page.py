@@ -23,6 +23,7 @@ from pipeline.report.curves import charts
 from pipeline.report.gallery import gallery_rows
 from pipeline.report.inputs import ReportInputs
 from pipeline.report.mining import mining_recall
+from pipeline.report.mistakes import KINDS, mistake, mistake_table
 from pipeline.report.strips import strip
 
 SCRIPTS = ("dom.js", "theme.js", "charts.js", "question.js", "gallery.js", "main.js")
@@ -37,6 +38,8 @@ def render(inputs: ReportInputs, settings: WriteReport) -> str:
     rows = gallery_rows(inputs.questions, inputs.predictions, inputs.keyframes)
     strips = clip_strips(inputs.store, rows, settings)
     for row in rows:
+        row["mistake"] = mistake(row, spacing_of(strips.get(row["clip"])))
+        row["href"] = inputs.videos.get(row["video"], "")
         row["frames_note"] = "" if row["clip"] in strips else frames_note(inputs.store, row["clip"])
     left_out = quarantine_sheets(inputs.folders, inputs.quarantine, inputs.questions, inputs.store, THUMBNAIL_WIDTH)
     return (
@@ -74,6 +77,8 @@ def context(inputs: ReportInputs, rows: list[dict[str, Any]]) -> dict[str, Any]:
         "unparsed": sum(row["unparsed"] for row in rows),
         "disagreeing": sum(row["disagrees"] for row in rows),
         "total": len(rows),
+        "mistakes": mistake_table(rows),
+        "mistake_kinds": KINDS,
         "recall": recall(inputs),
         "left_out": facts.left_out(inputs.quarantine),
         "reports": {name: facts.flatten(report.get("values", {})) for name, report in inputs.reports.items()},
@@ -108,6 +113,11 @@ def clip_strips(store: FrameStore | None, rows: list[dict[str, Any]], settings: 
     if store is None:
         return {}
     return {c: strip(store.load(c), THUMBNAIL_WIDTH, start) for c, start in wanted.items() if c in store}
+
+
+def spacing_of(shown: dict[str, Any] | None) -> float:
+    """Seconds between the frames of a strip; 0 without one."""
+    return (shown["pts"][-1] - shown["pts"][0]) / (len(shown["pts"]) - 1) if shown and len(shown["pts"]) > 1 else 0.0
 
 
 def frames_note(store: FrameStore | None, clip: str) -> str:

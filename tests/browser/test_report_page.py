@@ -230,3 +230,25 @@ def _paint_milliseconds(browser: Any, page: Path) -> float:
         found.append(tab.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
         context.close()
     return float(min(found))
+
+
+def test_a_clip_plays_and_its_file_is_one_click_away(visit: Visit) -> None:
+    visit.page.locator(".card summary").nth(1).click()
+    body = visit.page.locator(".card[open] .body")
+    play = body.get_by_role("button", name="Play")
+    play.click()
+    visit.page.wait_for_function("document.querySelector('.card[open] .frame.hot') !== null")
+    assert body.locator(".playhead:not([hidden])").count() >= 3
+    body.get_by_role("button", name="Stop").click()
+    assert body.locator(".playhead:not([hidden])").count() == 0
+    address = body.locator("a", has_text="watch the original").get_attribute("href")
+    assert re.fullmatch(r"\.\./(\.\./inputs/clips|raw/videos)/video-\S+\.mp4#t=\d+,\d+\.\d{3}", str(address)), address
+
+
+def test_mistakes_by_family_lead_to_their_questions(visit: Visit) -> None:
+    button = visit.page.locator("#mistakes button").first
+    count, family = int(button.inner_text()), str(button.get_attribute("data-family"))
+    button.click()
+    assert visit.text("#count") == f"{count} of 120 questions"
+    assert visit.page.input_value("#filter-family") == family
+    assert visit.cards() == min(count, 50)

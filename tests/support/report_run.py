@@ -16,7 +16,7 @@ from pipeline.frames.jpeg import encode_jpeg
 from pipeline.frames.shards import Layout, write_bucket, write_manifest
 from pipeline.frames.store import SCHEMA
 from pipeline.params import WriteReport
-from pipeline.records import Keyframe, Prediction, Quarantined, Question, write_rows
+from pipeline.records import Keyframe, Prediction, Quarantined, Question, Video, write_rows
 from pipeline.report.inputs import STAGES
 from pipeline.reports import StageReport
 
@@ -59,6 +59,7 @@ def make_run(root: Path, size: Size | None = None, hostile: str = HOSTILE) -> li
         ),
     ]
     write_rows(data / "dataset/quarantine.parquet", ledger, Quarantined)
+    write_rows(data / "raw/videos.parquet", _videos(questions), Video)
     write_frames(data / "frames", questions[:-1])
     _write_reports(data, questions, predictions, size)
     _write_curves(data / "reports/live/train_grpo/plots/metrics")
@@ -66,6 +67,18 @@ def make_run(root: Path, size: Size | None = None, hostile: str = HOSTILE) -> li
         data / "models/policy/training.json", {"params": {"train_grpo": {"max_steps": 40}}, "numbers": {"steps": 40}}
     )
     return questions
+
+
+def _videos(questions: list[Question]) -> list[Video]:
+    """The manifest: one file is read where a user keeps it, the others are copies."""
+    return [
+        Video(
+            video_id=name, path=f"videos/{name} 1.mp4" if i else f"../../inputs/clips/{name}.mp4", sha256="0" * 64,
+            bytes=1, codec="h264", width=64, height=48, frames_per_second=10.0, duration_seconds=60.0,
+            parent_video_id=name, source="local", licence="mit",
+        )
+        for i, name in enumerate(sorted({question.video_id for question in questions}))
+    ]  # fmt: skip
 
 
 def _question(i: int, rng: np.random.Generator, hostile: str) -> Question:

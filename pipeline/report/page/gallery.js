@@ -12,12 +12,13 @@ const ORDERS = {
   doubt: compared(certainty),
 };
 
-const filters = { status: "all", family: "", source: "", search: "", order: "flips" };
+const filters = { status: "all", family: "", source: "", mistake: "", search: "", order: "flips" };
 let questions = [], strips = null, matching = [], drawn = 0;
 
 function matches(question) {
   if (["unparsed", "disagrees"].includes(filters.status) ? !question[filters.status] : filters.status === "flipped"
     ? !["gained", "lost"].includes(question.status) : filters.status !== "all" && question.status !== filters.status) return false;
+  if (filters.mistake && question.mistake !== filters.mistake) return false;
   if (filters.family && question.family !== filters.family) return false;
   if (filters.source && question.source !== filters.source) return false;
   return !filters.search || haystack(question).includes(filters.search);
@@ -100,9 +101,14 @@ function setUpFilters() {
       for (const other of buttons) other.setAttribute("aria-pressed", other === button);
       refresh();
     });
-  for (const name of ["family", "source"]) {
+  for (const button of document.querySelectorAll("[data-mistake]"))
+    button.addEventListener("click", () => {
+      showAll({ mistake: button.dataset.mistake, family: button.dataset.family });
+      document.getElementById("questions-section").scrollIntoView();
+    });
+  for (const name of ["family", "source", "mistake"]) {
     const select = document.getElementById(`filter-${name}`);
-    for (const value of [...new Set(questions.map((question) => question[name]).filter(Boolean))].sort())
+    if (name !== "mistake") for (const value of [...new Set(questions.map((question) => question[name]).filter(Boolean))].sort())
       select.append(make("option", { value }, value));
     select.addEventListener("change", () => { filters[name] = select.value; refresh(); });
   }
@@ -128,9 +134,10 @@ function openLinked() {
   details.scrollIntoView();
 }
 
-function showAll() {
-  Object.assign(filters, { status: "all", family: "", source: "", search: "" });
-  for (const name of ["filter-family", "filter-source", "search"]) document.getElementById(name).value = "";
+function showAll(chosen = {}) {
+  Object.assign(filters, { status: "all", family: "", source: "", mistake: "", search: "", ...chosen });
+  for (const name of ["family", "source", "mistake"]) document.getElementById(`filter-${name}`).value = filters[name];
+  document.getElementById("search").value = "";
   for (const button of document.querySelectorAll("[data-status]"))
     button.setAttribute("aria-pressed", button.dataset.status === "all");
   refresh();

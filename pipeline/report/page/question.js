@@ -78,6 +78,43 @@ function timeLine(question, pts, focusFrame) {
   return lanes;
 }
 
+// The frames in their own time, up to twelve seconds; every lane has a head that moves along.
+function player(question, pts, lanes, focusFrame) {
+  if (pts.length < 2) return null;
+  const heads = [...lanes.querySelectorAll(".rail")].map((rail) => {
+    const head = make("span", { class: "playhead", "aria-hidden": "true", hidden: true });
+    rail.append(head);
+    return head;
+  });
+  const lasting = Math.min(question.seconds, 12) * 1000;
+  let started = null, shown = -1;
+  const stop = () => { started = null; shown = -1; button.textContent = "▶ Play"; heads.forEach((head) => { head.hidden = true; }); };
+  const move = (now) => {
+    if (started === null) return;
+    const time = ((now - started) / lasting) * question.seconds;
+    if (time >= question.seconds) return stop();
+    heads.forEach((head) => { head.style.left = `${(100 * time) / question.seconds}%`; });
+    const frame = nearest(pts, time);
+    if (frame !== shown) { shown = frame; focusFrame(time); }
+    requestAnimationFrame(move);
+  };
+  const button = make("button", { type: "button", class: "play", onclick: () => {
+    if (started !== null) return stop();
+    started = performance.now();
+    button.textContent = "■ Stop";
+    heads.forEach((head) => { head.hidden = false; });
+    requestAnimationFrame(move);
+  } }, "▶ Play");
+  return button;
+}
+
+// The file itself lies beside the page, where it has not been moved: the browser's own player opens it at the clip.
+function original(question) {
+  if (!question.href) return null;
+  const span = `#t=${question.start},${(question.start + question.seconds).toFixed(3)}`;
+  return make("a", { href: question.href + span, target: "_blank", rel: "noopener" }, "watch the original");
+}
+
 function verdict(question, given) {
   if (given.option === null) return `no answer (${given.outcome})`;
   const letter = `answers ${LETTERS[given.option]}`;
@@ -126,7 +163,9 @@ function questionBody(question, strip) {
   };
   const origin = `${question.id} · video ${question.video} from ${seconds(question.start)} · ${question.source}` +
     `${question.family ? ` · ${question.family}` : ""} · ${question.split}`;
-  return make("div", { class: "body" }, optionList(question), frames, timeLine(question, pts, focusFrame),
+  const lanes = timeLine(question, pts, focusFrame);
+  return make("div", { class: "body" }, optionList(question), frames,
+    make("div", { class: "watch" }, player(question, pts, lanes, focusFrame), original(question)), lanes,
     make("div", { class: "sides" }, side(question, "base"), side(question, "policy")), otherAnswers(question),
     make("small", {}, origin));
 }

@@ -146,3 +146,8 @@ def test_every_stage_says_what_became_of_its_items_and_the_wandb_run_is_named(tm
     assert "<code>wandb sync data/checkpoints/wandb/wandb/*-abc</code>" in html
     path.write_text(json.dumps(report | {"values": {}}), encoding="utf-8")
     assert "wandb sync" not in render(read_inputs(tmp_path), SETTINGS)
+
+
+def test_each_video_is_found_from_the_page(inputs: ReportInputs) -> None:
+    assert inputs.videos["video-0000"] == "../../inputs/clips/video-0000.mp4"
+    assert inputs.videos["video-0001"] == "../raw/videos/video-0001%201.mp4"
