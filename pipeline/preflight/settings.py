@@ -14,6 +14,7 @@ def check_settings(params: Params, root: Path) -> Iterator[Finding]:
     """What the sections ask of each other."""
     yield from _decontamination(params, root)
     yield from _benchmark(params)
+    yield from _tiny_base(params)
     if params.train_grpo.dev_questions and not has_dev_split(params):
         found = f"train_grpo.dev_questions {params.train_grpo.dev_questions}, but no source gives a dev split"
         mend = "let one be `split: by_hash` with prepare_questions.splits.dev above 0, or set dev_questions: 0"
@@ -48,6 +49,24 @@ def _decontamination(params: Params, root: Path) -> Iterator[Finding]:
         value = getattr(settings, key)
         if value not in (None, UNWANTED) and not (root / value).is_file():
             yield Finding("leakage", "fail", f"validate_dataset.{key}: {value} is not there", "get it", stages)
+
+
+def _tiny_base(params: Params) -> Iterator[Finding]:
+    """What the tiny base is taught beside what it is asked: they may differ, but not without a word."""
+    taught, given = params.prepare_model.tiny, params.extract_frames
+    if params.prepare_model.recipe != "tiny":
+        return
+    if (taught.frames_per_clip, taught.frame_pixels**2) != (given.frames_per_clip, given.max_pixels):
+        found = (
+            f"taught on {taught.frames_per_clip} frames of {taught.frame_pixels**2} pixels, extract_frames gives "
+            f"{given.frames_per_clip} of at most {given.max_pixels}"
+        )
+        yield Finding("tiny base", "warn", found, "set prepare_model.tiny.frames_per_clip and .frame_pixels alike")
+    sections = [s for s in read_sections(params).values() if isinstance(s, SyntheticParams)]
+    unknown = sorted({family for section in sections for family in section.families} - set(taught.families))
+    if unknown:
+        found = f"never taught the families {', '.join(unknown)}, which a synthetic source asks"
+        yield Finding("tiny base", "warn", found, "add them to prepare_model.tiny.families")
 
 
 def _benchmark(params: Params) -> Iterator[Finding]:
