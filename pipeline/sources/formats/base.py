@@ -1,7 +1,7 @@
 """What a reader of annotations needs to know beside the row."""
 
 import unicodedata
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -14,6 +14,7 @@ from pipeline.sources.formats.clocks import clock_of
 from pipeline.sources.formats.markup import plain
 from pipeline.sources.formats.options import check_open_answer
 from pipeline.sources.paths import check_relative
+from pipeline.sources.recordings import recording_of
 from pipeline.sources.rows import Raw, number, required, safe_id
 
 
@@ -23,9 +24,10 @@ class Names:
 
     ids: Mapping[str, str] = field(default_factory=dict)
     shared: frozenset[str] = frozenset()  # names that lead to several videos
+    folders: Mapping[str, str] = field(default_factory=dict)  # where a video lies, by its id; not an address
 
     @classmethod
-    def of(cls, items: Iterable[VideoItem]) -> "Names":
+    def of(cls, items: Sequence[VideoItem]) -> "Names":
         """Names of these videos; a file name or stem that two of them share leads nowhere."""
         found: dict[str, set[str]] = {}
         for item in items:
@@ -33,7 +35,9 @@ class Names:
             for name in {item.video_id, path.as_posix(), path.name, path.stem, path.with_suffix("").as_posix()}:
                 found.setdefault(name, set()).add(item.video_id)
         single = {name: next(iter(ids)) for name, ids in found.items() if len(ids) == 1}
-        return cls(single, frozenset(found) - frozenset(single))
+        places = {item.video_id: _composed(item.location) for item in items if "://" not in item.location}
+        folders = {video_id: PurePosixPath(place).parent.as_posix() for video_id, place in places.items()}
+        return cls(single, frozenset(found) - frozenset(single), folders)
 
     def id_of(self, name: str) -> str:
         """Id of the video called `name`.
@@ -45,11 +49,23 @@ class Names:
         check_relative(name)
         name = _composed(name)
         known = self._first(name, self.ids)
-        if known is not None:
+        if known is not None and self._agree(name, self.folders.get(self.ids[known], ".")):
             return self.ids[known]
-        if self._first(name, self.shared) is not None:
+        has_folder = PurePosixPath(name).parent.name != "" and recording_of(PurePosixPath(name).name) is None
+        if known is None and not has_folder and self._first(name, self.shared) is not None:
             raise ItemError("ambiguous_video", f"several videos are called {name}: name it by its path")
         raise ItemError(NOT_TAKEN, name)
+
+    @staticmethod
+    def _agree(name: str, folder: str) -> bool:
+        """Whether a row's `name` may mean a file of that name in `folder`.
+
+        Data sets repeat file names (HoloAssist's are all `<recording>/Export_py/Video_pitchshift.mp4`), so folders that
+        contradict each other mean two files, unless the file's own name tells the recording.
+        """
+        path = PurePosixPath(name)
+        asked, there = (("/" + where).removesuffix("/.") for where in (path.parent.as_posix(), folder))
+        return asked.endswith(there) or there.endswith(asked) or recording_of(path.name) is not None
 
     def first_known(self, names: Sequence[str]) -> str:
         """The first of `names` that some video has; the last where none does."""

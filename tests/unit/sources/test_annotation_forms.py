@@ -287,6 +287,22 @@ def test_native_letter_answers_and_csv_columns() -> None:
     assert (row.options, row.answer, row.split) == (("x", "y", "z"), 2, "dev")
 
 
+def test_a_file_of_the_same_name_in_another_folder_is_another_video() -> None:
+    """HoloAssist calls every video so: a row on a recording that one does not have must not be asked about another."""
+    name = "Export_py/Video_pitchshift.mp4"
+    one = [VideoItem("r1", "", "", "", location=f"HoloAssist/R1/{name}")]
+    two = [*one, VideoItem("r2", "", "", "", location=f"HoloAssist/R2/{name}")]
+    for items in (one, two):
+        names = Names.of(items)
+        assert names.id_of(f"HoloAssist/R1/{name}") == "r1"
+        with pytest.raises(ItemError, match=r"not_taken: HoloAssist/R7/"):
+            names.id_of(f"HoloAssist/R7/{name}")
+    for longer in ("Video_pitchshift.mp4", f"R1/{name}", f"data/HoloAssist/R1/{name}"):
+        assert Names.of(one).id_of(longer) == "r1"
+    flat = Names.of([VideoItem("p", "", "", "", location="epic/P01_11.MP4")])
+    assert flat.id_of("EPIC-KITCHENS/P01/P01_11.MP4") == "p"  # no two videos of EPIC-KITCHENS have one name
+
+
 def test_a_name_that_two_videos_share_leads_nowhere() -> None:
     names = Names.of(
         [VideoItem("a_1", "", "", "", location="a/1.mp4"), VideoItem("b_1", "", "", "", location="b/1.mp4")]
