@@ -87,6 +87,11 @@ class Source(ABC):
         """Files that lie where this source looks and that it does not take, by reason; empty if it looks nowhere."""
         return {}
 
+    def missing(self) -> Sequence[str]:
+        """Ids of listed videos that are known not to be there, told without opening any; empty for a source that
+        fetches."""
+        return ()
+
     def learn_of(self, error: ItemError) -> None:  # noqa: B027 - most sources have nothing to learn
         """Take note that a fetch failed; what holds for all further items need not be tried again."""
 

@@ -172,6 +172,10 @@ class EgoschemaSource(Source):
             raise ItemError("missing_file", f"{item.filename} is not in {self.videos}{hint}")
         return file if is_in_inputs(file) else copy_whole(file, target)
 
+    def missing(self) -> Sequence[str]:
+        """Clips whose file, zip member or recording does not lie in `videos`."""
+        return [item.video_id for item in self.list_videos() if not self.is_there(item)]
+
     def is_there(self, item: VideoItem) -> bool:
         """Whether what the clip is made from lies in `videos`; no file is opened but a zip's table of contents."""
         match self.params.layout:

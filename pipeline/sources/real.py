@@ -50,8 +50,12 @@ class RealSource(Source):
 
     def annotations(self) -> Iterator[Annotation | BadRow]:
         """Rows of the questions file, on the videos that are listed."""
+        return self.rows_on(self.list_videos())
+
+    def rows_on(self, videos: Sequence[VideoItem]) -> Iterator[Annotation | BadRow]:
+        """Rows of the questions file; one on none of `videos` comes as a `BadRow` that is `not_taken`."""
         split = None if self.params.split == "by_hash" else self.params.split
-        names = Names.of(self.list_videos())
+        names = Names.of(videos)
         reading = Reading(self.name, self.params.licence, split, self.params.frame_rate, names)
         read = READERS[self.params.format]
         return distinct(annotate(read_located(self.questions_file()), lambda row: read(row, reading)))

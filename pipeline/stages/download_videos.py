@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pipeline.errors import EmptyInput, ItemError
+from pipeline.errors import EmptyInput, ItemError, TooManyBadItems
 from pipeline.files import write_json
 from pipeline.layout import (
     ANNOTATIONS,
@@ -44,6 +44,8 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     places = read_places(settings.ego4d_clips, sources, root)
     annotations = _annotations(sources, report)
     report.stop_if_too_bad("question", params.max_bad_fraction)  # before hours of fetching
+    for source in sources:
+        _stop_if_absent(source, params.max_bad_fraction)
     journal = FetchLog(root / FETCHED)
     tasks = _tasks(sources, root / RAW_VIDEOS, places, report)
     machine = params.machine
@@ -105,6 +107,24 @@ def _say_not_taken(source: str, report: StageReport) -> None:
         raise EmptyInput(f"source {source}: all of its {told}: its folder and its questions do not belong together")
     print(f"source {source}: {told}: not taken; {counts.get('ok', 0)} rows are", flush=True)
     report.values[NOT_TAKEN][source] = {"rows": rows, "videos": len(videos), "first": first}
+
+
+def _stop_if_absent(source: Source, most: float) -> None:
+    """Say how many of the source's videos are there, if some are known not to be.
+
+    Raises:
+        TooManyBadItems: a larger share than `most` is missing.
+    """
+    missing = source.missing()
+    if not missing:
+        return
+    total = len(source.list_videos())
+    told = f"source {source.name}: {total - len(missing)} of {total} videos are there (missing: {min(missing)} ...)"
+    if len(missing) / total > most:
+        raise TooManyBadItems(
+            f"{told}; max_bad_fraction={most} allows {int(most * total)} missing: get them or raise it"
+        )
+    print(told, flush=True)
 
 
 def _tasks(sources: Sequence[Source], videos: Path, places: Places, report: StageReport) -> list[Task]:

@@ -14,7 +14,7 @@ from pipeline.params import Params
 from pipeline.records import Annotation, Clip, Quarantined, Question, Video, read_rows, write_rows
 from pipeline.reports import StageReport
 from pipeline.stages import download_videos, extract_frames, mine_keyframes, prepare_questions, validate_dataset
-from tests.support.data_world import clip, data_params, local_params, row, write_jsonl
+from tests.support.data_world import clip, data_params, egoschema_params, local_params, row, write_jsonl
 
 STAGES = {"download_videos": download_videos, "prepare_questions": prepare_questions, "extract_frames": extract_frames,
           "mine_keyframes": mine_keyframes, "validate_dataset": validate_dataset}  # fmt: skip
@@ -156,6 +156,27 @@ def test_questions_that_cannot_be_read_stop_before_any_video_is_fetched(tmp_path
     with pytest.raises(EmptyInput, match=r"no usable question among 4 .*set `frame_rate` of source local"):
         _run("download_videos", params, tmp_path)
     assert not (tmp_path / "data/raw/videos").exists()
+
+
+def test_a_benchmark_that_is_not_there_stops_before_any_video_is_fetched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uids = [f"u{i}" for i in range(4)]
+    rows = [{"q_uid": u, "question": f"What {u}?", **{f"option {i}": f"{u} {i}" for i in range(5)}} for u in uids]
+    (tmp_path / "q.json").write_text(json.dumps(rows))
+    windows = {u: {"video_uid": "rec", "starting_sec": 0, "ending_sec": 1} for u in uids}
+    (tmp_path / "w.json").write_text(json.dumps(windows))
+    clip(tmp_path / "clips/u0.mp4")
+    files = {"questions": str(tmp_path / "q.json"), "windows": str(tmp_path / "w.json")}
+    files |= {"videos": str(tmp_path / "clips"), "questions_sha256": sha256_of(tmp_path / "q.json")}
+    params = data_params({"egoschema": egoschema_params(answers=None, **files)})
+    told = r"source egoschema: 1 of 4 videos are there \(missing: u1 \.\.\.\)"
+    with pytest.raises(TooManyBadItems, match=rf"{told}; max_bad_fraction=0.05 allows 0 missing"):
+        _run("download_videos", params, tmp_path)
+    assert not (tmp_path / "data/raw/videos").exists()
+    _run("download_videos", params.model_copy(update={"max_bad_fraction": 0.8}), tmp_path)
+    assert "source egoschema: 1 of 4 videos are there (missing: u1 ...)" in capsys.readouterr().out
+    assert len(read_rows(tmp_path / "data/raw/videos.parquet", Video)) == 1
 
 
 def test_each_source_is_judged_by_itself(tmp_path: Path) -> None:

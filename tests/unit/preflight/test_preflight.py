@@ -19,7 +19,7 @@ from pipeline.preflight.model import BaseModel, check_base, counted
 from pipeline.preflight.settings import has_dev_split
 from pipeline.profiles import merge_overlay, read_profile
 from pipeline.train_params import Lora
-from tests.support.data_world import clip, egoschema_params, local_params
+from tests.support.data_world import clip, egoschema_params, local_params, row, write_jsonl
 from tests.support.fault_server import sha256
 from tests.support.random_policy import make_random_policy
 
@@ -123,6 +123,22 @@ def test_a_local_folder_without_videos(tmp_path: Path) -> None:
     assert "set validate_dataset.egoschema_windows" in leaks[0]  # the stage would say so after the frames are made
 
 
+def test_how_much_of_the_training_data_is_there(tmp_path: Path) -> None:
+    """Rows on videos that nobody has are a choice and said; if that is true of all, folder and rows do not match."""
+    clip(tmp_path / "clips/a.mp4", frames=2)
+    params = with_sources(mine=local_params(Path("clips"), Path("q.jsonl")))
+
+    def look(*videos: str) -> Finding:
+        write_jsonl(tmp_path / "q.jsonl", [row(f"q{i}", video) for i, video in enumerate(videos)])
+        return next(finding for finding in preflight(params, tmp_path) if finding.name == "mine")
+
+    assert (look("a.mp4").state, look("a.mp4").found.split("; ")[1]) == ("ok", "1 of 1 questions are on them")
+    some = look("a.mp4", "b.mp4", "c.mp4", "b.mp4")
+    assert some.state == "warn"
+    assert some.found.endswith("1 of 4 questions are on them, 3 on 2 that are not there (b.mp4 ...) and not taken")
+    assert look("b.mp4").state == "fail"
+
+
 def test_how_much_of_the_benchmark_is_there(tmp_path: Path) -> None:
     uids = [f"u{i}" for i in range(4)]
     rows = [{"q_uid": u, "question": "What?", **{f"option {i}": f"{u} {i}" for i in range(5)}} for u in uids]
@@ -142,7 +158,9 @@ def test_how_much_of_the_benchmark_is_there(tmp_path: Path) -> None:
         return next(finding for finding in preflight(params, tmp_path) if finding.name == "egoschema")
 
     assert look(0.05).state == "fail"
-    assert look(0.05).found == "2 of 4 videos are not in videos (first u2)"
+    told = "2 of 4 videos are not in videos (first u2); a score on 2 is no score of EgoSchema, and is uncertain by"
+    assert look(0.05).found == f"{told} 69 points"
+    assert look(0.05).mend == "get them; up to 5% may be missing (max_bad_fraction)"
     assert look(0.5).state == "warn"
     assert look(0.5, layout="files").found.startswith("3 of 4 videos")
     assert "another version of EgoSchema" in look(0.5, questions_sha256="0" * 64).found
