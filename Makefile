@@ -5,7 +5,7 @@ BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: run test check faults portable browser docs audit ui clean install
+.PHONY: rehearse run test check faults portable browser docs audit ui clean install
 
 run: $(STAMP)  ## the whole pipeline on params.yaml: videos in, trained model and score out
 	@python -m flows.run
@@ -18,6 +18,9 @@ faults: $(STAMP)  ## kills, cancels, stale clones and slow clusters: the long ca
 
 portable: $(STAMP)  ## the quick tests as on other machines: CPU kernels, threads, encoders, time zones, locales; an hour
 	@python -m benchmarks.portable
+
+rehearse: $(STAMP)  ## the full profile on two CPU cores and no network, with stand-ins; ten minutes, a page at the end
+	@python -m benchmarks.rehearsal
 
 browser: $(STAMP)  ## the report page in the Chromium of this machine
 	@python -m pytest -m browser

@@ -1,0 +1,49 @@
+"""The overlay of `make rehearse` changes sizes, counts and the device, and nothing else."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from benchmarks.rehearsal.base_model import HUB_COMMIT, HUB_NAME
+from benchmarks.rehearsal.overlay import forbidden, leaves
+from pipeline.profiles import merge_overlay, read_profile
+
+
+def test_the_overlay_changes_sizes_alone(repository: Path) -> None:
+    overlay = read_profile(repository, "rehearsal")
+    assert len(list(leaves(overlay))) > 10
+    assert forbidden(overlay) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"train_grpo": {"learning_rate": 1e-3}}, "train_grpo.learning_rate: 0.001"),
+        ({"train_grpo": {"dtype": "float32"}}, "train_grpo.dtype: 'float32'"),
+        ({"train_grpo": {"mask_truncated_completions": False}}, "train_grpo.mask_truncated_completions: False"),
+        ({"evaluate_egoschema": {"runs": ["direct/video"]}}, "evaluate_egoschema.runs: ['direct/video']"),
+        ({"machine": {"device": "cuda"}}, "machine.device: 'cuda'"),
+        ({"train_grpo": {"max_steps": True}}, "train_grpo.max_steps: True"),
+    ],
+)
+def test_any_other_change_is_found(repository: Path, wrong: dict[str, Any], said: str) -> None:
+    overlay = read_profile(repository, "rehearsal")
+    for section, values in wrong.items():
+        overlay[section] |= values
+    assert forbidden(overlay) == [said]
+
+
+def test_every_value_of_the_full_profile_but_the_sizes_is_rehearsed(repository: Path) -> None:
+    text, full = (repository / "params.yaml").read_text(), read_profile(repository, "full")
+    rehearsed = merge_overlay(text, full, read_profile(repository, "rehearsal"))
+    before, after = (dict(leaves(yaml.safe_load(merged))) for merged in (merge_overlay(text, full), rehearsed))
+    changed = {key for key in before if before[key] != after[key]}
+    assert changed
+    assert changed <= dict(leaves(read_profile(repository, "rehearsal"))).keys()
+
+
+def test_the_stand_in_has_the_name_and_commit_that_the_profile_pins(repository: Path) -> None:
+    hub = read_profile(repository, "full")["prepare_model"]["hub"]
+    assert (hub["model"], hub["revision"]) == (HUB_NAME, HUB_COMMIT)
