@@ -1,6 +1,7 @@
 """What is in a video file: one pass over its packets and one decoded frame."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,12 +67,24 @@ def probe(path: Path) -> VideoProbe:
 
 
 def _first_frame(container: av.container.InputContainer, stream: av.VideoStream) -> av.VideoFrame:
-    frame = next(container.decode(stream), None)
+    frame = next(_frames(container, stream), None)
     if frame is None:
         raise ItemError("no_frames", "no packet could be decoded")
     if frame.pts is None:
         raise ItemError("no_timestamps", "neither packets nor frames say when they are shown")
     return frame
+
+
+def _frames(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+    """Frames as they come. What fails before the first I-frame is a stream that was cut into, not damage."""
+    begun = False
+    for packet in container.demux(stream):
+        begun = begun or packet.is_keyframe
+        try:
+            yield from packet.decode()
+        except av.error.InvalidDataError:
+            if begun:
+                raise
 
 
 def _describe(name: str, streams: int, index: PacketIndex, stream: av.VideoStream, frame: av.VideoFrame) -> VideoProbe:
