@@ -9,6 +9,7 @@ Rows are what a policy writes, columns the mean of each reward; `total` is the w
 
 import argparse
 import random
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from pipeline.answers.keyframes import soft_f1  # noqa: E402
+from pipeline.answers.thinking import has_thinking, reopen_undecided, reorder  # noqa: E402
 from pipeline.frames.store import FrameStore  # noqa: E402
 from pipeline.grpo.rewards import REWARDS, rewards_in_use, score_all  # noqa: E402
 from pipeline.grpo.rewards.rollout import Rollout  # noqa: E402
@@ -68,6 +70,15 @@ def _true(case: Case) -> str:
     return ", ".join(f"{t:.3f}" for t in case.sample.key_seconds)
 
 
+def _thinking(case: Case, thought: str, letter: str | None = None) -> str:
+    """True times and, unless `letter` says otherwise, the right answer, behind any thinking."""
+    return f"<think>{thought}</think><keyframes>{_true(case)}</keyframes><answer>{letter or case.letter}</answer>"
+
+
+def _other(case: Case) -> str:
+    return case.sample.options[(case.sample.answer + 1) % len(case.sample.options)]
+
+
 Player = Callable[[Case, random.Random], str]
 
 # Answers by chance or not at all, then answers that are right beside key times that were not looked up.
@@ -104,10 +115,32 @@ PLAYERS: dict[str, Player] = {
     "right, list after answer": lambda c, _: (
         f"<think>So.</think><answer>{c.letter}</answer><keyframes>{_true(c)}</keyframes>"
     ),
+    "right, no thinking": lambda c, _: _thinking(c, ""),
+    "right, its letter for a thinking": lambda c, _: _thinking(c, c.letter),
+    "right, points at its letter": lambda c, _: _thinking(c, f"It is option {c.letter}, so it fits."),
+    "right, any thinking": lambda c, _: _thinking(c, "I watched all frames with care."),
+    "right, thinks of another": lambda c, _: _thinking(c, f"So {_other(c)}."),
+    "right, lists every option": lambda c, _: _thinking(c, ", ".join(c.sample.options)),
+    "wrong, thinks right": lambda c, _: _thinking(c, c.sample.options[c.sample.answer], "BCDEA"[c.sample.answer]),
+    "right, thinks right": lambda c, _: _thinking(c, f"So {c.sample.options[c.sample.answer]}."),
     "right, list in thinking": lambda c, _: (
         f"<think>So <keyframes>{_true(c)}</keyframes></think><answer>{c.letter}</answer>"
     ),
 }
+
+
+def reasked(text: str, case: Case) -> bool:
+    """Whether a model that does what the thinking says, and no more, chooses the right option when asked again.
+
+    It takes the option that the thinking names by its words, else the letter it names, else the first.
+    """
+    options = case.sample.options
+    order = reorder(len(options), case.sample.question_id)
+    kept = reopen_undecided(text).text
+    named = [i for i, option in enumerate(options) if option in kept]
+    letters = [order[LETTERS.index(letter)] for letter in re.findall(r"\boption ([A-E])\b", kept)]
+    chosen = [*named, *letters, order[0]][0]
+    return has_thinking(text) and chosen == case.sample.answer
 
 
 def mean_rewards(player: Player, cases: Sequence[Case], settings: RewardSettings) -> dict[str, float]:
@@ -118,7 +151,8 @@ def mean_rewards(player: Player, cases: Sequence[Case], settings: RewardSettings
     for case in cases:
         text = player(case, rng)
         tokens = settings.length_min_tokens if watches else max(1, len(text) // 4)
-        rollouts.append(Rollout(text, tokens, True, case.sample, settings, 0.5, 0.0 if watches else 0.5))
+        again = watches or reasked(text, case)
+        rollouts.append(Rollout(text, tokens, True, case.sample, settings, 0.5, 0.0 if watches else 0.5, again))
     return {name: sum(score_all(name, rollouts)) / len(cases) for name in REWARDS}
 
 

@@ -5,11 +5,9 @@ Imports no torch.
 
 import hashlib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.answers.completions import SPECIAL_TOKEN, element_tags
-from pipeline.records import LETTERS
 
 ANSWER = "<answer>{letter}</answer>"
 """What is scored for each option under the direct prompt."""
@@ -21,7 +19,6 @@ _CLOSED = "</think>"
 _UP_TO_ANSWER = re.compile(r"(?:\s{0,9}<keyframes>[^<>]{0,2000}</keyframes>)?(?:\s{0,9}(?=<answer>))?", re.IGNORECASE)
 _LAST_WORD = re.compile(r"(\s{1,9}\(?)[A-E]\)?[.!]?\s{0,9}\Z")
 _LETTER = re.compile(r"<answer>\s{0,2}([A-E])\s{0,2}</answer>", re.IGNORECASE)
-_NAMED = re.compile(r"(\b(?:[Oo]ption|[Aa]nswer|[Cc]hoice)\s{1,4}(?:is\s{1,4})?\(?|\()([A-E])(?=[).,;:!\s]|\Z)")
 
 
 @dataclass(frozen=True)
@@ -70,24 +67,24 @@ def thinking_of(completion: str) -> str:
     return kept[: closing[-1].start()] if closing else kept
 
 
-def reopen_reordered(completion: str, order: Sequence[int]) -> Reopened:
-    """The same thinking under options in another order: option `order[i]` of the completion's prompt now stands at
-    letter i.
+def has_thinking(completion: str) -> bool:
+    """Whether there is a word of reasoning, tags and a closing letter aside."""
+    words = _THINK.sub("", thinking_of(completion))
+    return bool(_LAST_WORD.sub("", f" {words}").strip())
 
-    A letter with which the thinking ends is its answer and not its reason: it is what is asked for again. Letters that
-    name an option on the way (`option B`, `(B)`) follow their option, so that the thinking says the same.
+
+def reopen_undecided(completion: str) -> Reopened:
+    """As `reopen`, to ask again with the options in another order: without a letter with which the thinking ends.
+
+    That letter is an answer and not a reason, so it is what is asked for again. Letters on the way stay as they are
+    written: a thinking that only points at `option B` gives no reason, and points at another option now.
     """
     kept, thought = reopen(completion).text, thinking_of(completion)
     last = _LAST_WORD.search(thought[-40:])
     if last is None:
-        return Reopened(_renamed(thought, order) + kept[len(thought) :])
+        return Reopened(kept)
     start = max(len(thought) - 40, 0) + last.start()
-    return Reopened(_renamed(thought[:start], order), f"{last[1]}{{letter}}")
-
-
-def _renamed(text: str, order: Sequence[int]) -> str:
-    letters = {LETTERS[own]: LETTERS[place] for place, own in enumerate(order)}
-    return _NAMED.sub(lambda match: match[1] + letters.get(match[2], match[2]), text)
+    return Reopened(thought[:start], f"{last[1]}{{letter}}")
 
 
 def reorder(options: int, key: str) -> tuple[int, ...]:

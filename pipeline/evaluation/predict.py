@@ -10,7 +10,7 @@ import torch
 from pipeline.answers.keyframes import parse_keyframes
 from pipeline.answers.parser import ParseOutcome, parse_answer
 from pipeline.answers.prompts import build_messages, fill
-from pipeline.answers.thinking import chosen_letter, reopen, reopen_reordered
+from pipeline.answers.thinking import chosen_letter, reopen, reopen_undecided
 from pipeline.errors import ItemError
 from pipeline.evaluation.backends import Backend, Request, ShownFrames
 from pipeline.evaluation.response_cache import ResponseCache, batches_by_length
@@ -126,7 +126,7 @@ def _begin(prompted: PromptedQuestion, run: Run, mode: Mode, context: Context) -
         return replace(prompted, continuation=mode.continuation or "")
     reordered = run.name == REASKED
     completion = context.written["video" if reordered else run.view][prompted.shown.question.question_id].completion
-    kept = reopen_reordered(completion, prompted.shown.order) if reordered else reopen(completion)
+    kept = reopen_undecided(completion) if reordered else reopen(completion)
     return replace(prompted, request=replace(prompted.request, begun=kept.text), continuation=kept.continuation)
 
 

@@ -1,13 +1,13 @@
 """What training knows about a question: its prompt, its clip and what a right answer is."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from pipeline.answers.keyframes import Target, frame_spacing
-from pipeline.answers.prompts import build_messages, fill
+from pipeline.answers.prompts import build_messages, fill, format_options
 from pipeline.errors import ItemError
 from pipeline.models.inputs import ClipFrames
 from pipeline.records import LETTERS, Keyframe, Question
@@ -104,6 +104,22 @@ def _anywhere(question: Question, count: int) -> list[float]:
     """`count` times drawn evenly from the clip by the question's id: targets that looking cannot find."""
     draw = np.random.default_rng(list(f"random key times|{question.question_id}".encode()))
     return sorted(draw.uniform(0.0, question.end_seconds - question.start_seconds, count).tolist())
+
+
+def reordered(sample: Sample, order: Sequence[int]) -> Sample:
+    """The same question with option `order[i]` at letter i.
+
+    Raises:
+        ValueError: the prompt does not list the options as `format_options` writes them.
+    """
+    options = tuple(sample.options[i] for i in order)
+    before, after = format_options(sample.options), format_options(options)
+    *rest, last = sample.messages[-1]["content"]
+    if before not in last["text"]:
+        raise ValueError(f"{sample.question_id}: the prompt does not list its options: use {{options}} in it")
+    content = [*rest, {**last, "text": last["text"].replace(before, after)}]
+    messages = [*sample.messages[:-1], {**sample.messages[-1], "content": content}]
+    return replace(sample, messages=messages, options=options, answer=list(order).index(sample.answer))
 
 
 def gold_completion(sample: Sample) -> str:

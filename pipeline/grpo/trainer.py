@@ -26,6 +26,7 @@ from pipeline.grpo.clips import ClipLoader, Shuffled, encode_samples
 from pipeline.grpo.half_adamw import HalfAdamW
 from pipeline.grpo.logprobs import Groups, LogProbs, separate_log_probs, shared_log_probs
 from pipeline.grpo.planning import Group, plan_groups
+from pipeline.grpo.reasking import ask_again
 from pipeline.grpo.rewards import rewards_in_use, score_all
 from pipeline.grpo.rewards.keyframe import key_time_f1
 from pipeline.grpo.rewards.rollout import Rollout
@@ -91,6 +92,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         self._row_ids: list[str] = []
         self.rollouts: list[Rollout] = []
         self._shuffled_accuracy: dict[str, float] = {}
+        self._reasked: list[bool] | None = None
         rows = {"prompt": [s.messages for s in samples], "question_id": [s.question_id for s in samples]}
         super().__init__(
             model=policy.model,
@@ -136,6 +138,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             self._groups, replaced = plan_groups(batch, self._spare(), self.settings.resample_rounds, roll)
             self._shuffled_accuracy = self._try_shuffled([g.sample for g in self._groups], policy)
         self._features = self._encode_clips()
+        self._reasked = self._ask_again()
         self.rollouts = self._describe()
         self._log_groups(replaced)
         ids = [g.sample.question_id for g in self._groups for _ in g.completions]
@@ -196,6 +199,15 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         groups = zip(samples, self._roll(policy, samples, shuffled=True), strict=True)
         return {s.question_id: Group(s, completions).accuracy for s, completions in groups}
 
+    def _ask_again(self) -> list[bool] | None:
+        """Whether each completion's thinking leads to the right option again, if that is rewarded."""
+        if "consistency" not in rewards_in_use(self.settings.rewards):
+            return None
+        with self.rollout_policy() as policy:
+            found = ask_again(policy, self._groups, self.clips, self.cache, f"{self.run_seed}/{self.state.global_step}")
+        self._log_metric("reasked_right", sum(found) / len(found))
+        return found
+
     def _tokenize_prompts(self, prompts: Any) -> Any:
         """Ids of every row's prompt, its video placeholder expanded."""
         ids = {}
@@ -214,6 +226,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _describe(self) -> list[Rollout]:
         """The current batch as the rewards see it, in row order."""
+        reasked = iter(self._reasked or [])
         return [
             Rollout(
                 text=completion.text,
@@ -223,6 +236,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
                 settings=self.settings.reward_settings,
                 group_accuracy=group.accuracy,
                 shuffled_accuracy=self._shuffled_accuracy.get(group.sample.question_id),
+                reasked_right=next(reasked, None),
             )
             for group in self._groups
             for completion in group.completions

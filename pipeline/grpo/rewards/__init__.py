@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.errors import StageError
-from pipeline.grpo.rewards import accuracy, format, keyframe, length, temporal_iou, temporal_order
+from pipeline.grpo.rewards import accuracy, consistency, format, keyframe, length, temporal_iou, temporal_order
 from pipeline.grpo.rewards.rollout import Rollout
 from pipeline.grpo.samples import Sample, gold_completion
 from pipeline.registry import Registry
@@ -26,6 +26,7 @@ REWARDS: Registry[Reward] = Registry(
         "length": length.score,
         "temporal_order": temporal_order.score,
         "temporal_iou": temporal_iou.score,
+        "consistency": consistency.score,
     },
 )
 
@@ -58,7 +59,7 @@ def prove_rewards(weights: Mapping[str, float], samples: Sequence[Sample], setti
     """
     for name in rewards_in_use(weights):
         gold = [_in_band(gold_completion(s), s, settings) for s in samples]
-        empty = [Rollout("", 0, True, s, settings, 0.0, 0.0) for s in samples]
+        empty = [Rollout("", 0, True, s, settings, 0.0, 0.0, False) for s in samples]
         for rollouts, wanted in ((gold, 1.0), (empty, 0.0)):
             for rollout, value in zip(rollouts, score_all(name, rollouts), strict=True):
                 if abs(value - wanted) > 0.01:  # key times are written with three decimals
@@ -71,4 +72,4 @@ def prove_rewards(weights: Mapping[str, float], samples: Sequence[Sample], setti
 
 def _in_band(text: str, sample: Sample, settings: RewardSettings) -> Rollout:
     tokens = max(settings.length_min_tokens, 1)
-    return Rollout(text, tokens, True, sample, settings, group_accuracy=1.0, shuffled_accuracy=0.0)
+    return Rollout(text, tokens, True, sample, settings, group_accuracy=1.0, shuffled_accuracy=0.0, reasked_right=True)

@@ -11,7 +11,8 @@ from pipeline.train_params import RewardSettings
 @dataclass(frozen=True)
 class Rollout:
     """A completion of a sample: its text, its length in tokens, whether it ended by itself; the accuracy of its whole
-    group, and that on shuffled frames (None where it was not asked for)."""
+    group, and that on shuffled frames; whether the right option is chosen again behind its thinking (both None if not
+    asked for)."""
 
     text: str
     tokens: int
@@ -20,6 +21,7 @@ class Rollout:
     settings: RewardSettings
     group_accuracy: float = 0.0
     shuffled_accuracy: float | None = None
+    reasked_right: bool | None = None
 
     @cached_property
     def correct(self) -> bool:

@@ -4,10 +4,7 @@ import time
 
 import pytest
 
-from pipeline.answers.thinking import OPENED, Reopened, chosen_letter, reopen, reopen_reordered, reorder
-
-ORDER = (2, 0, 1, 4, 3)
-"""Option 2 now stands at A, 0 at B, 1 at C, 4 at D, 3 at E."""
+from pipeline.answers.thinking import OPENED, Reopened, chosen_letter, has_thinking, reopen, reopen_undecided, reorder
 
 
 @pytest.mark.parametrize(
@@ -41,18 +38,15 @@ def test_what_stands_before_the_answer_is_kept(completion: str, kept: str) -> No
         ("<think>so red</think><answer>B</answer>", "<think>so red</think>", OPENED),
         (
             "<think>Option A is wrong, (B) fits: C takes it. So option C: red</think><answer>C</answer>",
-            "<think>Option B is wrong, (C) fits: C takes it. So option A: red</think>",
+            "<think>Option A is wrong, (B) fits: C takes it. So option C: red</think>",
             OPENED,
         ),
-        ("Option B, as C takes it. <answer>B</answer>", "Option C, as C takes it. ", OPENED),
+        ("Option B, as C takes it. <answer>B</answer>", "Option B, as C takes it. ", OPENED),
         ("", "", OPENED),
     ],
 )
-def test_a_letter_at_the_end_is_asked_for_again_and_others_follow_their_option(
-    completion: str, text: str, continuation: str
-) -> None:
-    """`C` alone is the camera wearer and stays."""
-    assert reopen_reordered(completion, ORDER) == Reopened(text, continuation)
+def test_a_letter_at_the_end_is_asked_for_again(completion: str, text: str, continuation: str) -> None:
+    assert reopen_undecided(completion) == Reopened(text, continuation)
 
 
 def test_in_a_new_order_no_option_keeps_its_letter() -> None:
@@ -80,8 +74,23 @@ def test_a_letter_that_was_written_is_the_choice(completion: str, letter: str | 
     assert chosen_letter(completion) == letter
 
 
+@pytest.mark.parametrize(
+    ("completion", "thought"),
+    [
+        ("<think>so red B</think><answer>B</answer>", True),
+        ("<think>B</think><answer>B</answer>", False),
+        ("<think> (B). </think><answer>B</answer>", False),
+        ("<think></think><answer>B</answer>", False),
+        ("<answer>B</answer>", False),
+        ("", False),
+    ],
+)
+def test_a_thinking_is_more_than_tags_and_a_letter(completion: str, thought: bool) -> None:
+    assert has_thinking(completion) is thought
+
+
 def test_hostile_completions_cost_no_more_than_reading_them() -> None:
     started = time.perf_counter()
     for text in ("<think>" * 200_000, "</think>" * 200_000, "<think>" + " B" * 500_000, "<keyframes>" * 100_000):
-        reopen_reordered(text, ORDER)
+        reopen_undecided(text)
     assert time.perf_counter() - started < 10

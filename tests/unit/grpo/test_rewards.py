@@ -28,7 +28,7 @@ def replace_sample(sample: Sample, **changes: Any) -> Sample:
 
 
 def rollout(text: str, sample: Sample, tokens: int = 30, group: float = 0.5, shuffled: float = 0.5) -> Rollout:
-    return Rollout(text, tokens, True, sample, SETTINGS, group, shuffled)
+    return Rollout(text, tokens, True, sample, SETTINGS, group, shuffled, reasked_right=True)
 
 
 @cache
@@ -36,7 +36,8 @@ def earned(name: str) -> dict[str, float]:
     return mean_rewards(PLAYERS[name], CASES, SETTINGS)
 
 
-# Bounds of (accuracy, keyframe) for every row of the table; temporal_order is 0 for all but gold.
+# Bounds of (accuracy, keyframe) for every row of the table; temporal_order is 0 for all but gold, consistency for all
+# but gold, those whose thinking names the right option (`CONSISTENT`), and by chance.
 BOUNDS = {
     "gold": ((1, 1), (0.999, 1)),
     "empty": ((0, 0), (0, 0)),
@@ -63,7 +64,18 @@ BOUNDS = {
     "right, list in answer": ((0, 0), (0, 0)),
     "right, list after answer": ((1, 1), (0, 0)),
     "right, list in thinking": ((1, 1), (0, 0)),
+    "right, no thinking": ((1, 1), (0.999, 1)),
+    "right, its letter for a thinking": ((1, 1), (0.999, 1)),
+    "right, points at its letter": ((1, 1), (0.999, 1)),
+    "right, any thinking": ((1, 1), (0.999, 1)),
+    "right, thinks of another": ((1, 1), (0.999, 1)),
+    "right, lists every option": ((1, 1), (0.999, 1)),
+    "wrong, thinks right": ((0, 0), (0, 0)),
+    "right, thinks right": ((1, 1), (0.999, 1)),
 }
+CONSISTENT = ("gold", "right, thinks right")
+NEVER = ("empty", "right, no thinking", "right, its letter for a thinking", "right, points at its letter")
+NEVER += ("right, thinks of another", "wrong, thinks right")
 
 
 @pytest.mark.parametrize("name", PLAYERS)
@@ -72,6 +84,10 @@ def test_what_a_gaming_policy_earns(name: str) -> None:
     for reward, (low, high) in zip(("accuracy", "keyframe"), BOUNDS[name], strict=True):
         assert low <= means[reward] <= high, reward
     assert means["temporal_order"] == (1 if name == "gold" else 0)
+    if name in (*CONSISTENT, *NEVER):
+        assert means["consistency"] == (name in CONSISTENT)
+    else:
+        assert means["consistency"] <= min(means["accuracy"], 0.3)
 
 
 def test_the_best_list_that_never_looks_earns_little() -> None:
@@ -134,6 +150,16 @@ def test_order_must_beat_shuffled_frames() -> None:
     sample = small_samples(1)[0]
     cases = [(right, 0.5, 0.25), (right, 0.25, 0.5), (wrong, 0.5, 0.25), (right, 0.5, 0.5)]
     assert score_all("temporal_order", [rollout(t, sample, 9, g, s) for t, g, s in cases]) == [1.0, 0.0, 0.0, 0.0]
+
+
+def test_consistency_is_earned_only_if_both_answers_are_right() -> None:
+    sample = small_samples(1)[0]
+    right, wrong = write("A", [1.0]), write("B", [1.0])
+    cases = [(right, True), (right, False), (wrong, True), (wrong, False)]
+    asked = [replace(rollout(text, sample), reasked_right=again) for text, again in cases]
+    assert score_all("consistency", asked) == [1.0, 0.0, 0.0, 0.0]
+    with pytest.raises(ValueError, match="asked again"):
+        score_all("consistency", [replace(asked[0], reasked_right=None)])
 
 
 def test_interval_iou() -> None:

@@ -7,13 +7,18 @@ from typing import Any
 import pytest
 import torch
 
+from pipeline.answers.prompts import format_options
+from pipeline.answers.thinking import has_thinking, reopen_undecided, reorder
 from pipeline.errors import ModelError
 from pipeline.grpo.checkpoints import Checkpoints
 from pipeline.grpo.run import explain_out_of_memory, make_trainer, silence_libraries
+from pipeline.grpo.samples import Sample, reordered
 from pipeline.grpo.trainer import VideoGRPOTrainer
 from pipeline.models.inputs import encode_prompts
+from pipeline.models.likelihood import continuation_log_probabilities
 from pipeline.models.policy import load_policy
-from tests.support.small_run import small_run
+from tests.support.random_policy import ask
+from tests.support.small_run import small_run, small_samples
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.* is deprecated:FutureWarning")
 
@@ -198,3 +203,41 @@ def test_order_of_frames_is_tried_where_it_is_rewarded(tmp_path: Path) -> None:
     first_batch(trainer)
     assert set(trainer._shuffled_accuracy) == {g.sample.question_id for g in trainer._groups}
     assert trainer.reward_func_names == ["format", "accuracy", "length", "temporal_order", "temporal_iou"]
+
+
+def test_completions_are_asked_again_where_agreement_is_rewarded(tmp_path: Path) -> None:
+    """Chosen behind each thinking under the reordered prompt, as one prompt at a time finds it."""
+    run = small_run(tmp_path, rewards={"accuracy": 1.0, "consistency": 0.5})
+    run = replace(run, train=[with_options(sample) for sample in run.train])
+    with silence_libraries():
+        trainer = make_trainer(run, Checkpoints(tmp_path / "checkpoints", run.origin, 2))
+    first_batch(trainer)
+    expected = []
+    for group in trainer._groups:
+        asked = reordered(group.sample, reorder(5, f"{trainer.run_seed}/0/{group.sample.question_id}"))
+        assert asked.options[asked.answer] == group.sample.options[group.sample.answer]
+        clips = {asked.clip_id: trainer.clips.load(asked.clip_id)}
+        for completion in group.completions:
+            kept = reopen_undecided(completion.text)
+            texts = [kept.continuation.replace("{letter}", letter) for letter in "ABCDE"]
+            (scores,) = continuation_log_probabilities(
+                trainer.policy, [asked.messages], clips, [texts], None, [kept.text]
+            )
+            expected.append(has_thinking(completion.text) and scores.index(max(scores)) == asked.answer)
+    assert [r.reasked_right for r in trainer.rollouts] == expected
+    assert True in expected and False in expected
+    assert trainer.reward_func_names == ["accuracy", "consistency"]
+
+
+def with_options(sample: Sample) -> Sample:
+    """The sample with its options in the prompt, as prompts.reasoning lists them."""
+    return replace(sample, messages=ask(f"what ? {format_options(sample.options)} think", sample.clip_id))
+
+
+def test_options_that_the_prompt_does_not_list_cannot_be_reordered() -> None:
+    sample = small_samples(1)[0]
+    with pytest.raises(ValueError, match="q00: the prompt does not list its options"):
+        reordered(sample, (1, 2, 3, 4, 0))
+    moved = reordered(with_options(sample), (1, 2, 3, 4, 0))
+    assert (moved.options, moved.answer) == (("red", "blue", "first", "taken", "cup"), 4)
+    assert "A. red\nB. blue\nC. first\nD. taken\nE. cup" in moved.messages[0]["content"][-1]["text"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pipeline.models.inputs import encode_prompts
-from pipeline.models.likelihood import continuation_log_probabilities
+from pipeline.models.likelihood import continuation_log_probabilities, scores_behind
 from pipeline.models.policy import Policy
 from pipeline.models.vision import FeatureCache
 from tests.support.random_policy import ask, make_clip, make_random_policy
@@ -67,6 +67,16 @@ def test_behind_what_is_written_already(tiny: Policy, cached: bool) -> None:
         for prompt, start in zip(PROMPTS, begun, strict=True)
     ]
     torch.testing.assert_close(torch.tensor(found), torch.tensor(expected), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("options", [OPTIONS, list("ABCDE")])
+def test_beginnings_of_one_prompt_are_as_if_each_stood_alone(tiny: Policy, options: list[str]) -> None:
+    begun = [["<think> red cup </think>", "<think> blue", ""], ["<think> is", "first red blue cup . ."], ["red", "A B"]]
+    inputs = encode_prompts(tiny, PROMPTS, CLIPS)
+    found = scores_behind(tiny, inputs, None, begun, [[options] * len(group) for group in begun])
+    for prompt, group, scores in zip(PROMPTS, begun, found, strict=True):
+        alone = continuation_log_probabilities(tiny, [prompt] * len(group), CLIPS, [options] * len(group), None, group)
+        torch.testing.assert_close(torch.tensor(scores), torch.tensor(alone), atol=1e-4, rtol=0)
 
 
 def test_an_empty_continuation_is_refused(tiny: Policy) -> None:
