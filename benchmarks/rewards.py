@@ -152,7 +152,8 @@ def mean_rewards(player: Player, cases: Sequence[Case], settings: RewardSettings
         text = player(case, rng)
         tokens = settings.length_min_tokens if watches else max(1, len(text) // 4)
         again = watches or reasked(text, case)
-        rollouts.append(Rollout(text, tokens, True, case.sample, settings, 0.5, 0.0 if watches else 0.5, again))
+        ordered, shuffled = (1.0, 0.0) if watches else (0.5, 0.5)
+        rollouts.append(Rollout(text, tokens, True, case.sample, settings, ordered, shuffled, again))
     return {name: sum(score_all(name, rollouts)) / len(cases) for name in REWARDS}
 
 

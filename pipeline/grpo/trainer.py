@@ -194,7 +194,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
             yield replace(self.policy, model=model)
 
     def _try_shuffled(self, samples: Sequence[Sample], policy: Policy) -> dict[str, float]:
-        if "temporal_order" not in rewards_in_use(self.settings.rewards):
+        if not {"temporal_order", "temporal_contrast"} & set(rewards_in_use(self.settings.rewards)):
             return {}
         groups = zip(samples, self._roll(policy, samples, shuffled=True), strict=True)
         return {s.question_id: Group(s, completions).accuracy for s, completions in groups}

@@ -8,7 +8,16 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.errors import StageError
-from pipeline.grpo.rewards import accuracy, consistency, format, keyframe, length, temporal_iou, temporal_order
+from pipeline.grpo.rewards import (
+    accuracy,
+    consistency,
+    format,
+    keyframe,
+    length,
+    temporal_contrast,
+    temporal_iou,
+    temporal_order,
+)
 from pipeline.grpo.rewards.rollout import Rollout
 from pipeline.grpo.samples import Sample, gold_completion
 from pipeline.registry import Registry
@@ -27,6 +36,7 @@ REWARDS: Registry[Reward] = Registry(
         "temporal_order": temporal_order.score,
         "temporal_iou": temporal_iou.score,
         "consistency": consistency.score,
+        "temporal_contrast": temporal_contrast.score,
     },
 )
 

@@ -1,5 +1,6 @@
 """Every reward on gold, empty and gamed completions. The table is what the documentation shows."""
 
+import random
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -83,7 +84,7 @@ def test_what_a_gaming_policy_earns(name: str) -> None:
     means = earned(name)
     for reward, (low, high) in zip(("accuracy", "keyframe"), BOUNDS[name], strict=True):
         assert low <= means[reward] <= high, reward
-    assert means["temporal_order"] == (1 if name == "gold" else 0)
+    assert means["temporal_order"] == means["temporal_contrast"] == (1 if name == "gold" else 0)
     if name in (*CONSISTENT, *NEVER):
         assert means["consistency"] == (name in CONSISTENT)
     else:
@@ -160,6 +161,27 @@ def test_consistency_is_earned_only_if_both_answers_are_right() -> None:
     assert score_all("consistency", asked) == [1.0, 0.0, 0.0, 0.0]
     with pytest.raises(ValueError, match="asked again"):
         score_all("consistency", [replace(asked[0], reasked_right=None)])
+
+
+def test_the_contrast_of_ordered_and_shuffled_frames_is_paid_by_its_size() -> None:
+    right, wrong = write("A", [1.0]), write("B", [1.0])
+    sample = small_samples(1)[0]
+    cases = [(right, 0.75, 0.25), (right, 0.25, 0.75), (wrong, 0.75, 0.25), (right, 0.5, 0.5), (right, 1.0, 0.0)]
+    asked = [rollout(t, sample, 9, g, s) for t, g, s in cases]
+    assert score_all("temporal_contrast", asked) == [0.5, 0.0, 0.0, 0.0, 1.0]
+    with pytest.raises(ValueError, match="shuffled frames"):
+        score_all("temporal_contrast", [replace(asked[0], shuffled_accuracy=None)])
+
+
+def test_who_does_not_look_at_the_order_earns_little_by_contrast() -> None:
+    """Both groups of eight are drawn with one accuracy: what is left is luck."""
+    luck, sample, earned_ = random.Random(0), small_samples(1)[0], []
+    for _ in range(2000):
+        ordered, shuffled = (sum(luck.random() < 0.6 for _ in range(8)) / 8 for _ in range(2))
+        earned_.append(
+            ordered * score_all("temporal_contrast", [rollout(write("A", []), sample, 9, ordered, shuffled)])[0]
+        )
+    assert sum(earned_) / 2000 < 0.1
 
 
 def test_interval_iou() -> None:

@@ -205,6 +205,13 @@ def test_order_of_frames_is_tried_where_it_is_rewarded(tmp_path: Path) -> None:
     assert trainer.reward_func_names == ["format", "accuracy", "length", "temporal_order", "temporal_iou"]
 
 
+def test_shuffled_frames_are_tried_for_the_contrast_too(tmp_path: Path) -> None:
+    trainer = make(tmp_path, rewards={"accuracy": 1.0, "temporal_contrast": 0.3}, scale_rewards="batch")
+    first_batch(trainer)
+    assert set(trainer._shuffled_accuracy) == {g.sample.question_id for g in trainer._groups}
+    assert all(r.shuffled_accuracy is not None for r in trainer.rollouts)
+
+
 def test_completions_are_asked_again_where_agreement_is_rewarded(tmp_path: Path) -> None:
     """Chosen behind each thinking under the reordered prompt, as one prompt at a time finds it."""
     run = small_run(tmp_path, rewards={"accuracy": 1.0, "consistency": 0.5})
