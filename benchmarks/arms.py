@@ -5,10 +5,10 @@ seeds also made different test questions (the synthetic world's do), recordings 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.errors import EmptyInput
-from pipeline.evaluation.runs import HEADLINE
+from pipeline.evaluation.runs import HEADLINE, REASKED
 from pipeline.evaluation.scores import IntervalSettings, by_run, clusters_of, right_per_question
 from pipeline.evaluation.statistics import Estimate, seeds_mean
 from pipeline.records import Prediction
@@ -19,13 +19,15 @@ Runs = Sequence[Sequence[Prediction]]
 
 @dataclass(frozen=True)
 class Arm:
-    """`accuracy` of the policy, its gain over the base `gain`, and its difference to the reference arm `versus` (None
-    for the reference itself; seeds are paired in order). `per_seed` holds the accuracy of each seed."""
+    """`accuracy` of the policy, its gain over the base `gain`, its difference to the reference arm `versus` (None for
+    the reference itself; seeds are paired in order), and the share of questions whose answer agrees with its thinking,
+    `agreement` (None if nobody asked again). `per_seed` holds the accuracy of each seed."""
 
     name: str
     accuracy: Estimate
     gain: Estimate
     versus: Estimate | None
+    agreement: Estimate | None
     per_seed: tuple[float, ...]
 
 
@@ -53,10 +55,22 @@ def compare_arms(
     rows = []
     for name in names:
         base = _table(name, arms[name], "base", questions, run)
-        rows.append(
-            _arm(name, table[name], base, table[reference], [clusters[q] for q in questions], intervals, nested)
-        )
+        arm = _arm(name, table[name], base, table[reference], [clusters[q] for q in questions], intervals, nested)
+        rows.append(replace(arm, agreement=_agreement(arms[name], intervals, nested)))
     return rows
+
+
+def _agreement(runs: Runs, intervals: IntervalSettings, nested: bool) -> Estimate | None:
+    """Over the questions that were asked again; no readable answer is none that agrees."""
+    found = [by_run(predictions) for predictions in runs]
+    again = [{p.question_id: p.option for p in one.get(("policy", REASKED), [])} for one in found]
+    if not all(again):
+        return None
+    given = [{p.question_id: p.option for p in one["policy", HEADLINE]} for one in found]
+    questions, clusters = sorted(again[0]), clusters_of(runs[0])
+    rows = [[float(o[q] is not None and o[q] == a[q]) for q in questions] for o, a in zip(given, again, strict=True)]
+    names = [clusters[q] for q in questions]
+    return seeds_mean(rows, names, intervals.confidence, intervals.draws, intervals.seed, nested)
 
 
 def _answers(predictions: Sequence[Prediction], run: str) -> tuple[tuple[str, int | None], ...]:
@@ -96,6 +110,7 @@ def _arm(
         accuracy=mean(policy),
         gain=mean(_minus(policy, base)),
         versus=None if policy is reference else mean(_minus(policy, reference)),
+        agreement=None,
         per_seed=tuple(sum(row) / len(row) for row in policy),
     )
 
@@ -105,16 +120,32 @@ def _minus(first: list[list[float]], second: list[list[float]]) -> list[list[flo
     return [[a - b for a, b in zip(x, y, strict=True)] for x, y in zip(first, second, strict=False)]
 
 
-def render_arms(arms: Sequence[Arm]) -> str:
-    """A Markdown table, in points."""
-    lines = ["| arm | seeds | accuracy | gain over base | versus reference | per seed |", "|---|---|---|---|---|---|"]
-    for arm in arms:
-        seeds = " ".join(f"{100 * value:.1f}" for value in arm.per_seed)
-        versus = "" if arm.versus is None else _points(arm.versus)
-        lines.append(
-            f"| {arm.name} | {len(arm.per_seed)} | {_points(arm.accuracy)} | {_points(arm.gain)} | {versus} | {seeds} |"
-        )
-    return "\n".join(lines)
+Figures = Mapping[str, Sequence[Mapping[str, float]]]
+"""metrics.json per arm and seed."""
+
+_SHOWN = {"above the floor": ("above_floor", 100.0, "{:.1f}"), "key-time F1": ("keyframe_f1", 1.0, "{:.3f}")}
+
+
+def render_arms(arms: Sequence[Arm], figures: Figures | None = None) -> str:
+    """A Markdown table, in points; `figures` add columns with the mean over seeds and its extremes."""
+    heads = ["arm", "seeds", "accuracy", "gain over base", "versus reference", "agreement", *_SHOWN, "per seed"]
+    rows = [heads, ["---"] * len(heads), *(_cells(arm, (figures or {}).get(arm.name, ())) for arm in arms)]
+    used = [i for i in range(len(heads)) if heads[i] not in (*_SHOWN, "agreement") or any(row[i] for row in rows[2:])]
+    return "\n".join(f"| {' | '.join(row[i] for i in used)} |" for row in rows)
+
+
+def _cells(arm: Arm, metrics: Sequence[Mapping[str, float]]) -> list[str]:
+    estimates = [_points(e) if e is not None else "" for e in (arm.accuracy, arm.gain, arm.versus, arm.agreement)]
+    figures = [_spread([m[name] * unit for m in metrics if name in m], form) for name, unit, form in _SHOWN.values()]
+    seeds = " ".join(f"{100 * value:.1f}" for value in arm.per_seed)
+    return [arm.name, str(len(arm.per_seed)), *estimates, *figures, seeds]
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    if not values:
+        return ""
+    mean, low, high = (form.format(v) for v in (sum(values) / len(values), min(values), max(values)))
+    return f"{mean} ({low} to {high})"
 
 
 def _points(estimate: Estimate) -> str:

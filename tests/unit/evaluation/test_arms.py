@@ -57,6 +57,19 @@ def test_the_table_is_in_points() -> None:
     assert lines[2].startswith("| full | 1 | 60.0 [")
 
 
+def test_agreement_and_figures_are_columns_where_they_were_measured() -> None:
+    again = [
+        make_prediction(i, i % 5 if i < 9 else None, mode="forced", view="reordered", outcome="scored")
+        for i in range(20)
+    ]
+    arms = compare_arms({"full": [[*one_seed(12), *again]], "other": [one_seed(5)]}, "full", INTERVALS)
+    assert arms[0].agreement is not None and arms[1].agreement is None
+    assert arms[0].agreement.value == pytest.approx(0.45)
+    lines = render_arms(arms, {"full": [{"above_floor": 0.4}, {"above_floor": 0.5}]}).splitlines()
+    assert "| agreement | above the floor | per seed |" in lines[0]
+    assert "| 45.0 (40.0 to 50.0) |" in lines[2]
+
+
 def test_incomplete_arms_are_refused() -> None:
     with pytest.raises(EmptyInput, match="reference arm full"):
         compare_arms({"other": [one_seed(3)]}, "full", INTERVALS)
