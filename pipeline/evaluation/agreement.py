@@ -10,11 +10,11 @@ is therefore also read exactly, from the fact with which it ends.
 from collections.abc import Mapping, Sequence
 
 from pipeline.answers.thinking import thinking_of
+from pipeline.evaluation.conclusions import concluded_option
 from pipeline.evaluation.runs import HEADLINE, REASKED
 from pipeline.evaluation.scores import IntervalSettings, RunKey, clusters_of
 from pipeline.evaluation.statistics import Estimate
 from pipeline.records import Prediction, Question
-from pipeline.synthetic.thinking import concluded_option
 
 
 def agreement(runs: Mapping[RunKey, Sequence[Prediction]], model: str, intervals: IntervalSettings) -> Estimate | None:

@@ -204,9 +204,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         if "consistency" not in rewards_in_use(self.settings.rewards):
             return None
         with self.rollout_policy() as policy:
-            found = ask_again(policy, self._groups, self.clips, self.cache, f"{self.run_seed}/{self.state.global_step}")
-        self._log_metric("reasked_right", sum(found) / len(found))
-        return found
+            return ask_again(policy, self._groups, self.clips, self.cache, f"{self.run_seed}/{self.state.global_step}")
 
     def _tokenize_prompts(self, prompts: Any) -> Any:
         """Ids of every row's prompt, its video placeholder expanded."""

@@ -3,11 +3,11 @@
 import pytest
 
 from pipeline.evaluation.agreement import agreement, stated_agreement
+from pipeline.evaluation.conclusions import concluded_option
 from pipeline.evaluation.metrics import detail_metrics, headline_metrics
 from pipeline.evaluation.result import result_row
 from pipeline.evaluation.scores import IntervalSettings, by_run
 from pipeline.records import Prediction
-from pipeline.synthetic.thinking import concluded_option
 from tests.unit.evaluation.making import make_prediction, make_question
 from tests.unit.evaluation.test_scores import answers, make_result
 

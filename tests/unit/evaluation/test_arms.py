@@ -58,10 +58,8 @@ def test_the_table_is_in_points() -> None:
 
 
 def test_agreement_and_figures_are_columns_where_they_were_measured() -> None:
-    again = [
-        make_prediction(i, i % 5 if i < 9 else None, mode="forced", view="reordered", outcome="scored")
-        for i in range(20)
-    ]
+    how = {"mode": "forced", "view": "reordered", "outcome": "scored"}
+    again = [make_prediction(i, i % 5 if i < 9 else None, **how) for i in range(20)]
     arms = compare_arms({"full": [[*one_seed(12), *again]], "other": [one_seed(5)]}, "full", INTERVALS)
     assert arms[0].agreement is not None and arms[1].agreement is None
     assert arms[0].agreement.value == pytest.approx(0.45)
