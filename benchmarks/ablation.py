@@ -3,10 +3,10 @@
     python -m benchmarks.ablation run --seeds 0,1,2,3,4    # here, hours; goes on where it was stopped
     python -m benchmarks.ablation table                    # of what is there
 
-`run` calls `egovlm run --set ...` for every arm of `ARMS` and every seed, and keeps each run's predictions and metrics
-below `tmp/ablation`, which git ignores. Data and base are made once per seed. The table has, per arm, accuracy, the
-gain over the base, the difference to the reference arm, agreement of thinking and answer, key-time F1, and how far above the
-floor. Intervals are over training seeds and recordings.
+`run` calls `egovlm run --set ...` for every arm of `ARMS` and every seed, and keeps each run's predictions and
+metrics below `tmp/ablation`, which git ignores. Data and base are made once per seed. The table has, per arm,
+accuracy, the gain over the base, the difference to the reference arm, agreement of thinking and answer, key-time
+F1, and how far above the floor. Intervals are over training seeds and recordings.
 
 Of other files: `... table --reference full full=a.parquet,b.parquet no_keyframe=c.parquet,d.parquet`, with one
 predictions.parquet per training seed; seeds stand in the same order in every arm.
