@@ -35,7 +35,9 @@ def test_nothing_is_wider_than_the_screen(visit: Visit) -> None:
 def test_filters_show_what_they_say(visit: Visit, rows: list[dict[str, Any]]) -> None:
     counts = {status: sum(row["status"] == status for row in rows) for status in ("gained", "lost", "right", "wrong")}
     counts["flipped"] = counts["gained"] + counts["lost"]
-    counts["unparsed"] = sum(row["unparsed"] for row in rows)
+    for mark in ("unparsed", "disagrees"):
+        counts[mark] = sum(row[mark] for row in rows)
+        assert counts[mark] > 0
     assert all(counts.values())
     for status, count in counts.items():
         visit.page.locator(f"[data-status={status}]").click()

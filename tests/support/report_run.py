@@ -115,6 +115,8 @@ def _predictions(q: Question, size: Size, rng: np.random.Generator, hostile: str
         made.append(_prediction(q, model, "reasoning", "blind", int(rng.integers(5)), "<answer>B</answer>"))
         made.append(_prediction(q, model, "likelihood", "video", option or 0, ""))
         made.append(_prediction(q, model, "forced", "blind", int(rng.integers(5)), ""))
+        again = option if int(q.question_id[2:]) % 6 else (int(q.answer or 0) + 2) % 5  # every sixth disagrees
+        made.append(_prediction(q, model, "forced", "reordered", 0 if again is None else again, ""))
     return made
 
 

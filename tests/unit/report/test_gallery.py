@@ -68,8 +68,22 @@ def test_times_are_counted_from_the_clip(inputs: ReportInputs) -> None:
 def test_other_runs_are_listed_beside_the_headline(inputs: ReportInputs) -> None:
     rows = gallery_rows(inputs.questions, inputs.predictions, inputs.keyframes)
     assert [other[0] for other in rows[0]["others"]] == [
-        "forced/blind", "likelihood/video", "reasoning/blind"
+        "forced/blind", "forced/reordered", "likelihood/video", "reasoning/blind"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "again", "expected"), [(2, 2, False), (2, 1, True), (None, 1, False)])
+def test_thinking_and_answer_disagree_if_another_option_is_chosen_again(
+    given: int | None, again: int, expected: bool
+) -> None:
+    q = _question()
+    rows = [
+        _prediction(q, "policy", "reasoning", "video", given, ""),
+        _prediction(q, "policy", "forced", "reordered", again, ""),
+        _prediction(q, "base", "forced", "reordered", 4, ""),
+    ]
+    assert gallery_rows([q], rows, [])[0]["disagrees"] is expected
+    assert gallery_rows([q], rows[:1], [])[0]["disagrees"] is False
 
 
 def test_without_predictions_every_question_is_there(inputs: ReportInputs) -> None:
