@@ -147,6 +147,17 @@ def test_what_the_data_checks_found_stands_beside_the_score(root: Path, reposito
     assert set(controls["permutation_consistency"]) == {"base likelihood", "policy likelihood"}
 
 
+def test_the_best_rule_that_sees_only_text_is_a_floor(root: Path, repository: Path) -> None:
+    """Hits of the splits that are asked; those of other splits and of questions not asked do not count."""
+    hits = {f"q{i}": float(i <= 7) for i in range(1, 10)}
+    write_json(
+        root / "data/dataset/probe_hits.json", {"test": {"words": hits}, "dev": {"words": {"q0": 1.0, "q9": 1.0}}}
+    )
+    metrics = run(root, make_params(repository, runs=("reasoning/video",)))
+    assert (metrics["floor_of"], metrics["floor"]) == ("rule: words", pytest.approx(7 / 9, abs=1e-5))
+    assert metrics["above_floor"] == pytest.approx(metrics["accuracy"] - 7 / 9, abs=1e-5)
+
+
 def test_plots_have_a_row_per_run_family_and_answer(root: Path, repository: Path) -> None:
     run(root, make_params(repository))
     files = (root / "data/reports/plots").glob("*.csv")

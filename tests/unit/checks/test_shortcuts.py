@@ -93,6 +93,17 @@ def test_questions_without_answers_are_left_out() -> None:
     assert probe_questions(questions, [""] * 10, 100, 0) == []
 
 
+def test_a_probe_says_of_each_question_how_often_it_is_right() -> None:
+    questions = _questions(60, "long")
+    for score in probe_questions(questions, [q.video_id for q in questions], 40, seed=0):
+        assert len(score.hits) == score.questions == (40 if score.learned else 60)
+        assert np.mean(list(score.hits.values())) == pytest.approx(score.accuracy)
+        assert set(score.hits) <= {q.question_id for q in questions}
+        assert "hits" not in score.as_dict()
+    longest = probe_questions(questions, [q.video_id for q in questions], 40, seed=0)[4]
+    assert set(longest.hits.values()) == {1.0}
+
+
 def test_wilson_by_hand() -> None:
     assert wilson(0.5, 100, z=1.96) == pytest.approx((0.4038, 0.5962), abs=1e-4)
     assert wilson(0.0, 0) == (0.0, 1.0)
