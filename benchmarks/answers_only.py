@@ -59,7 +59,7 @@ def loss_of(policy: Policy, samples: Sequence[Sample], clips: ClipLoader, cache:
         position_ids=positions,
         use_cache=False,
         logits_to_keep=width + 1,
-        **video_kwargs(inputs, features),
+        **video_kwargs(policy, inputs, features),
     ).logits
     return functional.cross_entropy(logits[:, :-1].flatten(0, 1), inputs.input_ids[:, -width:].flatten())
 

@@ -44,7 +44,9 @@ def fill(
     return re.sub(r"\{(question|options|times|duration)\}", lambda match: values[match.group(1)], template).strip()
 
 
-def build_messages(text: str, clip_id: str | None) -> list[dict[str, Any]]:
-    """A user turn: the clip (by id; None for a blind prompt) and then the text."""
-    content: list[dict[str, Any]] = [] if clip_id is None else [{"type": "video", "video": clip_id}]
+def build_messages(text: str, clip_id: str | None, start_seconds: float = 0.0) -> list[dict[str, Any]]:
+    """A user turn: the clip (by id; None for a blind prompt) and then the text. The clip's clock starts at
+    `start_seconds` of its file, as in `fill`: some families write the seconds of frames into the prompt."""
+    video = {"type": "video", "video": clip_id, "start_seconds": start_seconds}
+    content: list[dict[str, Any]] = [] if clip_id is None else [video]
     return [{"role": "user", "content": [*content, {"type": "text", "text": text}]}]

@@ -60,7 +60,7 @@ def ask(
         list[str] | None, typer.Option(help="A possible answer, 2 to 5 times; none: an open question.")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="A from_pretrained folder of a Qwen2.5-VL; default: the checkout's policy.")
+        Path | None, typer.Option(help="A from_pretrained folder of a known family; default: the checkout's policy.")
     ] = None,
     start: Start = 0.0,
     end: End = None,
@@ -183,7 +183,7 @@ def _messages(query: Query, frames: Any, template: str) -> list[dict[str, Any]]:
     text = fill(
         template, query.question, query.options, frames.pts_seconds.tolist(), span.start_seconds, span.end_seconds
     )
-    return build_messages(text, "clip")
+    return build_messages(text, "clip", span.start_seconds)
 
 
 def _complete(policy: Any, messages: list[dict[str, Any]], frames: Any, params: Any, stream: bool) -> str:

@@ -103,7 +103,8 @@ def build_request(shown: ViewedQuestion, template: str, load_clip: LoadClip, vie
         return PromptedQuestion(shown, text, Request(build_messages(text, None), "", None), ())
     key = f"{clip.clip_id}|{view}|{question.question_id}"
     picture = ShownFrames(np.ascontiguousarray(frames.images[pick]), pts)
-    return PromptedQuestion(shown, text, Request(build_messages(text, key), key, picture), tuple(pts.tolist()))
+    messages = build_messages(text, key, clip.start_seconds)
+    return PromptedQuestion(shown, text, Request(messages, key, picture), tuple(pts.tolist()))
 
 
 def _chosen_already(

@@ -17,7 +17,7 @@ def lora_config(settings: Lora, policy: Policy) -> Any:
     """
     from peft import LoraConfig
 
-    layers = policy.base.model.language_model.named_modules()
+    layers = policy.language_model.named_modules()
     known = {name.rpartition(".")[2] for name, module in layers if isinstance(module, torch.nn.Linear)}
     wrong = [target for target in settings.targets if target not in known]
     if wrong or not settings.targets:
@@ -29,7 +29,7 @@ def lora_config(settings: Lora, policy: Policy) -> Any:
         r=settings.rank,
         lora_alpha=settings.alpha,
         target_modules=list(settings.targets),
-        exclude_modules=r".*visual.*",  # the tower has layers of the same names
+        exclude_modules=rf".*{policy.family.tower}.*",  # the tower has layers of the same names
         lora_dropout=0.0,
         task_type="CAUSAL_LM",
     )

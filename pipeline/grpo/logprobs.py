@@ -41,7 +41,7 @@ def shared_log_probs(forward: Forward, policy: Policy, groups: Groups, width: in
     lengths = torch.tensor([len(c) for c in groups.completions])
     filled = [c if len(c) else c.new_full((1,), policy.pad_token_id) for c in groups.completions]
     row = pack(policy, groups.inputs, [[filled[r] for r in rows] for rows in groups.rows])
-    kwargs = shared_forward_kwargs(row, groups.inputs, groups.features)
+    kwargs = shared_forward_kwargs(policy, row, groups.inputs, groups.features)
     outputs = forward(**kwargs, shift_labels=row.labels, fused_lm_head=True)
     order = [r for rows in groups.rows for r in rows]
     labelled = row.labels != IGNORE
@@ -75,7 +75,7 @@ def separate_log_probs(forward: Forward, policy: Policy, groups: Groups, width: 
         position_ids=positions,
         labels=labels,
         fused_lm_head=True,
-        **video_kwargs(inputs, features),
+        **video_kwargs(policy, inputs, features),
     )
     start = prompts.input_ids.shape[1] - 1
     back = torch.tensor(order, device=labels.device).argsort()

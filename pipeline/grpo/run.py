@@ -150,7 +150,7 @@ MEMORY_SETTINGS = (
 def make_trainer(run: TrainingRun, checkpoints: Checkpoints) -> VideoGRPOTrainer:
     """The trainer with everything attached."""
     settings, machine = run.params.train_grpo, run.params.machine
-    for parameter in run.policy.base.model.visual.parameters():
+    for parameter in run.policy.tower.parameters():
         parameter.requires_grad_(not settings.freeze_vision)
     trainer = VideoGRPOTrainer(
         run.policy,

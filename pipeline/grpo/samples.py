@@ -61,7 +61,7 @@ def build_sample(
         question_id=question.question_id,
         clip_id=question.clip_id,
         family=question.family,
-        messages=build_messages(text, question.clip_id),
+        messages=build_messages(text, question.clip_id, start),
         options=question.options,
         answer=question.answer,
         key_seconds=tuple(seconds),

@@ -77,15 +77,15 @@ def pack(policy: Policy, inputs: ModelInputs, completions: Sequence[Sequence[tor
 
 
 def shared_forward_kwargs(
-    row: SharedRow, inputs: ModelInputs, features: Sequence[torch.Tensor] | None
+    policy: Policy, row: SharedRow, inputs: ModelInputs, features: Sequence[torch.Tensor] | None
 ) -> dict[str, Any]:
     """What the model's forward takes for a row (the model must have been given `enable_shared_prompt`)."""
     return {
         "input_ids": row.input_ids,
-        "attention_mask": {"full_attention": None},  # a dict is taken as it is: the segments are the mask
+        "attention_mask": policy.family.no_mask,  # the segments are the mask
         "position_ids": row.positions,
         "segments": row.segments,
-        **video_kwargs(inputs, features),
+        **video_kwargs(policy, inputs, features),
     }
 
 
@@ -97,7 +97,7 @@ def enable_shared_prompt(policy: Policy) -> None:
     AttentionInterface.register(ATTENTION, segment_attention)
     AttentionMaskInterface.register(ATTENTION, sdpa_mask)
     policy.base.config.get_text_config()._attn_implementation = ATTENTION
-    policy.base.model.language_model.config._attn_implementation = ATTENTION
+    policy.language_model.config._attn_implementation = ATTENTION
 
 
 def segment_attention(

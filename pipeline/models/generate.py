@@ -14,11 +14,10 @@ import torch
 from transformers import DynamicCache
 
 from pipeline.models.batch import ModelInputs, repeat_prompts
-from pipeline.models.families.qwen2_5_vl import rope_index
 from pipeline.models.inputs import ClipFrames, encode_prompts
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling, draw_uniforms, pick_tokens
-from pipeline.models.vision import FeatureCache, as_encoder_outputs
+from pipeline.models.vision import FeatureCache
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ def rope_positions(policy: Policy, inputs: ModelInputs) -> tuple[torch.Tensor, t
 
     The rule is that of the model's family, whatever the installed library does.
     """
-    positions, ahead = rope_index(
+    positions, ahead = policy.family.rope_index(
         policy.base.config,
         inputs.input_ids,
         inputs.mm_token_type_ids,
@@ -123,12 +122,12 @@ def rope_positions(policy: Policy, inputs: ModelInputs) -> tuple[torch.Tensor, t
     return positions, ahead[:, 0]
 
 
-def video_kwargs(inputs: ModelInputs, features: Sequence[torch.Tensor] | None) -> dict[str, Any]:
+def video_kwargs(policy: Policy, inputs: ModelInputs, features: Sequence[torch.Tensor] | None) -> dict[str, Any]:
     """The forward's arguments that bring the video in: features where given, else pixels."""
     if inputs.video_grid_thw is None:
         return {}
     if features is not None:
-        return {"mm_encoder_outputs": as_encoder_outputs(list(features))}
+        return {"mm_encoder_outputs": policy.family.encoder_outputs(features, policy.base.config)}
     return {"pixel_values_videos": inputs.pixel_values_videos, "video_grid_thw": inputs.video_grid_thw}
 
 
@@ -182,7 +181,7 @@ def _prefill(policy: Policy, inputs: ModelInputs, features: Sequence[torch.Tenso
         past_key_values=cache,
         use_cache=True,
         logits_to_keep=1,
-        **video_kwargs(inputs, features),
+        **video_kwargs(policy, inputs, features),
     )
     position = inputs.attention_mask.sum(-1) + shift
     return _State(outputs.logits[:, -1], cache, inputs.attention_mask, position)

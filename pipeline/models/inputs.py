@@ -1,8 +1,9 @@
 """Prompts and frames to model inputs: patches, expanded video tokens, left padding.
 
-Replaces transformers' Qwen2.5-VL processor, whose video part needs torchvision; a test holds `patchify` to its output.
+Replaces transformers' processors, whose video part needs torchvision; a test holds `patchify` to its output.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -13,7 +14,6 @@ from pipeline.errors import ItemError
 from pipeline.models.batch import ModelInputs
 from pipeline.models.policy import Policy, VisionSettings
 
-VIDEO_TOKEN = "<|video_pad|>"  # noqa: S105
 _RESCALE = 1 / 255
 
 
@@ -89,6 +89,12 @@ def clip_ids_of(prompt: Sequence[Mapping[str, Any]] | str) -> tuple[str, ...]:
     return tuple(part["video"] for part in parts if part["type"] == "video")
 
 
+def clip_starts_of(prompt: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
+    """Where the clock of each of these clips starts, in seconds of its file."""
+    parts = [part for message in prompt if not isinstance(message["content"], str) for part in message["content"]]
+    return tuple(float(part.get("start_seconds") or 0.0) for part in parts if part["type"] == "video")
+
+
 def render_prompt(policy: Policy, prompt: Sequence[Mapping[str, Any]] | str) -> str:
     """Messages to the text the model reads, up to where the completion starts; plain text stays as it is.
 
@@ -106,19 +112,29 @@ def _clean(content: Any) -> Any:
     return [{key: value for key, value in part.items() if value is not None} for part in content]
 
 
-def tokenize_prompt(
-    policy: Policy, prompt: Sequence[Mapping[str, Any]] | str, video_tokens: Sequence[int]
-) -> list[int]:
-    """Token ids of one prompt, each video placeholder expanded to its number of tokens.
+def video_text(
+    policy: Policy, shape: Sequence[int], pts_seconds: Sequence[float] | np.ndarray[Any, Any], start_seconds: float
+) -> str:
+    """What stands in a prompt for frames of `shape` [T, H, W, ...]: placeholders, and whatever the family writes with
+    them. Times count from `start_seconds`; a step's is the mean of its first and last frame, the last one repeated."""
+    vision = policy.vision
+    size = vision.temporal_patch_size
+    pts = np.asarray(pts_seconds, dtype=np.float64) - start_seconds
+    steps = [(pts[i] + pts[min(i + size, len(pts)) - 1]) / 2 for i in range(0, len(pts), size)]
+    return policy.family.video_text(steps, vision.video_tokens(1, shape[1], shape[2]))
+
+
+def tokenize_prompt(policy: Policy, prompt: Sequence[Mapping[str, Any]] | str, videos: Sequence[str]) -> list[int]:
+    """Token ids of one prompt, each video's place taken by its text in `videos` (`video_text`).
 
     Raises:
         ItemError: placeholders and videos differ in number, or the prompt is longer than the model's context (it is
             never cut).
     """
-    pieces = render_prompt(policy, prompt).split(VIDEO_TOKEN)
-    if len(pieces) != len(video_tokens) + 1:
-        raise ItemError("video_count", f"{len(pieces) - 1} video placeholders for {len(video_tokens)} clips")
-    text = "".join(piece + VIDEO_TOKEN * n for piece, n in zip(pieces, [*video_tokens, 0], strict=True))
+    pieces = render_prompt(policy, prompt).split(policy.family.video_place)
+    if len(pieces) != len(videos) + 1:
+        raise ItemError("video_count", f"{len(pieces) - 1} video placeholders for {len(videos)} clips")
+    text = "".join(piece + video for piece, video in zip(pieces, [*videos, ""], strict=True))
     ids: list[int] = policy.tokenizer(text, add_special_tokens=False)["input_ids"]
     if len(ids) > policy.context_length:
         raise ItemError("prompt_too_long", f"{len(ids)} tokens, the model's context is {policy.context_length}")
@@ -150,22 +166,29 @@ def encode_prompts(
     """
     names = _names(prompts, clips)
     frames = [[clips[n] for n in row] for row in names] if isinstance(clips, Mapping) else [list(row) for row in clips]
-    counts = [[policy.vision.video_tokens(*clip.images.shape[:3]) for clip in row] for row in frames]
-    rows = [tokenize_prompt(policy, prompt, n) for prompt, n in zip(prompts, counts, strict=True)]
+    rows = [tokenize_prompt(policy, p, _video_texts(policy, p, row)) for p, row in zip(prompts, frames, strict=True)]
     input_ids, attention_mask = pad_left(rows, policy.pad_token_id)
     flat = [clip for row in frames for clip in row]
     patches = [patchify(clip.images, policy.vision) for clip in flat] if with_pixels else []
     grids = [grid_of(clip.images, policy.vision) for clip in flat]
-    spacing = [second_per_grid(clip.pts_seconds, policy.vision) for clip in flat]
+    spacing = [second_per_grid(clip.pts_seconds, policy.vision) for clip in flat if policy.family.interval]
     return ModelInputs(
         input_ids=input_ids,
         attention_mask=attention_mask,
         mm_token_type_ids=(input_ids == policy.video_token_id).long() * 2,
         pixel_values_videos=torch.cat([p for p, _ in patches]) if patches else None,
         video_grid_thw=torch.tensor(grids) if flat else None,
-        second_per_grid_ts=torch.tensor(spacing, dtype=torch.float32) if flat else None,
+        second_per_grid_ts=torch.tensor(spacing, dtype=torch.float32) if spacing else None,
         clip_ids=names,
     )
+
+
+def _video_texts(policy: Policy, prompt: Any, clips: Sequence[ClipFrames]) -> list[str]:
+    starts = itertools.repeat(0.0) if isinstance(prompt, str) else clip_starts_of(prompt)
+    return [
+        video_text(policy, clip.images.shape, clip.pts_seconds, start)
+        for clip, start in zip(clips, starts, strict=False)
+    ]
 
 
 def _names(prompts: Sequence[Any], clips: Any) -> tuple[tuple[str, ...], ...]:

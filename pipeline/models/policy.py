@@ -1,4 +1,4 @@
-"""A Qwen2.5-VL policy: model, tokenizer and what is needed to feed it video. The tiny base and the 3B load alike."""
+"""A policy: model, tokenizer and what is needed to feed it video. The tiny base and the 3B load alike."""
 
 import json
 from collections.abc import Iterator
@@ -8,17 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, Qwen2_5_VLForConditionalGeneration
+from transformers import AutoConfig, AutoTokenizer
 
 from pipeline.errors import ModelError
 from pipeline.models.chat import adopt_processor_template, check_chat
-from pipeline.models.families.qwen2_5_vl import follow_publisher
+from pipeline.models.families import FAMILIES, family_of
+from pipeline.models.families.family import CLIP_MEAN, CLIP_STD, VIDEO_TOKEN, Family
 from pipeline.models.hub import hub_folder
 from pipeline.models.untrusted import refuse_code
-
-# What the Qwen2-VL family was trained with (OpenAI CLIP); used where a folder has no preprocessor_config.json.
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ class VisionSettings:
 
 @dataclass(frozen=True)
 class Policy:
-    """A loaded policy. `model` may be a PEFT wrapper around the Qwen2.5-VL model; `revision` is where it came from."""
+    """A loaded policy. `model` may be a PEFT wrapper around transformers' model; `revision` is where it came from."""
 
     model: Any
     tokenizer: Any
@@ -66,8 +63,23 @@ class Policy:
 
     @property
     def base(self) -> Any:
-        """The bare `Qwen2_5_VLForConditionalGeneration`, without a PEFT wrapper."""
+        """The bare model of transformers, without a PEFT wrapper."""
         return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+    @property
+    def family(self) -> Family:
+        """What is its family's own."""
+        return FAMILIES[self.base.config.model_type]
+
+    @property
+    def tower(self) -> Any:
+        """The vision tower."""
+        return getattr(self.base.model, self.family.tower)
+
+    @property
+    def language_model(self) -> Any:
+        """The language model's layers, without its head."""
+        return getattr(self.base.model, self.family.language_model)
 
 
 def load_policy(
@@ -80,15 +92,15 @@ def load_policy(
     """Load a policy from a `from_pretrained` folder or a hub id at a pinned revision; safetensors only, no remote code.
 
     Raises:
-        ModelError: nothing can be loaded from there, it is not a Qwen2.5-VL, or model and tokenizer do not match.
+        ModelError: nothing can be loaded from there, its family is unknown, or model and tokenizer do not match.
     """
     name = str(folder_or_id)
     check_source(name, revision)
     refuse_code(Path(name))
     folder = Path(name) if Path(name).is_dir() else hub_folder(name, str(revision))
-    _, tokenizer = load_small(folder, name)
+    config, tokenizer = load_small(folder, name)
     with _foreign(name):
-        load: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained
+        load: Any = family_of(config, name).loader.from_pretrained
         model = load(folder, **_OWN, dtype=dtype, use_safetensors=True, attn_implementation=attention)
         return make_policy(model.to(device), tokenizer, str(folder), revision)
 
@@ -100,17 +112,16 @@ def load_small(folder: Path, name: str) -> tuple[Any, Any]:
     """Config and tokenizer of `folder`, checked; its weights need not be there. `name` is what messages call it.
 
     Raises:
-        ModelError: it is not a Qwen2.5-VL, or config and tokenizer do not match (token ids, chat template).
+        ModelError: its family is unknown, or config and tokenizer do not match (token ids, chat template).
     """
     with _foreign(name):
         config = AutoConfig.from_pretrained(folder, **_OWN)
         if getattr(config, "auto_map", None):
             raise ModelError(f"{name} brings its own Python code (auto_map in config.json): egovlm runs none")
-        if config.model_type != "qwen2_5_vl":
-            raise ModelError(f"{name} is a {config.model_type} model: egovlm trains the qwen2_5_vl architecture")
+        family = family_of(config, name)
         tokenizer = AutoTokenizer.from_pretrained(folder, **_OWN)
         adopt_processor_template(tokenizer, folder)
-        _check_match(config, tokenizer, _special_ids(tokenizer), name)
+        _check_match(config, tokenizer, _special_ids(family, tokenizer), name)
         return config, tokenizer
 
 
@@ -122,7 +133,7 @@ def _foreign(name: str) -> Iterator[None]:
     except ModelError:
         raise
     except Exception as error:
-        raise ModelError(f"no Qwen2.5-VL policy can be loaded from {name}: {_first_line(error)}") from error
+        raise ModelError(f"no policy can be loaded from {name}: {_first_line(error)}") from error
 
 
 def check_source(name: str, revision: str | None) -> None:
@@ -149,17 +160,18 @@ def make_policy(model: Any, tokenizer: Any, folder: str = "", revision: str | No
     """Bind an already loaded model and tokenizer.
 
     Raises:
-        ModelError: they do not match (token ids, vocabulary size, chat template).
+        ModelError: its family is unknown, or they do not match (token ids, vocabulary size, chat template).
     """
     config = model.config
-    special = _special_ids(tokenizer)
+    family = family_of(config, folder)
+    special = _special_ids(family, tokenizer)
     _check_match(config, tokenizer, special, folder)
     tokenizer.padding_side = "left"
-    follow_publisher(model)
+    family.prepare(model)
     return Policy(
         model=model,
         tokenizer=tokenizer,
-        vision=read_vision_settings(config.vision_config, folder),
+        vision=read_vision_settings(family, config.vision_config, folder),
         video_token_id=config.video_token_id,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_ids=_eos_token_ids(model, tokenizer),
@@ -170,17 +182,16 @@ def make_policy(model: Any, tokenizer: Any, folder: str = "", revision: str | No
     )
 
 
-def _special_ids(tokenizer: Any) -> dict[str, int | None]:
-    names = ("video_pad", "image_pad", "vision_start", "vision_end")
-    return {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in names}
+def _special_ids(family: Family, tokenizer: Any) -> dict[str, int | None]:
+    return {token: tokenizer.convert_tokens_to_ids(token) for token in family.vision_tokens}
 
 
 def _check_match(config: Any, tokenizer: Any, special: dict[str, int | None], folder: str) -> None:
     rows = config.get_text_config().vocab_size
     if len(tokenizer) > rows:
         raise ModelError(f"{folder}: the tokenizer has {len(tokenizer)} tokens, the model embeds {rows}")
-    if special["video_pad"] != config.video_token_id:
-        found = f"<|video_pad|> is token {special['video_pad']}, the model's video_token_id is {config.video_token_id}"
+    if special[VIDEO_TOKEN] != config.video_token_id:
+        found = f"{VIDEO_TOKEN} is token {special[VIDEO_TOKEN]}, the model's video_token_id is {config.video_token_id}"
         raise ModelError(f"{folder}: model and tokenizer do not match: {found}")
     if tokenizer.pad_token_id is None or tokenizer.eos_token_id is None:
         raise ModelError(f"{folder}: the tokenizer needs a pad token and an end token")
@@ -195,8 +206,9 @@ def _eos_token_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
     return tuple(dict.fromkeys([tokenizer.eos_token_id, *ids, tokenizer.pad_token_id]))
 
 
-def read_vision_settings(vision_config: Any, folder: str) -> VisionSettings:
-    """Patch geometry from the model's config, colour statistics from the folder's preprocessor_config.json."""
+def read_vision_settings(family: Family, vision_config: Any, folder: str) -> VisionSettings:
+    """Patch geometry from the model's config, colour statistics from the folder's preprocessor_config.json or, without
+    one, the family's."""
     colours: dict[str, Any] = {}
     for name in ("video_preprocessor_config.json", "preprocessor_config.json"):
         path = Path(folder) / name if folder else None
@@ -207,6 +219,6 @@ def read_vision_settings(vision_config: Any, folder: str) -> VisionSettings:
         patch_size=vision_config.patch_size,
         temporal_patch_size=vision_config.temporal_patch_size,
         merge_size=vision_config.spatial_merge_size,
-        image_mean=tuple(colours.get("image_mean", CLIP_MEAN)),
-        image_std=tuple(colours.get("image_std", CLIP_STD)),
+        image_mean=tuple(colours.get("image_mean", family.image_mean)),
+        image_std=tuple(colours.get("image_std", family.image_std)),
     )

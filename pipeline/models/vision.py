@@ -5,7 +5,6 @@ in the cache.
 """
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +19,13 @@ from pipeline.models.policy import Policy
 
 
 def encode_clip(policy: Policy, clip: ClipFrames) -> torch.Tensor:
-    """Features [video tokens, hidden size] of one clip from the policy's vision tower, without gradient."""
+    """Features [video tokens, feature layers x hidden size] of one clip from the policy's vision tower, without
+    gradient; its family says how many layers there are."""
     patches, grid = patchify(clip.images, policy.vision)
     grids = grid[None].to(policy.device)
     with torch.no_grad():
         outputs = policy.base.model.get_video_features(patches.to(policy.device), grids, return_dict=True)
-    features: torch.Tensor = outputs.pooler_output[0]
-    return features.detach()
-
-
-@dataclass(frozen=True)
-class EncodedVideos:
-    """What transformers' forward reads of an encoder's output; a plain class passes through DDP untouched."""
-
-    pooler_output: tuple[torch.Tensor, ...]
-
-
-def as_encoder_outputs(features: list[torch.Tensor]) -> dict[str, EncodedVideos]:
-    """Features of the V videos of a batch, in order, as the `mm_encoder_outputs` that transformers' forward takes."""
-    return {"video": EncodedVideos(tuple(features))}
+    return policy.family.join_features(outputs).detach()
 
 
 class FeatureCache:
@@ -59,7 +46,7 @@ class FeatureCache:
         self._tower = tower_digest(policy) if folder else ""
 
     def get(self, clip: ClipFrames) -> torch.Tensor:
-        """Features [video tokens, hidden size] of `clip`, encoded only where they are not held yet."""
+        """Features of `clip` (see `encode_clip`), encoded only where they are not held yet."""
         key = f"{_autocast_dtype(self.policy)}{clip_digest(clip)}"
         return self.held.get(key, lambda: self._load_or_encode(key, clip)).to(self.policy.device)
 
@@ -97,4 +84,4 @@ def tower_digest(policy: Policy) -> str:
 
 
 def _tower_weights(policy: Policy) -> dict[str, Any]:
-    return dict(policy.base.model.visual.state_dict())
+    return dict(policy.tower.state_dict())

@@ -66,18 +66,20 @@ def _config(folder: Path, name: str) -> Any:
 def counted(config: Any) -> BaseModel:
     """What a model of this config is made of, without any memory for it."""
     import torch
-    from transformers import Qwen2_5_VLForConditionalGeneration
 
+    from pipeline.models.families import family_of
+
+    family = family_of(config, "the base")
     with torch.device("meta"):
-        model: Any = Qwen2_5_VLForConditionalGeneration(config)
+        model: Any = family.loader(config)
     text = config.get_text_config()
     return BaseModel(
         parameters=sum(weight.numel() for weight in model.parameters()),
-        vision_parameters=sum(weight.numel() for weight in model.model.visual.parameters()),
+        vision_parameters=sum(weight.numel() for weight in getattr(model.model, family.tower).parameters()),
         layers=text.num_hidden_layers,
         kv_heads=text.num_key_value_heads,
-        head_size=text.hidden_size // text.num_attention_heads,
-        linears=tuple(_linears(model.model.language_model)),
+        head_size=getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads,
+        linears=tuple(_linears(getattr(model.model, family.language_model))),
     )
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import replacing_folder
+from pipeline.files import replacing_folder, write_json
 from pipeline.layout import BASE
 from pipeline.params import HubRecipe, Params
 from pipeline.reports import StageReport
@@ -80,16 +80,8 @@ def _fetch(hub: HubRecipe, folder: Path) -> dict[str, Any]:
     policy = load_policy(hub.model, hub.revision, dtype=torch.bfloat16)
     source = Path(policy.folder)
     copy_whole(source, folder)
-    if not (folder / "preprocessor_config.json").is_file():
-        _write_colours(policy.vision, folder)
+    for file, content in policy.family.processor_files(policy.vision).items():
+        if not (folder / file).is_file():
+            write_json(folder / file, content)
     values = {"name": hub.model, "revision": hub.revision, "parameters": parameter_count(policy.model)}
     return {**values, "dtype": str(stored_dtype(source)).removeprefix("torch.")}
-
-
-def _write_colours(vision: Any, folder: Path) -> None:
-    from pipeline.files import write_json
-
-    colours = {"image_mean": list(vision.image_mean), "image_std": list(vision.image_std)}
-    geometry = {name: getattr(vision, name) for name in ("patch_size", "temporal_patch_size", "merge_size")}
-    kinds = {"image_processor_type": "Qwen2VLImageProcessor", "processor_class": "Qwen2_5_VLProcessor"}
-    write_json(folder / "preprocessor_config.json", {**colours, **geometry, **kinds})

@@ -20,7 +20,8 @@ from pipeline.grpo.run import TrainingRun, explain_out_of_memory, silence_librar
 from pipeline.grpo.samples import Sample, build_sample, group_by_clip
 from pipeline.layout import BASE, CHECKPOINTS, FRAMES, MINED, POLICY, QUESTIONS, TRAINING_LIVE
 from pipeline.models.device import resolve_device, weights_dtype
-from pipeline.models.inputs import VIDEO_TOKEN, render_prompt, tokenize_prompt
+from pipeline.models.families.family import VIDEO_TOKEN
+from pipeline.models.inputs import clip_starts_of, render_prompt, tokenize_prompt, video_text
 from pipeline.models.policy import Policy, load_policy
 from pipeline.params import Params, load_params
 from pipeline.picture import home_of
@@ -133,12 +134,14 @@ def _check_length(policy: Policy, sample: Sample, store: FrameStore, max_new_tok
     Tokenizing every prompt of a large set takes minutes, so only those that might be too long are: a byte of text gives
     at most one token, and a tokenizer's normaliser makes at most three bytes of one.
     """
-    frames = len(store.pts_seconds(sample.clip_id))
+    pts = store.pts_seconds(sample.clip_id)
     width, height = store.size(sample.clip_id)
-    video = policy.vision.video_tokens(frames, height, width)
+    video = video_text(policy, (len(pts), height, width), pts, clip_starts_of(sample.messages)[0])
+    tokens = video.count(VIDEO_TOKEN)
+    stamps = len(video) - tokens * len(VIDEO_TOKEN)
     context = policy.context_length
     text = render_prompt(policy, sample.messages)
-    if text.count(VIDEO_TOKEN) == 1 and 3 * len(text.encode()) + video + max_new_tokens <= context:
+    if text.count(VIDEO_TOKEN) == 1 and 3 * (len(text.encode()) + stamps) + tokens + max_new_tokens <= context:
         return
     ids = tokenize_prompt(policy, sample.messages, [video])
     if len(ids) + max_new_tokens > context:

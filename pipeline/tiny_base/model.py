@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
-from pipeline.models.policy import CLIP_MEAN, CLIP_STD
+from pipeline.models.families.family import CLIP_MEAN, CLIP_STD
 from pipeline.tiny_base.recipe import TinyShape
 
 _CONTEXT = 512

@@ -1,19 +1,22 @@
-"""A Qwen2.5-VL of a few thousand random weights with a word-level tokenizer, for tests of models and training."""
+"""Models of a few thousand random weights with a word-level tokenizer, one of each family."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from transformers import PreTrainedTokenizerFast, Qwen2_5_VLConfig, Qwen3VLConfig
 
+from pipeline.models.families import FAMILIES
 from pipeline.models.policy import Policy, make_policy
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 SPECIAL += ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
 WORDS = ["user", "assistant", "<think>", "</think>", "<keyframes>", "</keyframes>", "<answer>", "</answer>"]
 WORDS += [*"ABCDE.,?0123456789", "what", "is", "taken", "red", "blue", "cup", "first", "think", "frame", "[UNK]"]
+STAMPS = ["<", ">", "seconds"]  # of Qwen3-VL's time stamps
 UNKNOWN = "[UNK]"
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }} {% if m['content'] is string %}{{ m['content'] }}{% else %}"
@@ -37,9 +40,9 @@ def make_clip(seed: int, frames: int = 4, height: int = 16, width: int = 32, spa
     return FakeClip(images, np.arange(frames) * spacing + 0.25)
 
 
-def make_tokenizer() -> Any:
+def make_tokenizer(more: Sequence[str] = ()) -> Any:
     """Words and single characters; Qwen's special tokens; `<think>` and its kin are ordinary tokens."""
-    vocabulary = {word: i for i, word in enumerate([*SPECIAL, *WORDS])}
+    vocabulary = {word: i for i, word in enumerate([*SPECIAL, *WORDS, *more])}
     core = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
     words = Regex(r"</?[a-z]+>|[a-zA-Z]+|[0-9]|[^\w\s]")
     core.pre_tokenizer = pre_tokenizers.Split(words, "removed", invert=True)
@@ -54,50 +57,66 @@ def make_tokenizer() -> Any:
     )
 
 
-def make_random_policy(seed: int = 0, dtype: torch.dtype = torch.float32, layers: int = 2) -> Policy:
+def _text(tokenizer: Any, layers: int, rope: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 512,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, **rope},
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": None,
+        "eos_token_id": tokenizer.convert_tokens_to_ids("<|im_end|>"),
+        "tie_word_embeddings": True,
+        "initializer_range": 0.2,
+    }
+
+
+VISION = {
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_heads": 2,
+    "out_hidden_size": 32,
+    "patch_size": 4,
+    "temporal_patch_size": 2,
+    "spatial_merge_size": 2,
+    "initializer_range": 0.2,
+}
+
+
+def _qwen2_5_vl(tokenizer: Any, layers: int, ids: dict[str, int]) -> Any:
+    text = _text(tokenizer, layers, {"mrope_section": [1, 1, 2]})
+    vision = {**VISION, "depth": 2, "window_size": 16, "fullatt_block_indexes": [1], "tokens_per_second": 2}
+    return Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=True, **ids)
+
+
+def _qwen3_vl(tokenizer: Any, layers: int, ids: dict[str, int]) -> Any:
+    """Heads wider than hidden size / heads, as in the published 4B; DeepStack features from two of three layers."""
+    rope = {"mrope_section": [4, 2, 2], "mrope_interleaved": True}
+    text = {**_text(tokenizer, layers, rope), "head_dim": 16}
+    vision = {**VISION, "depth": 3, "num_position_embeddings": 36, "deepstack_visual_indexes": [0, 1]}
+    return Qwen3VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=True, **ids)
+
+
+CONFIGS = {"qwen2_5_vl": _qwen2_5_vl, "qwen3_vl": _qwen3_vl}
+
+
+def make_random_policy(
+    seed: int = 0, dtype: torch.dtype = torch.float32, layers: int = 2, family: str = "qwen2_5_vl"
+) -> Policy:
     """Two layers of 32, patches of 4 pixels, two key-value heads for four query heads."""
-    tokenizer = make_tokenizer()
-    ids = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("image_pad", "video_pad", "im_end")}
-    config = Qwen2_5_VLConfig(
-        text_config={
-            "vocab_size": len(tokenizer),
-            "hidden_size": 32,
-            "intermediate_size": 48,
-            "num_hidden_layers": layers,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 2,
-            "max_position_embeddings": 512,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [1, 1, 2]},
-            "pad_token_id": tokenizer.pad_token_id,
-            "bos_token_id": None,
-            "eos_token_id": ids["im_end"],
-            "tie_word_embeddings": True,
-            "initializer_range": 0.2,
-        },
-        vision_config={
-            "depth": 2,
-            "hidden_size": 16,
-            "intermediate_size": 24,
-            "num_heads": 2,
-            "out_hidden_size": 32,
-            "patch_size": 4,
-            "temporal_patch_size": 2,
-            "spatial_merge_size": 2,
-            "window_size": 16,
-            "fullatt_block_indexes": [1],
-            "tokens_per_second": 2,
-            "initializer_range": 0.2,
-        },
-        image_token_id=ids["image_pad"],
-        video_token_id=ids["video_pad"],
-        vision_start_token_id=tokenizer.convert_tokens_to_ids("<|vision_start|>"),
-        vision_end_token_id=tokenizer.convert_tokens_to_ids("<|vision_end|>"),
-        tie_word_embeddings=True,
-    )
+    tokenizer = make_tokenizer(STAMPS if family == "qwen3_vl" else ())
+    names = ("image_token", "video_token", "vision_start_token", "vision_end_token")
+    tokens = ("image_pad", "video_pad", "vision_start", "vision_end")
+    ids = {f"{name}_id": tokenizer.convert_tokens_to_ids(f"<|{t}|>") for name, t in zip(names, tokens, strict=True)}
+    config = CONFIGS[family](tokenizer, layers, ids)
     config._attn_implementation = "sdpa"
     torch.manual_seed(seed)
-    model = Qwen2_5_VLForConditionalGeneration(config).to(dtype)
-    model.generation_config.eos_token_id = ids["im_end"]
+    model = FAMILIES[family].loader(config).to(dtype)
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     return make_policy(model.eval(), tokenizer)
 

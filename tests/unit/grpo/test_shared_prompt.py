@@ -9,9 +9,11 @@ from trl.trainer.utils import add_fused_lm_head
 
 from pipeline.grpo.logprobs import Groups, separate_log_probs, shared_log_probs
 from pipeline.grpo.shared_prompt import enable_shared_prompt, pack
+from pipeline.models.families import FAMILIES
 from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy
 from pipeline.models.vision import encode_clip
+from tests.support.float64 import compute_in_what_comes_in
 from tests.support.random_policy import ask, make_clip, make_random_policy
 
 # peft 0.18 and TRL 1.16 still use names that transformers 5.23 calls old.
@@ -27,19 +29,7 @@ ROWS = [[4, 0, 7], [1, 8, 2], [3, 5, 6]]
 
 @pytest.fixture
 def float64_norms(monkeypatch: pytest.MonkeyPatch) -> None:
-    """RMSNorm and the tower's rotary embedding compute in float32 whatever they get; here in what they get."""
-    from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as module
-
-    def forward(self: Any, hidden_states: torch.Tensor) -> torch.Tensor:
-        variance = hidden_states.pow(2).mean(-1, keepdim=True)
-        return self.weight * hidden_states * torch.rsqrt(variance + self.variance_epsilon)
-
-    def rotate(q: torch.Tensor, k: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> tuple[Any, Any]:
-        cos, sin = cos.unsqueeze(-2).to(q), sin.unsqueeze(-2).to(q)
-        return q * cos + module.rotate_half(q) * sin, k * cos + module.rotate_half(k) * sin
-
-    monkeypatch.setattr(module.Qwen2_5_VLRMSNorm, "forward", forward)
-    monkeypatch.setattr(module, "apply_rotary_pos_emb_vision", rotate)
+    compute_in_what_comes_in(monkeypatch)
 
 
 def completions() -> list[torch.Tensor]:
@@ -90,13 +80,19 @@ def relative_error(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]
     return float(difference / sum(g.double().pow(2).sum() for g in right.values()) ** 0.5)
 
 
+@pytest.fixture(params=list(FAMILIES))
+def family(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
 @pytest.fixture(params=["pixels", "features", "checkpointing", "lora", "lora and checkpointing"])
-def variant(request: pytest.FixtureRequest) -> Iterator[tuple[str, Callable[[torch.dtype], Policy]]]:
+def variant(family: str, request: pytest.FixtureRequest) -> Iterator[tuple[str, Callable[[torch.dtype], Policy]]]:
     def make(dtype: torch.dtype) -> Policy:
-        policy = make_random_policy(dtype=dtype)
+        policy = make_random_policy(dtype=dtype, family=family)
         enable_shared_prompt(policy)
         if request.param == "features":
-            policy.model.model.visual.requires_grad_(False)
+            policy.tower.requires_grad_(False)
         if "lora" in request.param:
             policy = with_lora(policy, dtype)
         if "checkpointing" in request.param:
