@@ -51,7 +51,7 @@ def readme(card: dict[str, Any]) -> str:
 
     Scores come later: data/reports/model_card.md has them, with controls, licences of the data and leakage.
     """
-    params, numbers = card["params"], card["numbers"]
+    params, numbers, family = card["params"], card["numbers"], card["family"]
     made = params["prepare_model"]
     is_tiny = made["recipe"] == "tiny"
     data = ModelCardData(
@@ -61,10 +61,11 @@ def readme(card: dict[str, Any]) -> str:
         library_name="transformers",
         pipeline_tag="video-text-to-text",
         base_model=None if is_tiny else made["hub"]["model"],
-        tags=["egocentric-video", "grpo", "multiple-choice-video-question-answering", "qwen2_5_vl"],
+        tags=["egocentric-video", "grpo", "multiple-choice-video-question-answering", family["model_type"]],
     )
     told = _dev_score(numbers)
-    base = "a tiny Qwen2.5-VL made by the pipeline, which stands in for a real one" if is_tiny else made["hub"]["model"]
+    stand_in = f"a tiny {family['title']} made by the pipeline, which stands in for a real one"
+    base = stand_in if is_tiny else made["hub"]["model"]
     recipe = yaml.safe_dump({name: params[name] for name in ("seed", "prompts", "train_grpo")}, sort_keys=False)
     hashes = "\n".join(f"- `{path}` {digest}" for path, digest in card["data"].items())
     return f"""---

@@ -24,7 +24,7 @@ from pipeline.grpo.config import make_config, questions_per_step
 from pipeline.grpo.export import export_policy, readme
 from pipeline.grpo.rewards import prove_rewards
 from pipeline.grpo.samples import Sample
-from pipeline.grpo.sharding import shards_weights, whole_state
+from pipeline.grpo.sharding import shards_weights, whole_state, wrap_decoder_layers
 from pipeline.grpo.skipping import SkipUnusable, skipped_steps
 from pipeline.grpo.tracking import Wandb
 from pipeline.grpo.trainer import VideoGRPOTrainer
@@ -152,6 +152,7 @@ def make_trainer(run: TrainingRun, checkpoints: Checkpoints) -> VideoGRPOTrainer
     settings, machine = run.params.train_grpo, run.params.machine
     for parameter in run.policy.tower.parameters():
         parameter.requires_grad_(not settings.freeze_vision)
+    wrap_decoder_layers(run.policy)
     trainer = VideoGRPOTrainer(
         run.policy,
         run.train,
@@ -212,6 +213,7 @@ def _finish(run: TrainingRun, trainer: VideoGRPOTrainer, checkpoints: Checkpoint
             "params": json.loads(run.params.model_dump_json(exclude=_NOT_OF_A_POLICY)),
             "data": dict(run.hashes),
             "numbers": numbers,
+            "family": {"model_type": run.policy.family.model_type, "title": run.policy.family.title},
         }
         card["versions"] = {name: version(name) for name in ("torch", "transformers", "trl", "accelerate")}
         export_policy(trainer.policy, run.output, card, readme(card), state)

@@ -4,6 +4,7 @@ Completions end at different steps on different processes. A forward that gather
 processes that have left it, so weights are gathered once before and scattered once after.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,12 @@ from accelerate import Accelerator
 from torch.distributed.fsdp import FSDPModule
 
 from pipeline.grpo.training import Training
+from pipeline.models.policy import Policy
+
+
+def wrap_decoder_layers(policy: Policy) -> None:
+    """Tell accelerate's FSDP which layers of this policy are its pieces, unless the launcher's configuration does."""
+    os.environ.setdefault("FSDP_TRANSFORMER_CLS_TO_WRAP", policy.family.decoder_layer)
 
 
 @contextmanager

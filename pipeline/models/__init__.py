@@ -1,1 +1,1 @@
-"""Loading a Qwen-VL policy, frames to model inputs, generation, the tiny base model."""
+"""Loading a policy, frames to model inputs, generation, the tiny base model."""

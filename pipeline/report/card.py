@@ -14,7 +14,7 @@ from pipeline.reports import scored_of
 
 RECIPE = ("seed", "prompts", "extract_frames", "train_grpo")
 STAND_IN = (
-    "The base is **not** a downloaded vision-language model. It is a Qwen2.5-VL architecture of a few hundred thousand "
+    "The base is **not** a downloaded vision-language model. It is a {title} architecture of a few hundred thousand "
     "parameters, made and pretrained by the pipeline on rendered clips, and stands in for one so that the whole road "
     "can be walked on a laptop. It knows nothing beyond that rendered world."
 )
@@ -24,6 +24,9 @@ def model_card(inputs: ReportInputs) -> str:
     """The card as Markdown with its YAML header."""
     base = inputs.reports.get("prepare_model", {}).get("values", {})
     recipe = str(base.get("recipe", "unknown"))
+    family = inputs.provenance.get("family", {})
+    title = str(family.get("title", "vision-language"))
+    tags = ["egocentric-video", "grpo", "multiple-choice-video-question-answering"]
     data = ModelCardData(
         language="en",
         license="mit" if recipe == "tiny" else "other",
@@ -31,7 +34,7 @@ def model_card(inputs: ReportInputs) -> str:
         library_name="transformers",
         pipeline_tag="video-text-to-text",
         base_model=_base_model(base),
-        tags=["egocentric-video", "grpo", "multiple-choice-video-question-answering", "qwen2_5_vl"],
+        tags=[*tags, str(family["model_type"])] if family else tags,
         model_name="egovlm-policy",
         eval_results=_results(inputs),
     )
@@ -43,7 +46,8 @@ def model_card(inputs: ReportInputs) -> str:
         lines=headline.lines(inputs.controls),
         control_rows=controls.control_rows(inputs.controls),
         recipe=recipe,
-        stand_in=STAND_IN if recipe == "tiny" else "",
+        title=title,
+        stand_in=STAND_IN.format(title=title) if recipe == "tiny" else "",
         base=facts.flatten(base) if base else [],
         recipe_yaml=_recipe(inputs.provenance),
         licences=_licences(inputs),

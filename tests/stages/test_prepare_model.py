@@ -12,6 +12,7 @@ from transformers import AutoModelForImageTextToText, GenerationConfig
 
 from pipeline.errors import ModelError
 from pipeline.grpo.run import train
+from pipeline.models.families import FAMILIES
 from pipeline.models.folder import stored_dtype
 from pipeline.models.policy import load_policy
 from pipeline.params import load_params
@@ -49,6 +50,10 @@ def hub(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def base(hub: Path, tmp_path: Path, repository: Path) -> Path:
+    return prepare(hub, tmp_path, repository)
+
+
+def prepare(hub: Path, tmp_path: Path, repository: Path) -> Path:
     params = load_params(repository / "params.yaml")
     recipe = params.prepare_model.model_copy(
         update={"recipe": "hub", "hub": params.prepare_model.hub.model_copy(update={"model": str(hub)})}
@@ -66,6 +71,25 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_a_base_is_the_hubs_folder_byte_for_byte(hub: Path, base: Path) -> None:
     assert len(list(hub.glob("*.safetensors"))) > 1
     assert files(base) == files(hub)
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_processor_files_that_a_base_lacks_are_written_and_others_left(
+    family: str, tmp_path: Path, repository: Path
+) -> None:
+    """A video processor must not fall back to another family's colours because a folder lacks its file."""
+    policy = make_random_policy(family=family)
+    bare = tmp_path / "hub"
+    policy.model.to(torch.bfloat16).save_pretrained(bare)
+    policy.tokenizer.save_pretrained(bare)
+    written = {
+        name: json.loads(data)
+        for name, data in files(prepare(bare, tmp_path, repository)).items()
+        if name in policy.family.files
+    }
+    assert written == policy.family.processor_files(policy.vision)
+    assert all(content["image_mean"] == list(policy.family.image_mean) for content in written.values())
+    assert files(bare).items() <= files(tmp_path / "data/models/base").items()
 
 
 def trained(base: Path, folder: Path, **overrides: Any) -> Path:

@@ -1,6 +1,7 @@
 """Two processes compute what one computes."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,10 @@ import yaml
 
 from pipeline.errors import ParamsError, StageError
 from pipeline.grpo.launch import collect_report, launcher_command, run_workers, write_report
+from pipeline.grpo.sharding import wrap_decoder_layers
+from pipeline.models.families import FAMILIES
 from pipeline.reports import StageReport
+from tests.support.random_policy import make_random_policy
 
 CONFIGS = Path(__file__).resolve().parents[3] / "configs"
 
@@ -52,6 +56,23 @@ def test_sharded_weights_compute_what_whole_ones_compute() -> None:
     assert len({max(t["lengths"]) for t in told}) == 2
     for t in told:
         assert t["same_tokens"] and t["log_probs"] < 1e-6 and t["gradients"] < 1e-5, t
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_fsdps_pieces_are_the_familys_layers_unless_the_launcher_names_others(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from accelerate import FullyShardedDataParallelPlugin
+
+    monkeypatch.setenv("FSDP_TRANSFORMER_CLS_TO_WRAP", "")
+    monkeypatch.delenv("FSDP_TRANSFORMER_CLS_TO_WRAP")
+    policy = make_random_policy(family=family)
+    wrap_decoder_layers(policy)
+    plugin = FullyShardedDataParallelPlugin(fsdp_version=2, auto_wrap_policy="transformer_based_wrap")
+    assert plugin.transformer_cls_names_to_wrap == [type(policy.language_model.layers[0]).__name__]
+    monkeypatch.setenv("FSDP_TRANSFORMER_CLS_TO_WRAP", "Other")
+    wrap_decoder_layers(policy)
+    assert os.environ["FSDP_TRANSFORMER_CLS_TO_WRAP"] == "Other"
 
 
 @pytest.mark.parametrize("name", sorted(p.name for p in CONFIGS.glob("*_gpu.yaml")))

@@ -44,10 +44,14 @@ def test_the_card_that_travels_with_the_weights(recipe: str, repository: Path, t
     numbers = {"steps": 160, "chosen_step": 140, "questions_train": 1200, "questions_dev": 60}
     numbers = {**numbers, "dev_accuracy_by_step": {"0": 0.35, "140": 0.85}}
     path = tmp_path / "README.md"
-    path.write_text(readme({"params": params, "numbers": numbers, "data": {"data/x": "ab"}}), encoding="utf-8")
+    family = {"model_type": "qwen3_vl", "title": "Qwen3-VL"}
+    made = {"params": params, "numbers": numbers, "data": {"data/x": "ab"}, "family": family}
+    path.write_text(readme(made), encoding="utf-8")
     card = ModelCard.load(path)
     _check(card)
     assert card.data.base_model == (None if recipe == "tiny" else "Qwen/Qwen2.5-VL-3B-Instruct")
+    assert "qwen3_vl" in card.data.tags
+    assert ("a tiny Qwen3-VL made by the pipeline" in card.text) == (recipe == "tiny")
     assert "step 140 of 160" in card.text
     assert "On the 60 dev questions" in card.text and "right in 85.0 % (the base: 35.0 %), greedily" in card.text
     assert "learning_rate" in card.text
