@@ -1,6 +1,6 @@
 """Arms of an experiment, several training seeds each, against a reference arm: one row per arm, with intervals.
 
-Both levels are resampled: training seeds and recordings. With few seeds the interval is honest about that. Where the
+Both levels are resampled: training seeds and recordings. With few seeds the interval is honest about that. If the
 seeds also made different test questions (the synthetic world's do), recordings are drawn within each seed.
 """
 

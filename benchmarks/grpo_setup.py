@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-TOKENIZER = ROOT.parent / "shared/qwen_tokenizer"  # Qwen2.5-VL's own, where it lies beside the repository
-CHAT = (  # what Qwen2.5-VL's own template writes for these messages, where the folder has none
+TOKENIZER = ROOT.parent / "shared/qwen_tokenizer"  # Qwen2.5-VL's own, if it lies beside the repository
+CHAT = (  # what Qwen2.5-VL's own template writes for these messages, if the folder has none
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for c in m['content'] %}{% if c['type'] == 'video' %}"
     "<|vision_start|><|video_pad|><|vision_end|>{% else %}{{ c['text'] }}{% endif %}{% endfor %}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -72,7 +72,7 @@ class Work:
 
 
 def load_tokenizer(shape: Shape) -> Any:
-    """Qwen2.5-VL's own for the shapes that have its vocabulary, where it lies beside the repository; else None."""
+    """Qwen2.5-VL's own for the shapes that have its vocabulary, if it lies beside the repository; else None."""
     if shape.vocabulary != SHAPES["3b"].vocabulary or not TOKENIZER.is_dir():
         return None
     from transformers import AutoTokenizer
@@ -161,7 +161,7 @@ class Clip:
 
 
 def make_inputs(policy: Any, work: Work, frames: Any) -> Any:
-    """The batch of one prompt: the full-scale prompt where there is a tokenizer, else random text around the clip."""
+    """The batch of one prompt: the full-scale prompt if there is a tokenizer, else random text around the clip."""
     import torch
 
     from pipeline.models.batch import ModelInputs
@@ -198,7 +198,7 @@ def _messages(clip: Clip) -> list[dict[str, Any]]:
 
 
 def load_frames(work: Work) -> tuple[Any, float]:
-    """Frames [T, H, W, 3] and the seconds of decoding them: a real clip where one lies beside, else noise."""
+    """Frames [T, H, W, 3] and the seconds of decoding them: a real clip if one lies beside, else noise."""
     import numpy as np
 
     clips = sorted((ROOT.parent / "shared/real_clips").glob("*.mp4"))

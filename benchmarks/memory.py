@@ -5,7 +5,7 @@ from pathlib import Path
 
 def peak_mb(pid: int | str = "self") -> float:
     """The most memory that a process held since its exec, in MiB (`VmHWM`; `ru_maxrss` would begin with its parent's);
-    0 where it is gone."""
+    0 if it is gone."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     except OSError:

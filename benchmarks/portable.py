@@ -45,7 +45,7 @@ def _pairs(run: Run) -> set[tuple[tuple[str, str], tuple[str, str]]]:
 
 
 def made_locale(folder: Path) -> Mapping[str, str]:
-    """The variable that lets programs find the Turkish locale; nothing where it is installed or cannot be made."""
+    """The variable that lets programs find the Turkish locale; nothing if it is installed or cannot be made."""
     installed = subprocess.run(["locale", "-a"], capture_output=True, text=True, check=False).stdout.lower()
     if "tr_tr.utf8" in installed:
         return {}
@@ -89,7 +89,7 @@ def table(results: Sequence[tuple[Run, str, set[str]]]) -> str:
 
 
 def main() -> int:
-    """Run the tests under each combination; 1 where any was red."""
+    """Run the tests under each combination; 1 if any was red."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--twice", action="store_true", help="each combination two times: what is luck shows")
     parser.add_argument("--list", action="store_true", help="only print the combinations")

@@ -1,7 +1,7 @@
 """Tables of the video engine: `python -m benchmarks.video {extraction,memory,incremental,mining,real}`.
 
 extraction   CPU of n frames of a 3-minute 456p long-GOP clip over that of decoding it all with one thread; decord and
-             torchcodec beside it where they are installed
+             torchcodec beside it if they are installed
 memory       peak memory of one worker on 1080p, and its growth over many clips
 incremental  one more video in a thousand: clips made and seconds
 mining       recall of rendered events by signal and head motion, even and random times beside it; CPU per clip
@@ -68,7 +68,7 @@ def table(title: str, head: list[str], rows: list[list[object]]) -> None:
 
 
 def pictures(seconds: int, size: tuple[int, int]) -> "np.ndarray":
-    """Real first-person pictures where there are some, else rendered ones: `[T, H, W, 3]` at 10 per second, lazily."""
+    """Real first-person pictures if there are some, else rendered ones: `[T, H, W, 3]` at 10 per second, lazily."""
     if REAL.is_dir():
         views = [
             make_views(REAL / f"{name}.mp4", 0, 30, 10, 360 * 360, 600).images for name in ("cooking", "bike_repair")

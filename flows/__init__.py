@@ -2,4 +2,4 @@
 
 from pipeline.environment import apply_defaults
 
-apply_defaults()  # before DVC is imported, and also where a worker that somebody started by hand runs the flows
+apply_defaults()  # before DVC is imported, and also when a worker that was started by hand runs the flows

@@ -1,6 +1,6 @@
-"""Commands of `egovlm` that need DVC or Prefect: found by the pipeline's command line through its entry point.
+"""Commands of `egovlm` that need DVC or Prefect. The pipeline's command line finds them through its entry point.
 
-Nothing heavy is imported before a command runs: `egovlm --help` stays fast.
+Nothing heavy is imported before a command runs, so `egovlm --help` stays fast.
 """
 
 from collections.abc import Iterator
@@ -18,21 +18,22 @@ from pipeline.preflight.findings import Finding
 
 def run(
     targets: Annotated[list[str] | None, typer.Argument(help="Stages to bring up to date; default: all.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Run stages even where nothing changed.")] = False,
-    experiment: Annotated[str | None, typer.Option(help="What the run is called in `dvc exp show`.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run stages even if nothing changed.")] = False,
+    experiment: Annotated[str | None, typer.Option(help="Name of the run in `dvc exp show`.")] = None,
     unchecked: Annotated[
-        bool, typer.Option("--unchecked", help="Start although something seems to be missing here.")
+        bool, typer.Option("--unchecked", help="Start even if the preflight check finds a problem.")
     ] = False,
-    profile: Annotated[str | None, typer.Option(help="Overlay profiles/PROFILE.yaml for this run.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Apply profiles/PROFILE.yaml to this run only.")] = None,
     override: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A value of params.yaml.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set a value of params.yaml for this run only."),
     ] = None,
 ) -> None:
     """Bring the pipeline up to date, as `make run` does.
 
-    What can be known before the first stage is looked at first (files, device, disk, model); a run that cannot be
-    finished here is refused. A finished run is kept as a DVC experiment on this machine. It is sent on only if
-    `publish` in params.yaml names remotes.
+    A preflight check looks at files, device, disk and model first, and refuses a run that cannot finish here.
+    A finished run is saved as a DVC experiment on this machine. It is sent elsewhere only if `publish` in params.yaml
+    names remotes.
 
     \b
     Examples:
@@ -50,17 +51,21 @@ def run(
 
 
 def compare(
-    first: Annotated[str, typer.Argument(metavar="REV_A", help="Revision, experiment, file, or `workspace`.")],
-    second: Annotated[str, typer.Argument(metavar="REV_B", help="The same; default: what lies here.")] = "workspace",
+    first: Annotated[
+        str, typer.Argument(metavar="REV_A", help="A git revision, an experiment, a file, or `workspace`.")
+    ],
+    second: Annotated[str, typer.Argument(metavar="REV_B", help="The same; default: this checkout.")] = "workspace",
     run_name: Annotated[str, typer.Option("--run", help="One of evaluate_egoschema.runs.")] = "reasoning/video",
-    models: Annotated[str, typer.Option(help="Whose answers, of REV_A and of REV_B.")] = "policy,policy",
-    most: Annotated[int, typer.Option(min=0, help="Flipped questions to list.")] = 20,
-    pictures: Annotated[Path | None, typer.Option(help="Write the frames of the listed questions here.")] = None,
+    models: Annotated[str, typer.Option(help="Whose answers to compare: of REV_A, of REV_B.")] = "policy,policy",
+    most: Annotated[int, typer.Option(min=0, help="How many flipped questions to list.")] = 20,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Write the frames of the listed questions to this folder.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Is one run better than another, and where?
+    """Is one run better than another, and on which questions?
 
-    The paired test of REV_B against REV_A, and the questions that flipped.
+    Prints a paired test of REV_B against REV_A, and the questions whose answers flipped.
 
     \b
     Examples:
@@ -133,15 +138,16 @@ def runs(
 
 def promote(
     revision: Annotated[
-        str | None, typer.Argument(help="Experiment or commit of the finished run in this checkout; default: found.")
+        str | None,
+        typer.Argument(help="Experiment or commit of the finished run in this checkout; default: found automatically."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Let the gate judge the model of this checkout.
 
-    It becomes champion if it is beyond doubt better than the one before: git tags on this machine, which are sent on
-    only if `publish` in params.yaml names a git remote. The exit code is 0 if it was promoted and 3 if the champion was
-    kept; the reasons are printed.
+    It becomes the champion if it is significantly better than the current one. A promotion is a set of git tags on this
+    machine. They are sent elsewhere only if `publish` in params.yaml names a git remote. The exit code is 0 if the
+    model was promoted and 3 if the champion was kept; the reasons are printed.
 
     \b
     Examples:
@@ -166,7 +172,8 @@ def _aside(text: str) -> None:
 
 
 def _send_tags(project: Any) -> list[str]:
-    """Send the registry's tags if a remote is named; what was sent. A refusal is told, and undoes nothing here."""
+    """Send the registry's tags if a remote is named; returns what was sent. A refusal is reported, and undoes
+    nothing here."""
     from flows.dvc.publishing import destination, sent
     from flows.promotion.sending import send_registry
     from pipeline.errors import EgovlmError
@@ -185,16 +192,16 @@ def _send_tags(project: Any) -> list[str]:
 
 def rollback(
     to: Annotated[
-        str | None, typer.Option(help="A version that was champion (v2.0.0); default: the one before.")
+        str | None, typer.Option(help="A version that was champion (v2.0.0); default: the previous one.")
     ] = None,
     forget: Annotated[
-        bool, typer.Option("--forget", help="No champion at all: the next model is measured against its own base.")
+        bool, typer.Option("--forget", help="Remove the champion: the next model is compared with its own base.")
     ] = False,
 ) -> None:
-    """Make an earlier champion champion again.
+    """Roll back to the previous champion.
 
-    On this machine; it is sent on only if `publish` in params.yaml names a git remote. --forget is the way out when the
-    champion cannot be found out or fetched any more.
+    This changes tags on this machine. They are sent elsewhere only if `publish` in params.yaml names a git remote. Use
+    --forget if the champion can no longer be identified or fetched.
 
     \b
     Examples:
@@ -211,9 +218,9 @@ def rollback(
     project = find_project()
     if forget:
         if to is not None:
-            raise ParamsError("--forget leaves no champion and --to names one: give one of the two")
+            raise ParamsError("--forget removes the champion and --to names one: use only one of them")
         names = ", ".join(version.name for version in memory.forget(project)) or "none"
-        typer.echo(f"there is no champion any more; taken out of its place: {names}")
+        typer.echo(f"there is no champion any more; removed: {names}")
     else:
         fetch_registry(project, destination(project))
         memory.restore_tags(project)
@@ -224,7 +231,7 @@ def rollback(
 
 
 def check_dvc() -> Iterator[Finding]:
-    """A remote to share artifacts through is configured."""
+    """Is a DVC remote configured?"""
     import configparser
 
     config = configparser.ConfigParser()
@@ -235,7 +242,7 @@ def check_dvc() -> Iterator[Finding]:
         mend = "run egovlm in a checkout, or set EGOVLM_PROJECT to one"
         yield Finding("dvc", "fail", f"no .dvc folder in {root.resolve()}", mend)
     elif not remotes:
-        mend = "fine on one machine; to share: `dvc remote add -d store s3://...`"
+        mend = "fine on one machine; to share data: `dvc remote add -d store s3://...`"
         yield Finding("dvc remote", "info", "none", mend)
     else:
         yield Finding(
@@ -244,7 +251,7 @@ def check_dvc() -> Iterator[Finding]:
 
 
 def check_publishing() -> Iterator[Finding]:
-    """What leaves this machine, and where to."""
+    """What is sent from this machine, and where to."""
     from flows.dvc.project import find_project
     from flows.dvc.publishing import destination
     from pipeline.errors import EgovlmError
@@ -252,7 +259,9 @@ def check_publishing() -> Iterator[Finding]:
     try:
         to = destination(find_project())
     except EgovlmError as error:
-        yield Finding("publishing", "warn", str(error), "correct section `publish` of params.yaml, or set it to null")
+        yield Finding(
+            "publishing", "warn", str(error), "correct the section `publish` of params.yaml, or set it to null"
+        )
         return
     if to is None:
         yield Finding("publishing", "ok", "off: runs and promotions stay on this machine", "")
@@ -262,7 +271,7 @@ def check_publishing() -> Iterator[Finding]:
 
 
 def check_prefect() -> Iterator[Finding]:
-    """A Prefect server answers, where one is configured."""
+    """Does the configured Prefect server answer?"""
     import os
 
     import httpx
@@ -282,7 +291,7 @@ def check_prefect() -> Iterator[Finding]:
 
 
 def check_git() -> Iterator[Finding]:
-    """git knows who commits: experiments and promotion make commits and tags."""
+    """Does git know who commits? Experiments and promotions make commits and tags."""
     import shutil
 
     from flows.dvc.project import find_project
@@ -290,7 +299,7 @@ def check_git() -> Iterator[Finding]:
 
     if shutil.which("git") is None:
         mend = "install git (`apt-get install git`, `brew install git`): DVC and experiments need it"
-        yield Finding("git", "fail", "no git on the path", mend)
+        yield Finding("git", "fail", "git is not on the PATH", mend)
         return
     try:
         project = find_project()

@@ -32,7 +32,7 @@ from pipeline.params import parse_params
 Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 TrainOn = Literal["local", "gpu"]
 
-GPU_STAGES = (TRAIN, EVALUATE)  # what travels with train_on="gpu"; the rest is CPU work
+GPU_STAGES = (TRAIN, EVALUATE)  # run on the GPU worker with train_on="gpu"; the rest is CPU work
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,16 @@ class RunRequest:
     train_on: TrainOn = "local"
     experiment: str | None = None
     promote: bool = False
-    skip_unchanged: bool = False  # do nothing at all where nothing changed
-    unchecked: bool = False  # start whatever the preflight finds
-    wait_seconds: float = 0.0  # for another run to let go of the project
+    skip_unchanged: bool = False  # do nothing if nothing changed
+    unchecked: bool = False  # start even if the preflight check finds a problem
+    wait_seconds: float = 0.0  # for another run to release the project
 
 
 def run_graph(project: Project, request: RunRequest, logger: Logger) -> State[Any]:
-    """Do what `request` asks, as the present flow run.
+    """Run `request` as the current flow run.
 
     Raises:
-        EgovlmError: parameters or project are not as they should be; a failed stage is a Failed state.
+        EgovlmError: parameters or project are invalid. (A failed stage does not raise: it is a Failed state.)
         ProjectBusy: another run holds the project.
     """
     check_name(request.experiment)
@@ -89,7 +89,7 @@ def _opened(project: Project) -> Iterator[Graph]:
 
 def _run(graph: Graph, request: RunRequest, logger: Logger) -> State[Any]:
     project = graph.project
-    destination(project)  # refuses a remote that is not there before hours of work, not after
+    destination(project)  # refuse a missing remote before hours of work, not after
     if request.train_on == "gpu":
         for_another_machine(project)
     walk = Walk(graph, request.targets, request.force)
@@ -110,8 +110,8 @@ def _run(graph: Graph, request: RunRequest, logger: Logger) -> State[Any]:
 
 
 def nothing_to_do(graph: Graph, stages: Sequence[Stage], promote: bool) -> bool:
-    """Whether every stage is up to date and the run that made it was closed: one that died between its last stage and
-    its verdict would otherwise never be saved or judged, and what a remote did not take never be sent."""
+    """Whether every stage is up to date and the run that made them was also saved, judged and sent. A run that died
+    after its last stage has to be closed by the next one."""
     project = graph.project
     if any(graph.changes(stage.name) for stage in stages):
         return False
@@ -121,7 +121,8 @@ def nothing_to_do(graph: Graph, stages: Sequence[Stage], promote: bool) -> bool:
 
 
 def run_stages(graph: Graph, walk: Walk, train_on: TrainOn) -> dict[str, State[Any]]:
-    """Run the stages one after another (DVC's locks make parallel processes slower); stops at the first failure."""
+    """Run the stages one after another and stop at the first failure. DVC's locks would make parallel processes
+    slower."""
     states: dict[str, State[Any]] = {}
     for step in walk:
         stage = step.stage

@@ -1,4 +1,4 @@
-"""What follows the last stage: the run becomes an experiment, the gate judges its model, and both are sent if asked."""
+"""After the last stage: save the run as an experiment, let the gate judge its model, and send both if asked."""
 
 import logging
 import shutil
@@ -40,7 +40,7 @@ def finalize_run(graph: Graph, experiment: str | None, promote_it: bool, logger:
     if promote_it:
         states.append(judge_model(job, wait_for=states[:1], return_state=True))
     if job.to is None:
-        logger.info("nothing leaves this machine: `publish` in params.yaml names no remote")
+        logger.info("nothing is sent: `publish` in params.yaml names no remote")
     else:
         states.append(publish(job, wait_for=states[-1:], return_state=True))
     notes = [state.message or str(state.name) for state in states]
@@ -48,7 +48,7 @@ def finalize_run(graph: Graph, experiment: str | None, promote_it: bool, logger:
 
 
 class Finished:
-    """A run whose stages are all finished. Not a dataclass: Prefect would walk into it looking for futures."""
+    """A run whose stages are all finished. Not a dataclass, because Prefect searches dataclasses for futures."""
 
     def __init__(self, graph: Graph, name: str) -> None:
         self.graph, self.name = graph, name
@@ -70,13 +70,13 @@ def save(job: Finished) -> State[None]:
         return Failed(message=str(error))
     if not job.is_new:
         known = name_of(job.graph.project, job.commit)
-        return Completed(name="Cached", message=f"experiment {known} has these results already")
+        return Completed(name="Cached", message=f"experiment {known} already has these results")
     return Completed(message=f"experiment {job.name} saved{'' if job.to else ', on this machine only'}")
 
 
 @task(name="promotion", task_run_name="promotion", cache_policy=NO_CACHE, persist_result=False)
 def judge_model(job: Finished) -> State[None]:
-    """The promotion gate. Promoted, Kept, or Failed if it could not tell."""
+    """The promotion gate. Promoted, Kept, or Failed if it could not decide."""
     logger = get_run_logger()
     try:
         if job.commit is None:
@@ -94,7 +94,7 @@ def judge_model(job: Finished) -> State[None]:
 
 @task(name="publish", task_run_name="publish", cache_policy=NO_CACHE, persist_result=False)
 def publish(job: Finished) -> State[None]:
-    """Send the new experiment, what a remote did not take before, and the registry's tags to where `publish` says."""
+    """Send the new experiment, anything a remote refused before, and the registry's tags to where `publish` says."""
     logger = get_run_logger()
     project, to = job.graph.project, job.to
     assert to is not None  # noqa: S101 - the task is not started without
@@ -111,7 +111,7 @@ def publish(job: Finished) -> State[None]:
 
 
 def is_judged(project: Project) -> bool:
-    """Whether the gate has given its verdict on the results that dvc.lock describes."""
+    """Whether the gate has already judged the results that dvc.lock describes."""
     try:
         return _judged(project).read_bytes() == (project.root / "dvc.lock").read_bytes()
     except OSError:
@@ -119,7 +119,7 @@ def is_judged(project: Project) -> bool:
 
 
 def note_judged(project: Project) -> None:
-    """Note that the results of dvc.lock have had their verdict."""
+    """Record that the results in dvc.lock have been judged."""
     project.private.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(project.root / "dvc.lock", _judged(project))
 

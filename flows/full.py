@@ -11,11 +11,11 @@ from flows.core import RunRequest, TrainOn, run_graph
 from flows.dvc.project import find_project
 from pipeline.errors import EgovlmError
 
-WAIT_SECONDS = 6 * 3600.0  # for another run to let go of the project
+WAIT_SECONDS = 6 * 3600.0  # for another run to release the project
 
 
 def run_name() -> str:
-    """`<experiment>-<git short sha>`; `run` where no experiment is named."""
+    """`<experiment>-<git short sha>`; `run` if no experiment is named."""
     return f"{flow_run.parameters.get('experiment') or 'run'}-{find_project().short_sha()}"
 
 
@@ -33,14 +33,14 @@ def egovlm(
     """Run the DVC graph: egocentric video in, trained model and score out.
 
     Args:
-        profile: overlay profiles/<profile>.yaml for this run.
+        profile: apply profiles/<profile>.yaml to this run only.
         overrides: values of params.yaml for this run by dotted key, e.g. {"train_grpo.learning_rate": 1e-6}.
-        targets: stages to bring up to date, with what they need; all where empty.
-        force: run stages even where nothing changed: true for all, or a list of stages.
+        targets: stages to bring up to date, with what they need; all if empty.
+        force: run stages even if nothing changed: true for all, or a list of stages.
         train_on: `local` trains in this checkout; `gpu` sends training and evaluation to the work pool `gpu`.
         experiment: name of the DVC experiment and of the run.
-        promote: let the promotion gate judge the result; a better model becomes champion.
-        unchecked: start although the preflight finds that the run cannot be finished here.
+        promote: let the promotion gate judge the result; a better model becomes the champion.
+        unchecked: start even if the preflight check finds that the run cannot finish here.
     """
     logger = get_run_logger()
     try:

@@ -1,4 +1,4 @@
-"""The cheap part first: a run that cannot be finished here is refused before its first stage, not after days."""
+"""Cheap checks first: a run that cannot finish here is refused before its first stage, not after days."""
 
 from collections.abc import Callable, Collection, Sequence
 
@@ -16,17 +16,17 @@ def stop_at_preflight(
     elsewhere: Collection[str],
     say: Callable[[str], object],
 ) -> None:
-    """Look at params, files and machine as far as stages that would run need them; doubts are said.
+    """Check params, files and machine as far as the stages that would run need them; doubts are printed.
 
     Args:
-        graph: the project's.
-        stages: what the run brings up to date, in order.
-        forced: stages that run even if nothing changed.
-        elsewhere: stages that another machine does: this one need not have what they need.
-        say: takes a line.
+        graph: the project's graph.
+        stages: those the run brings up to date, in order.
+        forced: those that run even if nothing changed.
+        elsewhere: those that another machine runs; this one need not have what they need.
+        say: called with each line.
 
     Raises:
-        StageError: something stands in the way of a stage that would run.
+        StageError: a stage that would run cannot finish here.
     """
     root = graph.project.root
     params = load_params(root / "params.yaml")
@@ -38,8 +38,8 @@ def stop_at_preflight(
     against = [finding for finding in against if set(finding.stages) & set(waiting)]
     if against:
         raise StageError(
-            f"this run cannot be finished here: {'; '.join(f'{f.name}: {f.found}' for f in against)} (`egovlm doctor` "
-            "says what to do about each; --unchecked starts it all the same)"
+            f"this run cannot finish here: {'; '.join(f'{f.name}: {f.found}' for f in against)} (`egovlm doctor` "
+            "says how to fix each; --unchecked starts it anyway)"
         )
     for finding in found:
         if finding.state == "warn":
@@ -47,12 +47,12 @@ def stop_at_preflight(
 
 
 def _takes_seconds(params: Params) -> bool:
-    """A hub model is looked at by libraries that take seconds to import; a run with nothing to do takes less."""
+    """Checking a hub model needs libraries that take seconds to import; a run with nothing to do takes less."""
     return params.prepare_model.recipe == "hub"
 
 
 def _to_run(graph: Graph, stages: Sequence[Stage], forced: Collection[str]) -> list[str]:
-    """Names of the stages from the first on that would run: what comes after it will most likely run too."""
+    """Names of the first stage that would run and all after it: those will most likely run too."""
     names = [stage.name for stage in stages]
     first = next((i for i, name in enumerate(names) if name in forced or graph.changes(name)), len(names))
     return names[first:]

@@ -1,4 +1,5 @@
-"""Flow `egovlm-retrain` (deployment `nightly`): the graph on a schedule, where something changed and no run is on."""
+"""Flow `egovlm-retrain` (deployment `nightly`): the graph on a schedule, if something changed and no other run is
+active."""
 
 import time
 from dataclasses import replace
@@ -16,7 +17,7 @@ from flows.dvc.project import Project, find_project
 from flows.full import run_name
 from pipeline.errors import EgovlmError
 
-AFTER_END_SECONDS = 30.0  # for the lock of a stuck run that was ended
+AFTER_END_SECONDS = 30.0  # wait for the lock of a stuck run after ending it
 
 
 @flow(name="egovlm-retrain", flow_run_name=lambda: f"retrain-{run_name()}", persist_result=False)
@@ -27,17 +28,17 @@ def egovlm_retrain(
     promote: bool = True,
     stuck_minutes: float = 180.0,
 ) -> State[Any]:
-    """Retrain where code, params or data changed; a better model becomes champion.
+    """Retrain if code, params or data changed; a better model becomes the champion.
 
-    It skips, with the reason as its message, where nothing changed or another run is at work. It never waits for
-    another run, so slow nights do not pile up. A training that a dead worker left behind goes on from its checkpoint.
+    It skips if nothing changed or another run is active; its message gives the reason. It never waits for another
+    run, so slow nights do not pile up. Training that a dead worker left unfinished resumes from its checkpoint.
 
     Args:
-        profile: overlay profiles/<profile>.yaml for this run.
+        profile: apply profiles/<profile>.yaml to this run only.
         overrides: values of params.yaml for this run by dotted key.
         train_on: `local` or `gpu`.
         promote: let the promotion gate judge the result.
-        stuck_minutes: a run whose stage has said nothing for so long is ended and this one takes its place.
+        stuck_minutes: a run without output for this long is ended, and this one replaces it.
     """
     logger = get_run_logger()
     started = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
@@ -58,12 +59,12 @@ def egovlm_retrain(
 
 
 def _end_stuck(project: Project, stuck_minutes: float, logger: Logger) -> bool:
-    """End the run that holds the project where it is stuck; whether it was."""
+    """End the run that holds the project if it is stuck; returns whether it was."""
     holder, silent = read_holder(project), silent_seconds(project)
     if holder is None or silent < stuck_minutes * 60 or holder.run == str(flow_run.id):
         return False
     ended = end_holder(project)
     if ended is None:
         return False
-    logger.warning("ended run %s: its stage had said nothing for %.0f min", ended.run, silent / 60)
+    logger.warning("ended run %s: its stage had printed nothing for %.0f min", ended.run, silent / 60)
     return True

@@ -33,11 +33,11 @@ from pipeline.params import load_params, parse_params
 
 PARAMS = "params.yaml"
 WAIT_SECONDS = 600.0
-FILE_BAR_SECONDS = 30.0  # between lines of a progress bar where there is no terminal
+FILE_BAR_SECONDS = 30.0  # between lines of a progress bar when there is no terminal
 
 
 class Terminal:
-    """Shows a stage's output; a progress bar is redrawn in place on a terminal, and told now and then in a file."""
+    """Shows a stage's output. A progress bar is redrawn in place on a terminal, and written now and then to a file."""
 
     def __init__(self, project: Project, clock: Callable[[], float] = time.monotonic) -> None:
         self.project, self.clock = project, clock
@@ -65,7 +65,7 @@ def run(
     """Bring the stages up to date, one after another, keep the run as an experiment, and print the headline."""
     started = time.perf_counter()
     check_name(experiment)
-    to = destination(project)  # refuses a remote that is not there before hours of work, not after
+    to = destination(project)  # refuse a missing remote before hours of work, not after
     graph = Graph(project)
     try:
         walk = Walk(graph, targets, force)
@@ -80,7 +80,7 @@ def run(
     print(f"\n{headline(project)}\n{len(walk.stages)} stages up to date in {time.perf_counter() - started:.1f} s")
     print(*kept, sep="\n", end="\n" if kept else "")
     if (project.root / PAGE).is_file():
-        print(f"Look at it: {(project.root / PAGE).as_uri()}")
+        print(f"Report: {(project.root / PAGE).as_uri()}")
 
 
 def _one(graph: Graph, step: Step) -> None:
@@ -94,15 +94,18 @@ def _one(graph: Graph, step: Step) -> None:
         and outcome is StageOutcome.CACHED
         and load_params(graph.project.root / PARAMS).machine.wandb_project
     ):
-        print("    nothing new goes to wandb: train_grpo is up to date (`egovlm run train_grpo --force` trains again)")
+        print(
+            "    nothing new is logged to wandb: train_grpo is up to date (`egovlm run train_grpo --force` trains "
+            "again)"
+        )
 
 
 def _keep(graph: Graph, experiment: str | None, to: Destination | None) -> list[str]:
-    """Save the finished run as an experiment and send it if `publish` says so; what was done, in sentences."""
+    """Save the finished run as an experiment and send it if `publish` says so; returns what was done, as sentences."""
     try:
         with explained():
             return _kept(graph, experiment, to)
-    except EgovlmError as error:  # the result is there; only the row is missing, or not sent
+    except EgovlmError as error:  # the result is complete; only its experiment is missing, or was not sent
         return [f"egovlm: {error}"]
 
 
@@ -112,9 +115,9 @@ def _kept(graph: Graph, experiment: str | None, to: Destination | None) -> list[
     is_new = commit is None
     commit = commit or save_experiment(graph, *unnamed(project, experiment))[0]
     name = name_of(project, commit)
-    told = f"kept as experiment {name}"
+    told = f"saved as experiment {name}"
     if to is None:
-        return [f"{told}, on this machine only: `dvc exp show` lays runs side by side"]
+        return [f"{told}, on this machine only: `dvc exp show` shows runs side by side"]
     refs = send_experiments(project, [*unsent(project), *([name] if is_new else [])], to, Terminal(project))
     return [told, sent(refs, to)]
 
@@ -130,12 +133,12 @@ def _print_metrics(project: Project) -> None:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m flows.run", description=__doc__)
     parser.add_argument("targets", nargs="*", help="stages to bring up to date, with what they need (default: all)")
-    parser.add_argument("--force", action="store_true", help="run stages even where nothing changed")
-    parser.add_argument("--experiment", metavar="NAME", help="what the run is called in `dvc exp show`")
-    parser.add_argument("--unchecked", action="store_true", help="start whatever the preflight finds")
-    parser.add_argument("--profile", help="overlay profiles/PROFILE.yaml for this run")
+    parser.add_argument("--force", action="store_true", help="run stages even if nothing changed")
+    parser.add_argument("--experiment", metavar="NAME", help="name of the run in `dvc exp show`")
+    parser.add_argument("--unchecked", action="store_true", help="start even if the preflight check finds a problem")
+    parser.add_argument("--profile", help="apply profiles/PROFILE.yaml to this run only")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="a value of params.yaml, this run"
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="set a value of params.yaml for this run only"
     )
     return parser.parse_args(arguments)
 
@@ -167,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"egovlm: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\negovlm: interrupted; run it again to go on: finished stages are kept", file=sys.stderr)
+        print("\negovlm: interrupted; run it again to resume: finished stages are kept", file=sys.stderr)
         return 130
     return 0
 

@@ -1,5 +1,5 @@
-"""One Prefect task per DVC stage: named as the stage, live log lines, a progress artifact, and a state that says what
-happened (Cached, Restored, Completed, Failed)."""
+"""One Prefect task per DVC stage, with the stage's name, live log lines and a progress artifact. Its state says what
+happened: Cached, Restored, Completed or Failed."""
 
 import logging
 from collections.abc import Callable
@@ -31,13 +31,13 @@ StageRunner = Callable[[Graph, str, OnLine, bool], StageOutcome]
 
 _STATES = {
     StageOutcome.CACHED: ("Cached", "nothing changed"),
-    StageOutcome.RESTORED: ("Restored", "ran before with the same inputs; outputs taken from the run cache"),
+    StageOutcome.RESTORED: ("Restored", "ran before with the same inputs; outputs restored from the run cache"),
     StageOutcome.RAN: ("Completed", "ran"),
 }
 
 
 class StageRun:
-    """What a stage's task needs. Not a dataclass: Prefect would walk into it looking for futures."""
+    """What a stage's task needs. Not a dataclass, because Prefect searches dataclasses for futures."""
 
     def __init__(self, graph: Graph, stage: str, run: StageRunner, force: bool) -> None:
         self.graph, self.stage, self.run, self.force = graph, stage, run, force
@@ -45,7 +45,7 @@ class StageRun:
 
 @task(cache_policy=NO_CACHE, persist_result=False)
 def stage_task(job: StageRun) -> State[Any]:
-    """Bring one stage up to date. An expected error becomes a Failed state whose message names stage and next step."""
+    """Bring one stage up to date. An expected error becomes a Failed state that names the stage and the next step."""
     logger = get_run_logger()
     lines = StageLines(job.graph.project, job.stage, logger)
     try:
@@ -61,7 +61,7 @@ def stage_task(job: StageRun) -> State[Any]:
 
 
 class StageLines:
-    """Where a stage's output goes: lines to the run's log, bars to a progress artifact and now and then to the log."""
+    """Where a stage's output goes: lines to the run's log, progress bars to an artifact and now and then to the log."""
 
     def __init__(self, project: Project, stage: str, logger: "logging.Logger | logging.LoggerAdapter[logging.Logger]"):
         self.project, self.stage, self.logger = project, stage, logger
@@ -84,12 +84,12 @@ class StageLines:
             self._show(progress.text)
 
     def close(self) -> None:
-        """Bring the artifact to the last reading."""
+        """Update the artifact with the last reading."""
         if self._artifact is not None:
             self._show("last reading")
 
     def _show(self, text: str) -> None:
-        # An artifact is decoration: a server that is away for a moment must not end hours of training.
+        # An artifact is decoration: a short server outage must not end hours of training.
         try:
             if self._artifact is None:
                 key = f"progress-{self.stage.replace('_', '-')}"

@@ -1,5 +1,5 @@
-"""What a person wants to see after a run: headline numbers, what was left out, where the report is. Knows no Prefect:
-`make run` shows the same headline without paying for its import."""
+"""What to show after a run: headline numbers, what was left out, where the report is. It does not import Prefect, so
+`make run` shows the same headline quickly."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from pipeline.escape import markdown_cell
 from pipeline.layout import DATA, DATA_DOCS, METRICS, PAGE, report_of
 from pipeline.reports import scored_of
 
-REPORT_URL_VARIABLE = "EGOVLM_REPORT_URL"  # where `make ui` serves data/ on loopback; paths are shown where unset
+REPORT_URL_VARIABLE = "EGOVLM_REPORT_URL"  # where `make ui` serves data/ on loopback; if unset, paths are shown
 LINKS = (
     ("Report", PAGE),
     ("Data Docs", f"{DATA_DOCS}/index.html"),
@@ -21,7 +21,7 @@ LINKS = (
 
 
 def read_report(path: Path) -> dict[str, Any]:
-    """A JSON report; {} where the stage has not written one."""
+    """A JSON report; {} if the stage has not written one."""
     try:
         report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -77,7 +77,7 @@ def _link(project: Project, path: str) -> str:
 
 
 def address(path: str) -> str | None:
-    """Where `make ui` serves a file below data/; None where nobody does."""
+    """Where `make ui` serves a file below data/; None if nobody does."""
     base = os.environ.get(REPORT_URL_VARIABLE)
     below = path.removeprefix(f"{DATA}/")
     return f"{base.rstrip('/')}/{below}" if base else None

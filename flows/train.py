@@ -1,4 +1,4 @@
-"""Flow `egovlm-train` (deployment `gpu`): one stage of somebody else's working tree, in a checkout of its own."""
+"""Flow `egovlm-train` (deployment `gpu`): one stage of another checkout's working tree, in a separate checkout."""
 
 from typing import Any
 
@@ -27,12 +27,12 @@ WAIT_SECONDS = 24 * 3600.0
 def egovlm_train(commit: str, stage: str, force: bool = False) -> State[str]:
     """Check out `commit`, bring the inputs of `stage` to its dvc.lock, run it, send the result to the DVC remote.
 
-    The final message names the result (`result <digest>`), by which the sender restores exactly this one.
+    The final message names the result (`result <digest>`), so that the sender restores exactly this one.
 
     Args:
         commit: full hash under refs/egovlm/runs of the git remote.
         stage: name of a stage of dvc.yaml.
-        force: run it even where this machine has its result.
+        force: run it even if this machine has its result.
     """
     logger = get_run_logger()
     try:

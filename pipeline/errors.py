@@ -1,19 +1,23 @@
 """Every error egovlm raises on purpose.
 
-    EgovlmError              the root: one line a user can act on (expected, found, what to do)
+    EgovlmError              the root: one line that a user can act on (expected, found, what to do)
     ├── ParamsError          params.yaml or an overlay is wrong
-    ├── ItemError            one item is bad: it is quarantined with `reason` and counted, the stage goes on
-    ├── StageError           a stage cannot go on
+    ├── ItemError            one item is bad: it is quarantined with `reason` and counted; the stage continues
+    ├── StageError           a stage cannot continue
     │   ├── TooManyBadItems  more than max_bad_fraction of the items were quarantined
     │   ├── EmptyInput       nothing to work on
     │   └── GateError        a critical check failed
-    ├── ArtifactError        a file between stages is missing, torn or of another version
+    ├── ArtifactError        a file between stages is missing, damaged or of another version
     └── ModelError           model, tokenizer or checkpoint do not fit
 
-Which one to raise: the user's configuration -> ParamsError; one bad row or file in foreign data -> ItemError; the whole
-input unusable -> StageError; our own product damaged -> ArtifactError. A bug is not an EgovlmError: let it raise. If
-it shows on one item of foreign data, that item is quarantined as `unexpected` (see `unexpected`), and more than
-`MOST_UNEXPECTED` of them stop the stage.
+Which one to raise:
+* the user's configuration is wrong: ParamsError;
+* one row or file of foreign data is bad: ItemError;
+* the whole input is unusable: StageError;
+* our own product is damaged: ArtifactError.
+
+A bug is not an EgovlmError: let it raise. If it shows on one item of foreign data, that item is quarantined as
+`unexpected` (see `unexpected`). More than `MOST_UNEXPECTED` of them stop the stage.
 """
 
 import traceback
@@ -21,11 +25,11 @@ from pathlib import Path
 
 
 class EgovlmError(Exception):
-    """Root of all errors raised on purpose. `str(error)` is one line (or a short list) a user can act on."""
+    """Root of all errors raised on purpose. `str(error)` is one line (or a short list) that a user can act on."""
 
 
 class ParamsError(EgovlmError):
-    """params.yaml holds an unknown key, a wrong type or a value out of range."""
+    """params.yaml has an unknown key, a wrong type or a value out of range."""
 
 
 class ItemError(EgovlmError):
@@ -42,17 +46,17 @@ class ItemError(EgovlmError):
         self.detail = detail
 
     def __reduce__(self) -> tuple[type["ItemError"], tuple[str, str]]:
-        return (type(self), (self.reason, self.detail))  # survives the trip home from a worker process
+        return (type(self), (self.reason, self.detail))  # survives the trip back from a worker process
 
 
 UNEXPECTED = "unexpected"
-"""Reason of an item on which something failed that no code foresaw."""
+"""The reason for an item that failed in a way no code expected."""
 
-MOST_UNEXPECTED = 3  # of one kind of work: one odd file ends no stage of hours, a bug that hits all items does
+MOST_UNEXPECTED = 3  # per kind of work; one odd file does not end a stage of hours, a bug that hits all items does
 
 
 def unexpected(error: Exception) -> ItemError:
-    """A foreseen outcome for an exception that was not: what it says and its traceback, innermost call first."""
+    """An `ItemError` for an exception that no code expected: its message and its traceback, innermost call first."""
     calls = [
         f"{Path(call.filename).name}:{call.lineno} {call.name}" for call in traceback.extract_tb(error.__traceback__)
     ]
@@ -61,7 +65,7 @@ def unexpected(error: Exception) -> ItemError:
 
 
 class StageError(EgovlmError):
-    """A stage cannot go on."""
+    """A stage cannot continue."""
 
 
 class TooManyBadItems(StageError):
@@ -77,8 +81,8 @@ class GateError(StageError):
 
 
 class ArtifactError(EgovlmError):
-    """A product of an earlier stage is missing, torn or of another version."""
+    """A product of an earlier stage is missing, damaged or of another version."""
 
 
 class ModelError(EgovlmError):
-    """Model, tokenizer or checkpoint do not fit together or cannot be loaded."""
+    """Model, tokenizer or checkpoint do not fit together, or cannot be loaded."""

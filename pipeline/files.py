@@ -1,4 +1,4 @@
-"""Files that are whole or absent, what they hold in one number, and who may write them."""
+"""Files that are whole or absent, digests of their contents, and file locks."""
 
 import hashlib
 import json
@@ -13,10 +13,10 @@ from filelock import FileLock, Timeout
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Where to write a new `path`: beside it, moved into its place when the block ends well.
+    """Where to write a new `path`: a temporary file beside it, moved into place if the block succeeds.
 
-    An exception in the block, or a kill, leaves the old file as it was; what was written so far is deleted, after a
-    kill by the next attempt. The folder is made if it is missing.
+    An exception in the block, or a kill, leaves the old file unchanged. The partial file is deleted, after a kill by
+    the next attempt. The folder is created if it is missing.
 
     >>> with replacing(Path("/tmp/egovlm-doctest.txt")) as partial:
     ...     _ = partial.write_text("whole")
@@ -33,7 +33,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
-    """An empty folder to fill, moved into the place of `folder` when the block ends well; else `folder` stays."""
+    """An empty folder to fill. It replaces `folder` if the block succeeds; otherwise `folder` is unchanged."""
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -65,7 +65,7 @@ def sha256_of(path: Path) -> str:
 
 @contextmanager
 def locked(path: Path, wait_seconds: float, on_wait: Callable[[], object] | None = None) -> Iterator[None]:
-    """Hold the lock file `path` for the block; `on_wait` is called once if somebody else holds it.
+    """Hold the lock file `path` during the block; `on_wait` is called once if another process holds it.
 
     The lock is the operating system's and ends with its process: after a kill there is nothing to clean up.
 

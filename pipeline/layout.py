@@ -1,6 +1,6 @@
-"""Where everything lies, seen from the root of a checkout: the one list of paths, held to dvc.yaml by a test.
+"""Where everything is, relative to the root of a checkout: the only list of paths. A test compares it with dvc.yaml.
 
-The first group is what the stages write and DVC keeps. The second is this machine's own and never leaves it.
+The first group is what the stages write and DVC keeps. The second is local to this machine.
 
 >>> report_of("train_grpo")
 'data/reports/train_grpo.json'
@@ -57,7 +57,7 @@ CHECKPOINTS = f"{DATA}/checkpoints"
 LOCKS = f"{DATA}/.locks"
 LIVE_PAGE = f"{DATA}/live.html"
 OF_THIS_MACHINE = (CHECKPOINTS, LOCKS, LIVE_PAGE)
-"""What no stage gives out: state to resume from, caches, locks, the page that shows a training while it runs."""
+"""Files that are no stage's output: state to resume from, caches, locks, the page that shows a running training."""
 
 
 def report_of(stage: str) -> str:

@@ -1,6 +1,6 @@
-"""The types of params.yaml: one section per stage, every value once, with its unit in the name or a comment there.
+"""The types of params.yaml: one section per stage, each value once, with its unit in its name or in a comment there.
 
-Nothing has a default here: params.yaml is the only home of a value. A profile (profiles/<name>.yaml) is an overlay that
+Nothing has a default here: values live only in params.yaml. A profile (profiles/<name>.yaml) is an overlay that
 `egovlm profile <name>` merges into params.yaml.
 """
 
@@ -25,7 +25,7 @@ class SourceSection(BaseModel):
 
 
 class DownloadVideos(Section):
-    """`ego4d_clips` is a path, `none` (stated: not wanted), or null (fine while no source needs it)."""
+    """`ego4d_clips` is a path, `none` (deliberately absent), or null (allowed while no source needs it)."""
 
     sources: dict[str, SourceSection | None]
     plugins: Plugins
@@ -36,14 +36,14 @@ class DownloadVideos(Section):
 
 
 class SplitShares(Section):
-    """How recordings whose source leaves the split open are shared out; the rest is the test split."""
+    """Shares of the recordings whose source leaves the split open; the rest is the test split."""
 
     train: Fraction
     dev: Fraction
 
 
 class NearDuplicates(Section):
-    """Two questions alike in at least `similarity` of their word shingles are one; the first by id stays."""
+    """Two questions that share at least `similarity` of their word shingles count as one; the first by id stays."""
 
     similarity: Fraction
     scope: Literal["recording", "everywhere"]
@@ -78,7 +78,7 @@ class MineKeyframes(Section):
 
 
 class ClipLimits(Section):
-    """When frames are worth a warning; pixel values are 0-255."""
+    """When frames cause a warning; pixel values are 0-255."""
 
     black_below: float = Field(ge=0)
     frozen_below: float = Field(ge=0)
@@ -87,8 +87,8 @@ class ClipLimits(Section):
 
 
 class ValidateDataset(Section):
-    """`egoschema_windows` and `egoschema_questions` are paths, `none` (stated: not wanted), or null (fine while all
-    training data is made here)."""
+    """`egoschema_windows` and `egoschema_questions` are paths, `none` (deliberately absent), or null (allowed while
+    all training data is synthetic)."""
 
     egoschema_windows: str | None
     egoschema_questions: str | None
@@ -111,7 +111,7 @@ class Prompts(Section):
 
 
 class HubRecipe(Section):
-    """A base fetched as it is: a local `from_pretrained` folder, or a hub id with the commit it is pinned to."""
+    """A base model used as it is: a local `from_pretrained` folder, or a hub id with its pinned commit."""
 
     model: str
     revision: str | None
@@ -156,7 +156,7 @@ class EvaluateEgoschema(Section):
     @model_validator(mode="after")
     def _headline_is_run(self) -> "EvaluateEgoschema":
         if "reasoning/video" not in self.runs:
-            raise ValueError("runs must hold reasoning/video: the headline accuracy comes from it")
+            raise ValueError("runs must include reasoning/video: the headline accuracy comes from it")
         if self.backend == "vllm" and any(run.startswith(("likelihood/", "forced/")) for run in self.runs):
             raise ValueError("likelihood and forced runs need backend transformers")
         return self
@@ -174,7 +174,7 @@ class EvaluateEgoschema(Section):
 
 
 class Machine(Section):
-    """Where, how fast and what is kept. Read by stages, listed by none: no result depends on it."""
+    """Where to run, how fast, and what to keep. Stages read it but none lists it: no result depends on it."""
 
     workers: Positive
     executor: Literal["processes", "ray"]
@@ -212,7 +212,7 @@ class Publish(Section):
     @model_validator(mode="after")
     def _data_need_refs(self) -> "Publish":
         if self.dvc_remote is not None and self.git_remote is None:
-            raise ValueError("dvc_remote without git_remote sends data that nobody can find: name both")
+            raise ValueError("dvc_remote without git_remote would send data that nobody can find: set both")
         return self
 
 
@@ -240,8 +240,8 @@ def load_params(path: Path) -> Params:
     """Read and check params.yaml.
 
     Raises:
-        ParamsError: the file is missing, is not YAML, or any section holds an unknown key or an unfit value; every
-            problem is named with its key, and an unknown key with the nearest valid one.
+        ParamsError: the file is missing, is not YAML, or has an unknown key or an invalid value. Every problem is
+            named with its key, and an unknown key with the nearest valid one.
     """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))

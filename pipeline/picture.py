@@ -1,15 +1,16 @@
-"""A stage runs from a picture of its code and params, taken when it starts, and looks at its end whether they changed.
+"""A stage runs from a snapshot ("picture") of its code and params, and checks at its end whether the originals changed.
 
-DVC writes dvc.lock after a stage has ended, from the files as they are *then*. People edit while a training of hours
-runs, and a scheduled run meets a `git pull`: the lock would name params and code that never ran. So
+DVC writes dvc.lock after a stage has ended, from the files as they are *then*. People edit during hours of training,
+or a `git pull` happens during a scheduled run. The lock would then name params and code that never ran. Therefore:
 
-* the process goes on from its own copy of the code and of params.yaml. What is imported late, or by a worker that
-  starts an hour later, is the code of the start;
-* before the stage succeeds the files are compared with that copy. A difference fails the stage with its name, so that
-  DVC writes nothing, and its state for resuming is kept;
-* the stage's report says what it ran from, in the digests of dvc.lock: the two are compared wherever a result counts.
+* the process runs from its own copy of the code and of params.yaml. Late imports, and workers that start an hour later,
+  still get the code of the start;
+* before the stage succeeds, the files are compared with that copy. A difference fails the stage with its name. DVC then
+  writes nothing, and the state for resuming is kept;
+* the stage's report records what it ran from, with the same digests as dvc.lock. The two are compared wherever a result
+  counts.
 
-What is listed under `machine:` may change at any time: no stage lists it.
+Values under `machine:` may change at any time: no stage lists them.
 """
 
 import json
@@ -28,15 +29,15 @@ from pipeline.errors import StageError
 from pipeline.layout import LOCKS
 from pipeline.provenance import CODE, Listed, code_files, differences, display_value, listed, value_at
 
-VARIABLE = "EGOVLM_PICTURE"  # folder of the picture that this process and all it starts run from
+VARIABLE = "EGOVLM_PICTURE"  # folder of the picture that this process and its children run from
 WATCH_SECONDS = 5.0
 _SHOWN = 3
 
 
 def start_from_picture(root: Path, stage: str) -> None:
-    """Take the picture and start this process anew from it, under its own number; at once back if that is done.
+    """Take the picture and restart this process from it under the same process id; returns at once if that is done.
 
-    Only for a stage that DVC runs: by hand nobody writes a record.
+    Only for a stage that DVC runs: by hand, nothing is recorded.
     """
     folder = (root / LOCKS / f"{stage}.{os.getpid()}").absolute()
     if picture_folder() == folder or not listed(root, stage).code:
@@ -44,7 +45,7 @@ def start_from_picture(root: Path, stage: str) -> None:
     _clear_dead(folder.parent, stage)
     _copy(root, folder, signatures(root, listed(root, stage).data))
     path = [str(folder), str(root.absolute()), *filter(None, [os.environ.get("PYTHONPATH")])]
-    # Without PYTHONSAFEPATH `python -m` would look into the working directory first, where the files change.
+    # Without PYTHONSAFEPATH, `python -m` would look first in the working directory, where the files change.
     changed = {VARIABLE: str(folder), "PYTHONPATH": os.pathsep.join(path), "PYTHONSAFEPATH": "1"}
     sys.stdout.flush()
     sys.stderr.flush()
@@ -56,14 +57,14 @@ def _copy(root: Path, folder: Path, data: Mapping[str, Sequence[int]]) -> None:
     for path in _all_files(root / CODE):
         target = folder / path.relative_to(root)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, target)  # with its time: compiled files stay valid
+        shutil.copy2(path, target)  # keep the time, so that compiled files stay valid
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy2(root / name, folder / name)
     (folder / "data.json").write_text(json.dumps(data), encoding="utf-8")
 
 
 def _clear_dead(locks: Path, stage: str) -> None:
-    """Remove the pictures of killed runs."""
+    """Remove pictures left by killed runs."""
     for folder in locks.glob(f"{stage}.*"):
         if folder.suffix[1:].isdigit() and not _lives(int(folder.suffix[1:])):
             shutil.rmtree(folder, ignore_errors=True)
@@ -80,7 +81,7 @@ def _lives(pid: int) -> bool:
 
 
 def drop_picture() -> None:
-    """Remove the picture that this process runs from, if any, at its end."""
+    """At the end, remove the picture that this process runs from, if any."""
     folder = picture_folder()
     if folder is not None and folder.suffix == f".{os.getpid()}":
         shutil.rmtree(folder, ignore_errors=True)
@@ -108,7 +109,7 @@ class Picture:
     data: Mapping[str, Sequence[int]]
 
     def changes(self, root: Path, data: bool = True) -> list[str]:
-        """What is another in `root` now, one phrase each. Without `data` this takes milliseconds."""
+        """What differs in `root` now, one phrase each. Without `data` this takes milliseconds."""
         now = _code(root, self.listed)
         files = sorted(name for name in self.code.keys() | now.keys() if self.code.get(name) != now.get(name))
         return [
@@ -118,7 +119,7 @@ class Picture:
         ]
 
     def refuse_changes(self, root: Path) -> None:
-        """Make sure that DVC will record what ran.
+        """Make sure that DVC will record what really ran.
 
         Raises:
             StageError: params, code or data changed; the message names key and both values, or the file.
@@ -127,9 +128,9 @@ class Picture:
         if found:
             more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
             raise StageError(
-                f"{'; '.join(found[:_SHOWN])}{more} while {self.stage} ran: the result is not recorded, dvc.lock would "
-                "name what never ran. Undo the change to go on (a training from its checkpoint), or keep it and begin "
-                "anew: run it again"
+                f"{'; '.join(found[:_SHOWN])}{more} while {self.stage} ran. The result is not recorded, because "
+                "dvc.lock would name inputs that never ran. Undo the change and run again to resume, or keep it and "
+                "run again to start over"
             )
 
     def _changed_params(self, root: Path) -> list[str]:
@@ -139,7 +140,7 @@ class Picture:
         try:
             before, after = yaml.safe_load(self.params), yaml.safe_load(now or b"")
         except yaml.YAMLError:
-            return ["params.yaml cannot be read any more"]
+            return ["params.yaml can no longer be read"]
         return [
             f"params.yaml: {leaf} changed from {display_value(was)} to {display_value(is_now)}"
             for key in self.listed.params
@@ -164,7 +165,8 @@ def read_picture(stage: str) -> Picture | None:
 
 @contextmanager
 def watching(picture: Picture | None, root: Path, seconds: float = WATCH_SECONDS) -> Iterator[None]:
-    """Say a change of params or code as soon as it happens, once: hours before the stage would fail of it."""
+    """Report a change of params or code once, as soon as it happens: hours before the stage would fail because of
+    it."""
     if picture is None:
         yield
         return
@@ -174,7 +176,7 @@ def watching(picture: Picture | None, root: Path, seconds: float = WATCH_SECONDS
         while not ended.wait(seconds):
             found = picture.changes(root, data=False)
             if found:
-                text = "it goes on from its own copy, but fails at its end if that is not undone by then"
+                text = "it continues from its own copy, but will fail at its end unless you undo the change"
                 told = f"egovlm {picture.stage}: {'; '.join(found[:_SHOWN])} while it runs: {text}"
                 print(told, file=sys.stderr, flush=True)
                 return
@@ -194,7 +196,7 @@ def _code(home: Path, entry: Listed) -> dict[str, bytes]:
 
 
 def signatures(root: Path, paths: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Size and time of every file of the data: read whole they would cost minutes."""
+    """Size and time of every data file; reading them whole would take minutes."""
     found = {}
     for path in paths:
         for file in _all_files(root / path):

@@ -1,6 +1,7 @@
-"""What a process owes the ones around it: it ends with its parent, within its memory, and soon when told to.
+"""Process lifetime, memory limits and signals: a process ends with its parent, keeps to its memory limit, and stops
+soon when asked to.
 
-Linux only where the kernel has to help (`prctl`, `RLIMIT_DATA`); elsewhere these calls do nothing.
+Calls that need the kernel's help (`prctl`, `RLIMIT_DATA`) work on Linux only; elsewhere they do nothing.
 """
 
 import ctypes
@@ -12,25 +13,25 @@ import threading
 from pathlib import Path
 from types import FrameType
 
-STOP_SECONDS = 8.0  # from the first signal to the end; a run has to be gone within 10 s
+STOP_SECONDS = 8.0  # from the first signal to the end; a run must be gone within 10 s
 _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(number: int = signal.SIGKILL) -> None:
-    """Have the kernel send `number` to this process when the thread that started it ends, by `kill -9` as well.
+    """Have the kernel send signal `number` to this process when the thread that started it ends, even by `kill -9`.
 
-    An orphan would go on writing while the next run writes the same files.
+    An orphan would keep writing while the next run writes the same files.
     """
     if sys.platform != "linux":
         return
     parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
-    if os.getppid() != parent:  # it ended while we asked
+    if os.getppid() != parent:  # it ended during the call
         os.kill(os.getpid(), number)
 
 
 def limit_memory(megabytes: int) -> None:
-    """Let this process allocate at most `megabytes` more than it has: beyond that an allocation fails as `MemoryError`.
+    """Let this process allocate at most `megabytes` more than it has; beyond that, allocations raise `MemoryError`.
 
     Private writable memory counts (`RLIMIT_DATA`), mapped files and reserved addresses do not.
     """
@@ -48,7 +49,7 @@ def _data_bytes() -> int:
 
 
 class Stopped(BaseException):
-    """The process was told to end by signal `number`."""
+    """Signal `number` asked the process to end."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -56,14 +57,14 @@ class Stopped(BaseException):
 
     @property
     def exit_code(self) -> int:
-        """As a shell counts: 130 for SIGINT, 143 for SIGTERM."""
+        """The shell's exit code: 130 for SIGINT, 143 for SIGTERM."""
         return 128 + self.number
 
 
 def stop_on_signals() -> None:
-    """Raise `Stopped` in the main thread at SIGTERM or SIGINT; a second signal, or `STOP_SECONDS`, ends the process.
+    """Raise `Stopped` in the main thread at SIGTERM or SIGINT. A second signal, or `STOP_SECONDS`, ends the process.
 
-    Files are whole or absent at any moment, so that an end without clean-up loses no more than one with it.
+    Files are whole or absent at any moment, so ending without clean-up loses nothing more.
     """
     told: list[int] = []
 

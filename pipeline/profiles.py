@@ -1,7 +1,7 @@
 """Overlays on params.yaml: a profile file (profiles/<name>.yaml) or single values by dotted key.
 
-An overlay is merged into the text of params.yaml so that its comments and order stay. The result is checked before it
-replaces the file, and it replaces it whole.
+An overlay is merged into the text of params.yaml, so that comments and order stay. The result is checked first and then
+replaces the whole file at once.
 """
 
 import itertools
@@ -25,9 +25,9 @@ _MOST_NODES = 100_000
 
 
 class _Representer(RoundTripRepresenter):
-    """Writes 1e-06 as 1.0e-06: YAML 1.1 readers (PyYAML) take a float without a dot for a string.
+    """Writes 1e-06 as 1.0e-06, because YAML 1.1 readers (PyYAML) read a float without a dot as a string.
 
-    And None as `null`, as params.yaml does, so that only what changed differs.
+    And None as `null`, as params.yaml does, so that a diff shows only real changes.
     """
 
     def represent_none(self, data: None) -> Any:
@@ -53,7 +53,7 @@ def read_profile(root: Path, name: str) -> dict[str, Any]:
     """The overlay profiles/<name>.yaml.
 
     Raises:
-        ParamsError: there is no such profile, or it is not a mapping.
+        ParamsError: the profile does not exist, or is not a mapping.
     """
     names = profile_names(root)
     if name not in names or not is_safe_id(name):
@@ -85,9 +85,9 @@ def nested(overrides: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merge_overlay(text: str, *overlays: Mapping[str, Any], check: Check = parse_params) -> str:
-    """`text` (YAML) with the overlays merged in, in order; comments and order of `text` stay.
+    """`text` (YAML) with the overlays merged in, one after another; comments and order of `text` stay.
 
-    Mappings merge key by key; a mapping with another `kind` (a source) and anything else replaces what was there.
+    Mappings merge key by key. A mapping with a different `kind` (a source), and any other value, replaces the old one.
 
     Raises:
         ParamsError: the text is not YAML or the result does not pass `check`.
@@ -110,7 +110,7 @@ def apply_profile(root: Path, name: str) -> None:
     """Merge profiles/<name>.yaml into params.yaml of the project in `root`, atomically.
 
     Raises:
-        ParamsError: no such profile, or the result is not valid; params.yaml is then unchanged.
+        ParamsError: the profile does not exist, or the result is invalid. params.yaml is then unchanged.
     """
     write_merged(root, read_profile(root, name))
 
@@ -137,13 +137,13 @@ def _same_kind(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 
 
 def _plain(node: Any, nodes: Iterator[int]) -> Any:
-    """The document as plain dicts and lists, as a reader of the written file gets it.
+    """The document as plain dicts and lists, as a reader of the written file will get it.
 
     Raises:
-        ParamsError: it has more than `_MOST_NODES` nodes (aliases of aliases unfold without end).
+        ParamsError: it has more than `_MOST_NODES` nodes (aliases of aliases can expand without end).
     """
     if next(nodes) > _MOST_NODES:
-        raise ParamsError(f"params.yaml unfolds to more than {_MOST_NODES} values: write it without aliases")
+        raise ParamsError(f"params.yaml expands to more than {_MOST_NODES} values: write it without aliases")
     if isinstance(node, Mapping):
         return {key: _plain(value, nodes) for key, value in node.items()}
     if isinstance(node, list | tuple):
@@ -154,7 +154,7 @@ def _plain(node: Any, nodes: Iterator[int]) -> Any:
 def _yaml() -> YAML:
     yaml = YAML()
     yaml.Representer = _Representer
-    yaml.width = 200  # do not fold long prompts
+    yaml.width = 200  # do not wrap long prompts
     yaml.preserve_quotes = True
     yaml.indent(mapping=2, sequence=4, offset=2)
     return yaml

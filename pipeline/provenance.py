@@ -1,8 +1,8 @@
-"""What a stage runs from, written down twice: by the stage in its report, by DVC in dvc.lock. The two must agree.
+"""What a stage ran from, recorded twice: by the stage in its report, and by DVC in dvc.lock. The two must agree.
 
-A stage cannot tell DVC what it ran from: DVC reads the files when the stage has ended. Between the stage's own last
-look (pipeline/picture.py) and DVC's lies a moment, so the two records are compared wherever a result counts:
-when the next stage starts from it, before it is saved as an experiment, before a card is written or a model promoted.
+A stage cannot tell DVC what it ran from: DVC reads the files when the stage has ended. The files may change between the
+stage's own last check (pipeline/picture.py) and DVC's. So the two records are compared wherever a result counts:
+when the next stage reads it, before it is saved as an experiment, and before a card is written or a model promoted.
 """
 
 import hashlib
@@ -17,9 +17,9 @@ import yaml
 from pipeline.errors import ArtifactError
 from pipeline.layout import TRAINING, report_of
 
-CODE = "pipeline"  # the package that stages are made of
+CODE = "pipeline"  # the package that holds the stages' code
 TRAIN = "train_grpo"
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a lock of 700 lines: 10 ms instead of 150
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # 10 ms instead of 150 for a lock file of 700 lines
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Listed:
 
 
 def listed(root: Path, stage: str) -> Listed:
-    """The entry of `stage` in dvc.yaml; empty if there is none (then nobody records anything either)."""
+    """The entry of `stage` in dvc.yaml; empty if there is none (then nothing is recorded either)."""
     try:
         entry = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"][stage]
     except (OSError, yaml.YAMLError, KeyError, TypeError):
@@ -44,7 +44,7 @@ def listed(root: Path, stage: str) -> Listed:
 
 
 def ran_from(home: Path, stage: str) -> dict[str, Any]:
-    """What a stage that runs from `home` runs from: digests of `code` by path, values of `params` by key.
+    """What a stage in `home` runs from: digests of `code` by path, values of `params` by key.
 
     {} if dvc.yaml does not know the stage.
     """
@@ -59,12 +59,12 @@ def ran_from(home: Path, stage: str) -> dict[str, Any]:
 
 
 def disagreements(root: Path) -> dict[str, list[str]]:
-    """By stage, how what it says it ran from differs from dvc.lock; {} if every record agrees.
+    """By stage, how its own record differs from dvc.lock; {} if all records agree.
 
-    A stage without a report, or with one from before there was such a record, is passed over.
+    A stage without a report, or with one from before such records existed, is skipped.
 
     Raises:
-        ArtifactError: dvc.lock is not readable.
+        ArtifactError: dvc.lock is unreadable.
     """
     found = {}
     for stage, entry in _locked(root).items():
@@ -78,7 +78,7 @@ def disagreements(root: Path) -> dict[str, list[str]]:
 
 
 def refuse_disagreements(root: Path, only: Collection[str] | None = None) -> None:
-    """Make sure that dvc.lock names what ran, for all stages or for `only` some.
+    """Make sure that dvc.lock names what really ran, for all stages or only for those in `only`.
 
     Raises:
         ArtifactError: it does not; the message names stage, key and both values.
@@ -87,8 +87,8 @@ def refuse_disagreements(root: Path, only: Collection[str] | None = None) -> Non
         if only is not None and stage not in only:
             continue
         raise ArtifactError(
-            f"dvc.lock does not say what {stage} ran from: {'; '.join(differing[:3])}. It was changed while the stage "
-            f"ended: `egovlm run {stage} --force` makes the result anew"
+            f"dvc.lock does not match what {stage} ran from: {'; '.join(differing[:3])}. It changed while the stage "
+            f"ended: `egovlm run {stage} --force` makes the result again"
         )
 
 
@@ -124,7 +124,7 @@ def _locked(root: Path) -> dict[str, Any]:
 
 def _code(said: Mapping[str, str], entry: Mapping[str, Any]) -> list[str]:
     locked = {dep["path"]: dep.get("md5") for dep in entry.get("deps", [])}
-    return [f"the code of {path} is another" for path, digest in said.items() if locked.get(path, digest) != digest]
+    return [f"the code of {path} differs" for path, digest in said.items() if locked.get(path, digest) != digest]
 
 
 def _params(said: Mapping[str, Any], entry: Mapping[str, Any]) -> list[str]:
@@ -137,7 +137,7 @@ def _params(said: Mapping[str, Any], entry: Mapping[str, Any]) -> list[str]:
 
 
 def _trained_with(root: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The params in the policy's own training.json; {} unless it is the one that dvc.lock means."""
+    """The params in the policy's own training.json; {} unless it is the file that dvc.lock records."""
     return _json(root / TRAINING).get("params") or {} if entry.get("outs") else {}
 
 
@@ -151,7 +151,7 @@ def differences(before: Any, now: Any, key: str) -> Iterator[tuple[str, Any, Any
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Equal, or the same number: YAML 1.1 reads `1e-5` as a text and 1.2 as a number."""
+    """Equal, or the same number: YAML 1.1 reads `1e-5` as text and YAML 1.2 as a number."""
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(_same, one, other))
     if isinstance(one, Mapping) and isinstance(other, Mapping):
@@ -176,7 +176,7 @@ def value_at(values: Any, key: str) -> Any:
 
 
 def code_files(path: Path) -> list[Path]:
-    """The files at or below `path` that DVC takes for code, sorted; compiled Python is none (.dvcignore)."""
+    """The files at or below `path` that DVC treats as code, sorted, without compiled Python (.dvcignore)."""
     if path.is_file():
         return [path]
     found = (file for file in path.rglob("*") if file.is_file())
@@ -184,7 +184,7 @@ def code_files(path: Path) -> list[Path]:
 
 
 def dvc_digest(path: Path) -> str:
-    """The digest DVC gives a file (its MD5) or a folder (MD5 of the sorted list of its files' MD5s, and `.dir`)."""
+    """DVC's digest of a file (its MD5) or a folder (MD5 of the sorted list of its files' MD5s, and `.dir`)."""
     if path.is_file():
         return _md5(path)
     entries = [{"md5": _md5(file), "relpath": file.relative_to(path).as_posix()} for file in code_files(path)]

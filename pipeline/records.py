@@ -1,7 +1,7 @@
 """The rows that pass between stages, and their parquet files.
 
-One class per row; a file holds rows of one class. Files are written whole or not at all (temporary name, then rename),
-and the same rows always give the same bytes.
+One class per kind of row; a file holds rows of one class. Files are written whole or not at all (temporary name, then
+rename). The same rows always give the same bytes.
 """
 
 import hashlib
@@ -42,11 +42,11 @@ class Row(BaseModel):
 class Video(Row):
     """One video file of `data/raw`, as probed.
 
-    `path` is relative to the manifest's folder (`../../inputs/...` if the file is read where the user keeps it);
-    `sha256` and `bytes` are of the file as stored; `rotation` is degrees clockwise from the display matrix;
-    `hdr` says that brightness is coded for high dynamic range, so pictures come out too flat; `parent_video_id` is the
-    recording it was cut from (the Ego4D uid if known), by which splits are kept apart, and `parent_rule` names the rule
-    that told (see `pipeline.sources.recordings`).
+    `path` is relative to the manifest's folder (`../../inputs/...` if the file is read where the user keeps it).
+    `sha256` and `bytes` describe the file as stored. `rotation` is degrees clockwise, from the display matrix. `hdr`
+    says that brightness is coded for high dynamic range, so pictures come out too flat. `parent_video_id` is the
+    recording it was cut from (the Ego4D uid if known), which keeps splits apart. `parent_rule` names the rule that
+    found it (see `pipeline.sources.recordings`).
     """
 
     video_id: Id
@@ -71,8 +71,8 @@ class Video(Row):
 class Annotation(Row):
     """A question as a source gives it, before `prepare_questions` makes it a `Question`.
 
-    `options` is None for an open-ended row (`answer_text` holds the truth then). `split` is None where the source
-    leaves the choice to `prepare_questions`. Spans and key times are seconds from the start of the video file.
+    `options` is None for an open-ended row (`answer_text` holds the truth then). `split` is None if the source
+    leaves it to `prepare_questions`. Spans and key times are seconds from the start of the video file.
     """
 
     question_id: Id
@@ -93,8 +93,9 @@ class Annotation(Row):
 class Question(Row):
     """A multiple-choice question on a span of a video.
 
-    `answer` indexes `options` and is None where the truth is not public. `keyframe_seconds` is the ground truth where
-    the source has it. `recipe` says how the row was made (source's own options, or drawn distractors with their seed).
+    `answer` indexes `options` and is None if the truth is not public. `keyframe_seconds` is the ground truth if
+    the source has it. `recipe` says how the row was made (the source's own options, or drawn distractors with their
+    seed).
     """
 
     question_id: Id
@@ -126,7 +127,7 @@ class Question(Row):
 
 
 class Clip(Row):
-    """A span of a video: what frames are extracted for."""
+    """A span of a video that frames are extracted for."""
 
     clip_id: Id
     video_id: Id
@@ -138,9 +139,9 @@ class Keyframe(Row):
     """A mined keyframe candidate. `pts_seconds` is from the start of the video file; `rank` 0 is the best of its clip;
     `score` is normalised to [0, 1] per clip; `signal` names what found it.
 
-    `event` numbers the actions of the clip in order of time, `event_start_seconds` and `event_end_seconds` are the
-    states before and after it, `role` says which part of it is seen. A candidate of no action has event -1, role
-    `cover` and no times.
+    `event` numbers the actions of the clip in order of time. `event_start_seconds` and `event_end_seconds` are the
+    times of the states before and after it; `role` says which part of it is seen. A candidate outside any action has
+    event -1, role `cover` and no times.
     """
 
     clip_id: Id
@@ -155,14 +156,14 @@ class Keyframe(Row):
 
 
 class Prediction(Row):
-    """What one model made of one question under one run of the evaluation.
+    """One model's reply to one question in one run of the evaluation.
 
-    `model` is base or policy; `mode` how it was asked (reasoning, sampled, direct, likelihood); `view` what it saw
-    (video, blind, shuffled ...); `sample` numbers repeated draws. `seen_clip_id` is the clip shown (None: none) and
-    `frame_seconds` the times of its frames. `option_order[i]` is the question's own index of the option shown as letter
-    i; `option` and `answer` are own indices. Key times are what the completion names, `keyframe_frames` the shown
-    frames nearest to them. All times are seconds from the start of the video file. `outcome` is the parser's, or why
-    the question could not be put.
+    `model` is base or policy. `mode` is how it was asked (reasoning, sampled, direct, likelihood), `view` what it
+    saw (video, blind, shuffled ...). `sample` numbers repeated draws. `seen_clip_id` is the clip shown (None: none)
+    and `frame_seconds` the times of its frames. `option_order[i]` is the question's own index of the option shown as
+    letter i; `option` and `answer` use the question's own indices. Key times are those that the completion names,
+    `keyframe_frames` the shown frames nearest to them. All times are seconds from the start of the video file.
+    `outcome` is the parser's, or the reason why the question could not be asked.
     """
 
     question_id: Id
@@ -189,7 +190,7 @@ class Prediction(Row):
 
     @property
     def correct(self) -> bool:
-        """Whether the answer is right; no answer is a wrong one."""
+        """Whether the answer is right; no answer counts as wrong."""
         return self.option is not None and self.option == self.answer
 
 
@@ -204,7 +205,7 @@ class Quarantined(Row):
 
 
 def clip_id(video_id: str, start_seconds: float, end_seconds: float) -> str:
-    """Stable id of a span: the video's id and a digest of id and times rounded to the millisecond."""
+    """Stable id of a span: the video's id, and a digest of id and times rounded to the millisecond."""
     key = f"{video_id}|{start_seconds:.3f}|{end_seconds:.3f}"
     return f"{video_id[:180]}@{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
@@ -234,7 +235,7 @@ def schema_of(row_type: type[Row]) -> pa.Schema:
 
 
 def write_rows(path: Path, rows: Iterable[R], row_type: type[R]) -> None:
-    """Write `rows` to the parquet file `path`, atomically; the row class's name is kept in the file."""
+    """Write `rows` to the parquet file `path`, atomically; the file records the name of the row class."""
     schema = schema_of(row_type).with_metadata({"row": row_type.__name__})
     columns: dict[str, list[Any]] = {name: [] for name in schema.names}
     for row in rows:
@@ -252,7 +253,7 @@ def read_rows(path: Path, row_type: type[R]) -> list[R]:
         ArtifactError: the file is missing, is not parquet, holds other rows, or a row does not validate.
     """
     if not path.is_file():
-        raise ArtifactError(f"{path} is missing: run `dvc repro` (or `dvc pull`) to make it")
+        raise ArtifactError(f"{path} is missing: run `dvc repro` to make it, or `dvc pull` to fetch it")
     try:
         table = pq.read_table(path)
         rows: Sequence[dict[str, Any]] = table.to_pylist()

@@ -1,8 +1,8 @@
-"""What can be chosen by name in params.yaml: our own entries, and those that installed packages bring along.
+"""What can be chosen by name in params.yaml: our own entries, and those that installed packages provide.
 
 A package registers an entry by a Python entry point (docs/extend.md, "From a package of your own"). It is imported
-only when params.yaml names it, and only in the version that the section's `plugins` pins: DVC watches params.yaml, so
-another version of the code runs the stage again. Packages that are installed and not named are never imported.
+only if params.yaml names it, and only in the version that the section's `plugins` pins. DVC watches params.yaml, so
+another version of the code runs the stage again. Installed packages that are not named are never imported.
 """
 
 import json
@@ -44,19 +44,19 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         return sum(1 for _ in self)
 
     def package_of(self, name: str) -> tuple[str, str] | None:
-        """Name and version of the package that brings an entry; None for our own."""
+        """Name and version of the package that provides an entry; None for our own."""
         return None if name in self.own else owner(self._point(name))
 
     def check(self, names: Iterable[str], key: str, plugins: Mapping[str, str]) -> None:
-        """Refuse names that cannot be used, before any work.
+        """Refuse unusable names before any work starts.
 
         Args:
-            key: where params.yaml says them, for messages (`train_grpo.rewards`).
+            key: where params.yaml has them, for messages (`train_grpo.rewards`).
             plugins: the section's `plugins`, the pinned version by package.
 
         Raises:
-            ParamsError: there is no such entry (the known ones are listed), two claim the name, or its package is not
-                pinned at the version that is installed.
+            ParamsError: the entry does not exist (the known ones are listed), two packages claim the name, or its
+                package is not pinned at the installed version.
         """
         for name in names:
             points = entry_points(group=self.group, name=name)
@@ -76,7 +76,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
 
 def owner(point: EntryPoint) -> tuple[str, str]:
     """Name and version of the package that registers an entry."""
-    if point.dist is None:  # only if somebody made it by hand
+    if point.dist is None:  # only if it was made by hand
         raise ParamsError(f"entry point {point.name} of {point.group} belongs to no installed package")
     return point.dist.name, point.dist.version
 
@@ -89,6 +89,6 @@ def _check_pin(point: EntryPoint, what: str, section: str, plugins: Mapping[str,
     found = "does not pin" if pinned is None else f"pins at {pinned}"
     wanted = json.dumps({**plugins, name: version})
     raise ParamsError(
-        f"{what} comes from {name} {version}, which params.yaml {found}: set {section}.plugins to {wanted} (what it "
-        "decides is then made with this version)"
+        f"{what} comes from {name} {version}, which params.yaml {found}: set {section}.plugins to {wanted} (its "
+        "results then belong to this version)"
     )

@@ -1,7 +1,7 @@
-"""What happened to each item: counted by outcome, quarantined with a reason, written to data/reports/<stage>.json.
+"""What happened to each item: counts by outcome, quarantine with reasons, written to data/reports/<stage>.json.
 
-A stage's report holds only what the inputs determine, so that the same inputs give the same file. What a run cost
-(seconds, memory) goes to data/reports/costs/<stage>.json.
+A stage's report holds only what the inputs determine, so the same inputs give the same file. A run's cost (seconds,
+memory) goes to data/reports/costs/<stage>.json.
 """
 
 from collections import Counter, defaultdict
@@ -17,7 +17,7 @@ from pipeline.layout import report_of
 from pipeline.records import Quarantined
 
 NOT_TAKEN = "not_taken"
-"""Outcome of an item that a source does not bring along (a row on a video it does not have): shown, and not bad."""
+"""Outcome of an item that a source does not include (a row about a video it lacks): reported, but not bad."""
 
 VERSIONED = ("av", "numpy", "torch", "transformers", "trl")
 
@@ -38,17 +38,17 @@ class StageReport:
         self.quarantined: list[Quarantined] = []
         self.values: dict[str, Any] = {}
         self.ran_from: dict[str, Any] = {}  # code digests and params, see pipeline/picture.py
-        self.state: list[Path] = []  # folders for resuming, deleted once the result counts
+        self.state: list[Path] = []  # folders for resuming, deleted once the result is recorded
         self._by_source: dict[str, dict[str, Counter[str]]] = {}
         self._bad: dict[tuple[str, str], list[Quarantined]] = defaultdict(list)
 
     def count(self, kind: str, outcome: str, number: int = 1, source: str = "") -> None:
-        """Add `number` items of `kind` (video, clip, question ...) from `source` that ended as `outcome`."""
+        """Add `number` items of `kind` (video, clip, question ...) from `source` that ended with `outcome`."""
         self.outcomes.setdefault(kind, Counter())[outcome] += number
         self._by_source.setdefault(kind, {}).setdefault(source, Counter())[outcome] += number
 
     def quarantine(self, kind: str, item_id: str, reason: str, detail: str = "", source: str = "") -> None:
-        """Leave one item out, with a reason; it is counted as outcome `reason`. Foreign text is made `printable`."""
+        """Leave one item out for a reason, and count it with outcome `reason`. Foreign text is made `printable`."""
         self.count(kind, reason, source=source)
         shown, said = printable(item_id, 200), printable(detail, 500)
         row = Quarantined(stage=self.stage, kind=kind, item_id=shown, reason=reason, detail=said)
@@ -58,16 +58,17 @@ class StageReport:
     def stop_if_too_bad(self, kind: str, max_bad_fraction: float) -> None:
         """Stop the stage if too many items of any one source are bad, or none is left.
 
-        Each source is judged by itself: beside ten thousand training videos, all of a benchmark's could be missing.
+        Each source is judged separately: among ten thousand training videos, a benchmark's could all be missing
+        unnoticed.
 
         Raises:
-            StageError: more than `MOST_UNEXPECTED` items failed in ways that nobody foresaw.
+            StageError: more than `MOST_UNEXPECTED` items failed unexpectedly.
             EmptyInput: no item of this kind was good.
-            TooManyBadItems: the share of a source's quarantined items is above `max_bad_fraction`.
+            TooManyBadItems: a source's share of quarantined items is above `max_bad_fraction`.
         """
         surprises = [row for row in self.quarantined if row.kind == kind and row.reason == UNEXPECTED]
         if len(surprises) > MOST_UNEXPECTED:
-            told = f"{len(surprises)} {kind} items failed in ways that nobody foresaw"
+            told = f"{len(surprises)} {kind} items failed unexpectedly"
             raise StageError(f"{self.stage}: {told} ({_examples(surprises)})")
         total = _tried(self.outcomes.get(kind, Counter()))
         bad = [q for q in self.quarantined if q.kind == kind]
@@ -83,7 +84,7 @@ class StageReport:
         if total and len(bad) / total > most:
             raise TooManyBadItems(
                 f"{self.stage}: {len(bad)} of {total} {what} are bad, more than max_bad_fraction={most} allows "
-                f"({_examples(bad)}); fix them or raise max_bad_fraction"
+                f"({_examples(bad)}): fix them, or raise max_bad_fraction"
             )
 
     def as_dict(self) -> dict[str, Any]:
@@ -109,7 +110,7 @@ class StageReport:
 
 
 def _tried(counts: Counter[str]) -> int:
-    """Items that were to be had."""
+    """Items that were attempted."""
     return sum(counts.values()) - counts[NOT_TAKEN]
 
 
@@ -119,6 +120,6 @@ def _examples(bad: Sequence[Quarantined]) -> str:
 
 
 def scored_of(metrics: Mapping[str, Any]) -> str:
-    """How many questions the accuracy of metrics.json is of: `12 of 500 questions`, or `420 questions`."""
+    """How many questions the accuracy in metrics.json covers: `12 of 500 questions`, or `420 questions`."""
     count, whole = metrics.get("questions", "?"), metrics.get("benchmark_questions")
     return f"{count} questions" if whole is None or whole == count else f"{count} of {whole} questions"

@@ -1,4 +1,4 @@
-"""What every mapping of params.yaml is made of, and what its errors say."""
+"""The base class of every mapping in params.yaml, and its error messages."""
 
 import difflib
 import reprlib
@@ -11,7 +11,7 @@ from pipeline.errors import ParamsError
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
 Plugins = dict[str, str]
-"""Version by package: what the section takes from installed packages (`pipeline.registry`)."""
+"""Version by package: the installed packages that the section uses (`pipeline.registry`)."""
 
 
 class Section(BaseModel):
@@ -27,11 +27,11 @@ def parse_section(model: type[AnySection], raw: Any, start: str) -> AnySection:
     """`raw` as a `model`.
 
     Args:
-        start: what stands before each key in a message: a file's name, or the key of the mapping and a dot.
+        start: what to put before each key in a message: a file's name, or the key of the mapping and a dot.
 
     Raises:
-        ParamsError: an unknown key or an unfit value; every problem is named with its key, and an unknown key with the
-            nearest valid one.
+        ParamsError: an unknown key or an invalid value. Every problem is named with its key, and an unknown key with
+            the nearest valid one.
     """
     try:
         return model.model_validate(raw)
@@ -56,7 +56,7 @@ def _valid_keys(model: type[Section], location: tuple[int | str, ...]) -> list[s
     for part in location:
         sections = _sections_in(here)
         field = sections[0].model_fields.get(str(part)) if sections else None
-        here = field.annotation if field else here  # the key of a mapping, the place in a list
+        here = field.annotation if field else here  # the key of a mapping, or the position in a list
     sections = _sections_in(here)
     return list(sections[0].model_fields) if sections else []
 

@@ -1,4 +1,4 @@
-"""The part of params.yaml that says how the tiny base is made; see `pipeline/params.py`."""
+"""The part of params.yaml that says how the tiny base model is made; see `pipeline/params.py`."""
 
 from pipeline.sections import Positive, Section
 
@@ -13,7 +13,7 @@ class TinySteps(Section):
 
 
 class TinyRecipe(Section):
-    """How the tiny base is made; the clips it learns from are rendered in memory and belong to no split."""
+    """How the tiny base model is made. The clips it learns from are rendered in memory and belong to no split."""
 
     clips: Positive
     held_out_clips: Positive

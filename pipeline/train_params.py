@@ -29,7 +29,8 @@ class Lora(Section):
 
 
 class Difficulty(Section):
-    """Train on prompts whose accuracy under the base, over `samples` completions, is in a range; 0 samples: off."""
+    """Train on prompts whose accuracy under the base model, over `samples` completions, is in a range; 0 samples:
+    off."""
 
     samples: int = Field(ge=0)
     min_accuracy: Fraction
@@ -37,7 +38,7 @@ class Difficulty(Section):
 
 
 class Stopping(Section):
-    """When training ends and which step is kept. A checkpoint made under other values is still good: they decide how
+    """When training ends and which step is kept. A checkpoint made with other values stays valid: they decide how
     far a run goes, not what its steps compute."""
 
     max_seconds: float | None = Field(gt=0)
@@ -107,13 +108,14 @@ class TrainGrpo(Section):
     def _can_take_effect(self) -> "TrainGrpo":
         if self.warmup_steps > self.max_steps:
             raise ValueError(
-                f"warmup_steps ({self.warmup_steps}) is more than max_steps ({self.max_steps}): the learning rate "
-                "would never be reached; lower it too (0 for a trial of a few steps)"
+                f"warmup_steps ({self.warmup_steps}) is more than max_steps ({self.max_steps}): the full learning "
+                "rate would never be reached; lower it too (0 for a trial of a few steps)"
             )
-        if self.loss_type != "cispo" and self.epsilon_high >= 1:  # cispo's bound is one of the weight itself
+        if self.loss_type != "cispo" and self.epsilon_high >= 1:  # cispo's bound limits the weight itself
             raise ValueError(f"epsilon_high ({self.epsilon_high}) must be below 1 with loss_type {self.loss_type}")
         if self.weights == "bfloat16" and (self.dtype != "bfloat16" or self.lora is not None):
             raise ValueError(
-                "weights: bfloat16 needs dtype: bfloat16 and no lora, whose base is in bfloat16 and adapter in float32"
+                "weights: bfloat16 needs dtype: bfloat16 and no lora (lora keeps its base in bfloat16 and its "
+                "adapter in float32)"
             )
         return self

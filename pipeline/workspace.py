@@ -1,4 +1,4 @@
-"""The folder a stage works in: one run of a stage at a time, and what it means when the disk refuses a write."""
+"""The folder that a stage works in: one run of a stage at a time, and clear errors if the disk refuses a write."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ from pipeline.errors import StageError
 from pipeline.files import locked
 from pipeline.layout import DATA, LOCKS
 
-WAIT_SECONDS = 15.0  # a run that was told to end is gone by then
+WAIT_SECONDS = 15.0  # a run that was asked to end is gone by then
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
 _NEARLY_FULL_BYTES = 4 << 20
@@ -22,10 +22,10 @@ _SAID_REFUSED = re.compile(r"Read-only file system|Permission denied|os error (3
 
 @contextmanager
 def sole_run(root: Path, stage: str) -> Iterator[None]:
-    """Hold `stage` in `root` for the block: two processes of one stage would write the same files.
+    """Hold the lock of `stage` in `root` during the block: two processes of one stage would write the same files.
 
     Raises:
-        StageError: another process still runs the stage after `WAIT_SECONDS`, or data/ may not be written.
+        StageError: another process still runs the stage after `WAIT_SECONDS`, or data/ is not writable.
     """
     path = root / LOCKS / stage
     with ExitStack() as held:
@@ -36,8 +36,8 @@ def sole_run(root: Path, stage: str) -> Iterator[None]:
         except TimeoutError as error:
             holder = path.read_text(encoding="utf-8").strip() or "unknown"
             raise StageError(
-                f"another run of {stage} (process {holder}) is at work in {path.parents[2].resolve()}: "
-                "wait for it or end it, then run this again"
+                f"another run of {stage} (process {holder}) is active in {path.parents[2].resolve()}: wait for it "
+                "or end it, then run this again"
             ) from error
         except OSError as error:
             refusal = disk_refusal(error, root / DATA)
@@ -46,9 +46,9 @@ def sole_run(root: Path, stage: str) -> Iterator[None]:
 
 
 def disk_refusal(error: BaseException, data: Path) -> str | None:
-    """What to say where `error`, or what caused it, is a full or read-only disk; None where it is something else.
+    """What to say if `error` or its cause is a full or read-only disk; None for anything else.
 
-    Libraries wrap the system's error in their own (safetensors, PyTorch, Arrow), so their texts are read too.
+    Libraries (safetensors, PyTorch, Arrow) wrap the system's error in their own, so their texts are read too.
     """
     for cause in _causes(error):
         number = getattr(cause, "errno", None)
@@ -57,13 +57,13 @@ def disk_refusal(error: BaseException, data: Path) -> str | None:
             return _full(data)
         if number in _REFUSED or _SAID_REFUSED.search(said):
             where = getattr(cause, "filename", None) or said
-            return f"may not write: {where} ({os.strerror(number) if number else 'refused'}): make data/ writable"
+            return f"cannot write: {where} ({os.strerror(number) if number else 'refused'}): make data/ writable"
     with_room = not data.is_dir() or shutil.disk_usage(data).free > _NEARLY_FULL_BYTES
     return None if with_room else _full(data)
 
 
 def is_of_the_disk(error: BaseException) -> bool:
-    """Whether `error`, or what caused it, is a full or read-only disk and not the fault of the item at hand."""
+    """Whether `error` or its cause is a full or read-only disk, and not the current item's fault."""
     return any(
         getattr(cause, "errno", None) in _FULL | {errno.EROFS} or _SAID_FULL.search(str(cause))
         for cause in _causes(error)
@@ -71,7 +71,7 @@ def is_of_the_disk(error: BaseException) -> bool:
 
 
 def stop_if_full(error: BaseException, folder: Path) -> None:
-    """Where `error` is a full disk, stop the stage: every further item would fail, through no fault of its own.
+    """If `error` is a full disk, stop the stage: every further item would fail through no fault of its own.
 
     Raises:
         StageError: the disk is full.
@@ -83,8 +83,8 @@ def stop_if_full(error: BaseException, folder: Path) -> None:
 def _full(data: Path) -> str:
     free = shutil.disk_usage(data).free if data.is_dir() else 0
     return (
-        f"the disk of {data.resolve()} is full ({free / 2**20:.1f} MiB free): make room, then run this again; what was "
-        "finished is kept"
+        f"the disk of {data.resolve()} is full ({free / 2**20:.1f} MiB free): free some space, then run this again; "
+        "finished work is kept"
     )
 
 

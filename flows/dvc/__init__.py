@@ -1,1 +1,1 @@
-"""The checkout as git and DVC see it: stages, their state, experiments, parameters of one run, one run at a time."""
+"""The checkout as git and DVC see it: stages and their state, experiments, the parameters of a run, and the lock."""

@@ -1,7 +1,7 @@
-"""New data that DVC cannot see: a source's folder and lists lie outside the project and are no dependency in dvc.yaml.
+"""New data that DVC cannot see: a source's folder and lists may lie outside the project, so dvc.yaml cannot list them.
 
-The flows keep a listing of every source's files as it was when `download_videos` last finished; where it differs, the
-stage is run again (it keeps what is already there, so only new files are read).
+The flows keep a listing of every source's files from when `download_videos` last finished. If it differs, the stage
+runs again. It keeps what it already has, so only new files are read.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from pipeline.sources.registry import build_sources
 
 
 def sources_changed(project: Project) -> str | None:
-    """Which source's files differ from what the last finished download saw, as a sentence; None where none do."""
+    """Which sources' files differ from what the last finished download saw, as a sentence; None if none do."""
     seen, now = _noted(project), read_sources(project)
     if not (project.root / "dvc.lock").is_file():  # the first run downloads anyway
         return None
@@ -29,13 +29,13 @@ def sources_changed(project: Project) -> str | None:
 
 
 def note_sources(project: Project, listings: Mapping[str, str]) -> None:
-    """Note what `download_videos` has seen: `listings` as read *before* it ran, since files that come while a run
-    lasts (hours, with training) are the next run's."""
+    """Record what `download_videos` has seen. `listings` is read *before* the run: files that arrive during a run
+    (hours, with training) belong to the next one."""
     write_json(_note(project), {**_all_noted(project), _params_digest(project): dict(listings)})
 
 
 def _noted(project: Project) -> dict[str, str]:
-    """By the params of the download: for params used before, DVC brings back what they gave *then*."""
+    """One file per set of download params: for params used before, DVC restores what they produced *then*."""
     return _all_noted(project).get(_params_digest(project), {})
 
 
@@ -62,8 +62,8 @@ def _download_params(project: Project) -> dict[str, Any]:
 
 
 def read_sources(project: Project) -> dict[str, str]:
-    """Digest of names, sizes and times of the files that each source of params.yaml reads, by source name; a source
-    that reads none of this machine is left out."""
+    """By source name, a digest of names, sizes and times of the files it reads. Sources that read no local files are
+    left out."""
     places = _source_places(project)
     return {name: _digest(named) for name, named in places.items() if named}
 
@@ -74,7 +74,7 @@ def source_paths(project: Project) -> set[Path]:
 
 
 def _source_places(project: Project) -> dict[str, list[Path]]:
-    """What each source says of itself; a relative path is from the project's folder."""
+    """What each source reports; a relative path starts at the project's folder."""
     sources = build_sources(load_params(project.root / "params.yaml"))
     return {source.name: [project.root / path for path in source.local_paths()] for source in sources}
 
@@ -86,7 +86,7 @@ def _digest(places: Sequence[Path]) -> str:
 
 def _listing(place: Path) -> Iterator[str]:
     for path in [place] if place.is_file() else place.rglob("*"):
-        with contextlib.suppress(OSError):  # moved away while we look
+        with contextlib.suppress(OSError):  # removed while we look
             if path.is_file():
                 stat = path.stat()
                 yield f"{path} {stat.st_size} {stat.st_mtime_ns}"

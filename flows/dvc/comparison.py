@@ -1,4 +1,4 @@
-"""Predictions of a git revision or an experiment, or of a file, for `egovlm compare`."""
+"""Predictions of a git revision, an experiment or a file, for `egovlm compare`."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ def predictions_of(project: Project, where: str) -> list[Prediction]:
     """What was predicted at `where`: a predictions.parquet, `workspace`, a git revision or the name of an experiment.
 
     Raises:
-        ArtifactError: there is no such revision, or its predictions are neither in the DVC cache nor in a remote.
+        ArtifactError: the revision does not exist, or its predictions are neither in the DVC cache nor in a remote.
     """
     if where == "workspace":
         return read_predictions(project.root / PREDICTED)
@@ -32,14 +32,14 @@ def predictions_of(project: Project, where: str) -> list[Prediction]:
         except Exception as error:  # DVC's many errors: no such revision, no cache, no remote
             reason = " ".join(str(error).split())
             raise ArtifactError(
-                f"the predictions of {where} are not to be had ({reason}): give a file, `workspace`, a revision or an "
-                "experiment (`dvc exp show`), and `dvc fetch` what only a remote has"
+                f"the predictions of {where} are unavailable ({reason}): name a file, `workspace`, a revision or an "
+                "experiment (see `dvc exp show`); `dvc fetch` gets what only a remote has"
             ) from error
         return read_predictions(target)
 
 
 def questions_here(project: Project) -> dict[str, Question]:
-    """Questions of the workspace by id, for their texts; none where there is no dataset."""
+    """Questions of the workspace by id, for their texts; empty if there is no dataset."""
     path = project.root / QUESTIONS
     return {q.question_id: q for q in read_rows(path, Question)} if path.is_file() else {}
 

@@ -1,4 +1,4 @@
-"""What can go wrong around a stage, said so that a person knows which stage, what happened and what to do next."""
+"""Errors around a stage. Each says which stage failed, what happened and what to do next."""
 
 import re
 import signal
@@ -12,7 +12,7 @@ _DVC_NOISE = re.compile(
 )
 _DVC_ERROR = re.compile(r"^ERROR: (?:failed to reproduce '[^']*':? ?)?(.*)")
 _EXIT_CODE = re.compile(r"exited with (-?\d+)")
-# pipeline/stages/__main__.py: stage, kind of error, message; behind an unfinished progress bar there is no line break
+# As pipeline/stages/__main__.py prints it: stage, kind of error, message. No line break follows an unfinished bar.
 _EXPECTED = re.compile(r"^(?:.*%\|.*\])?egovlm [a-z_]+: [A-Za-z]+: ")
 _CRASH = re.compile(r"^[A-Za-z_.]+(Error|Exception|Interrupt)\b")
 TAIL_LINES = 12
@@ -40,7 +40,7 @@ class StageFailed(StageError):
 
 
 class ResultMissing(StageError):
-    """A result that was made elsewhere did not arrive; training it here instead would hide that."""
+    """A result made elsewhere did not arrive. Training it here instead would hide that."""
 
 
 class ProjectBusy(StageError):
@@ -48,7 +48,7 @@ class ProjectBusy(StageError):
 
 
 def real_exit_code(output: Sequence[str], exit_code: int) -> int:
-    """The stage's own exit code: DVC exits 255 for every failure and prints the real one."""
+    """The stage's own exit code. DVC exits with 255 for every failure and prints the real one."""
     found = [match.group(1) for line in output if (match := _EXIT_CODE.search(line))]
     return int(found[-1]) if found else exit_code
 
@@ -59,20 +59,20 @@ def last_words(output: Sequence[str]) -> list[str]:
 
 
 def _dvc_error(output: Sequence[str]) -> str:
-    """What DVC itself failed of (a cache that may not be written, a full disk); "" if the stage's command failed."""
+    """DVC's own error (a read-only cache, a full disk); "" if the stage's command failed instead."""
     said = [match.group(1) for line in output if (match := _DVC_ERROR.match(line)) and match.group(1)]
     return said[-1].rstrip(".") if said else ""
 
 
 def is_told_later(line: str) -> bool:
-    """Whether a line of a stage's output is what `StageFailed` says in the end: it need not be shown twice."""
+    """Whether `StageFailed` will repeat this line of a stage's output, so that it need not be shown twice."""
     return _EXPECTED.match(line) is not None or line.startswith("ERROR: failed to reproduce")
 
 
 def _explained(stage: str, lines: Sequence[str], exit_code: int) -> str:
     """Cause and next step."""
     if exit_code < 0 or exit_code > 128:
-        cause = f"ended by {_signal_name(exit_code)}; its last line: {lines[-1] if lines else 'none'}."
+        cause = f"killed by {_signal_name(exit_code)}; its last line: {lines[-1] if lines else 'none'}."
         return f"{cause} {_next_step(stage, exit_code)}"
     expected = [_EXPECTED.sub("", line) for line in lines if _EXPECTED.match(line)]
     if expected:
@@ -90,7 +90,9 @@ def _signal_name(exit_code: int) -> str:
 
 
 def _next_step(stage: str, exit_code: int) -> str:
-    again = f"Then run again: finished stages are kept and `{stage}` goes on"
+    again = f"Then run again: finished stages are kept and `{stage}` resumes"
     if _signal_name(exit_code) == "SIGKILL":
-        return f"SIGKILL mostly means out of memory: lower workers or batch size of {stage} in params.yaml. {again}"
-    return f"All its lines: task `{stage}` in the run, or `dvc repro -s {stage}`. {again}"
+        return (
+            f"SIGKILL usually means out of memory: lower the workers or batch size of {stage} in params.yaml. {again}"
+        )
+    return f"Full output: task `{stage}` of the run, or `dvc repro -s {stage}`. {again}"

@@ -1,7 +1,7 @@
-"""A complete run becomes a DVC experiment, so that `dvc exp show` lays scheduled runs side by side.
+"""A complete run becomes a DVC experiment, so that `dvc exp show` shows scheduled runs side by side.
 
-`dvc exp save` commits whatever is there, finished or not; so it is only called after every stage has finished and
-`dvc status` finds nothing to do.
+`dvc exp save` commits whatever is there, finished or not. It is therefore called only after every stage has finished
+and `dvc status` finds nothing to do.
 """
 
 import contextlib
@@ -27,28 +27,28 @@ _KNOWN_BY = ("dvc.yaml", "dvc.lock")  # the lock holds the params of every stage
 
 
 def check_name(name: str | None) -> None:
-    """Refuse what cannot name an experiment (it becomes part of a git ref).
+    """Refuse a name that cannot be part of a git ref, as an experiment's must.
 
     Raises:
-        ParamsError: the name has other characters than letters, digits, `-` and `_`, or is too long.
+        ParamsError: the name is too long, or has characters other than letters, digits, `-` and `_`.
     """
     if name is not None and _NAME.fullmatch(name) is None:
-        raise ParamsError(f"experiment must be 1 to 61 letters, digits, - or _, found {name!r}")
+        raise ParamsError(f"an experiment's name must be 1 to 61 letters, digits, - or _, found {name!r}")
 
 
 def save_experiment(graph: Graph, name: str, message: str) -> tuple[str, bool]:
-    """Save the workspace as experiment `name`; (its commit, whether it is new). The same params and results as an
-    experiment of this commit already has are not saved twice.
+    """Save the workspace as experiment `name`; returns (its commit, whether it is new). Params and results that an
+    experiment of this commit already holds are not saved twice.
 
     Raises:
-        StageError: a stage is unfinished or something changed since: nothing is saved.
+        StageError: a stage is unfinished, or something changed since. Nothing is saved.
         ArtifactError: dvc.lock names other params or code than those that ran.
     """
     refuse_disagreements(graph.project.root)
-    unfinished = {stage.name for stage in graph.stages} & set(graph.status())  # other .dvc files are no part of a run
+    unfinished = {stage.name for stage in graph.stages} & set(graph.status())  # other .dvc files are not part of a run
     if unfinished:
         raise StageError(
-            f"experiment {name} is not saved: {', '.join(sorted(unfinished))} did not finish, or changed since"
+            f"experiment {name} was not saved: {', '.join(sorted(unfinished))} did not finish, or changed since"
         )
     known = find_experiment(graph.project)
     if known:
@@ -63,8 +63,8 @@ def save_experiment(graph: Graph, name: str, message: str) -> tuple[str, bool]:
                 include_untracked=reports,
                 message=message,
             )
-    except (DvcException, SCMError) as error:  # no git, no commit yet, nobody to commit as
-        raise StageError(f"experiment {name} is not saved: {' '.join(str(error).split())}") from error
+    except (DvcException, SCMError) as error:  # no git, no commit yet, no name to commit under
+        raise StageError(f"experiment {name} was not saved: {' '.join(str(error).split())}") from error
     return commit, True
 
 
@@ -74,14 +74,13 @@ def experiment_name(given: str | None, mark: str) -> str:
 
 
 def name_of(project: Project, commit: str) -> str:
-    """What an experiment's commit is called in `dvc exp show`."""
+    """Name of an experiment's commit in `dvc exp show`."""
     refs = project.git("for-each-ref", "--format=%(refname)", "--points-at", commit, "refs/exps").split()
     return next((ref.rsplit("/", 1)[1] for ref in refs if "/exec/" not in ref), commit[:10])
 
 
 def find_experiment(project: Project) -> str | None:
-    """Commit of an experiment with the very graph, params of stages and results of the workspace; None if there is
-    none."""
+    """Commit of an experiment with exactly the workspace's graph, stage params and results; None if there is none."""
     lines = project.git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines()
     refs = [line.split()[0] for line in lines if "refs/exps/exec/" not in line]  # git before 2.42 has no --exclude
     here = project.git("hash-object", *_KNOWN_BY).split()
@@ -92,10 +91,10 @@ def find_experiment(project: Project) -> str | None:
 
 
 def saved_run(project: Project) -> str:
-    """Commit of the experiment that holds the finished run in the workspace; it is saved if it is not yet.
+    """Commit of the experiment that holds the finished run in the workspace; it is saved first if necessary.
 
     Raises:
-        StageError: there is none, or it cannot be saved.
+        StageError: there is no finished run, or it cannot be saved.
     """
     if not (project.root / "dvc.lock").is_file():
         raise StageError("nothing has run in this checkout: `egovlm run` first")
@@ -110,7 +109,7 @@ def saved_run(project: Project) -> str:
 
 
 def unnamed(project: Project, given: str | None = None) -> tuple[str, str]:
-    """(name, message) of a run that no flow started: the mark is a digest of its results."""
+    """(name, message) for a run that no flow started; the mark is a digest of its results."""
     mark = hashlib.sha256((project.root / "dvc.lock").read_bytes()).hexdigest()
     name = experiment_name(given, mark)
     return name, f"egovlm {name}"
@@ -119,15 +118,15 @@ def unnamed(project: Project, given: str | None = None) -> tuple[str, str]:
 def _blobs(project: Project, commit: str) -> list[str]:
     try:
         return project.git("rev-parse", *(f"{commit}:{path}" for path in _KNOWN_BY)).split()
-    except StageError:  # an experiment from before one of the files
+    except StageError:  # an older experiment that lacks one of the files
         return []
 
 
 def send_experiments(project: Project, names: Sequence[str], to: Destination, on_line: OnLine) -> list[str]:
-    """Send experiments, and their data if `to` says so; the refs that were sent.
+    """Send experiments, and their data if `to` says so; returns the refs that were sent.
 
     Raises:
-        StageError: a remote did not take one; it and those after it are sent by the next run.
+        StageError: a remote refused one. The next run sends it and those after it.
     """
     refs = []
     for number, name in enumerate(names):
@@ -138,7 +137,7 @@ def send_experiments(project: Project, names: Sequence[str], to: Destination, on
 
 
 def unsent(project: Project) -> list[str]:
-    """Names of experiments that a remote should have and has not, without those that somebody removed since."""
+    """Names of experiments that a remote should have but does not, without those removed since."""
     note = project.private / _UNSENT
     names = note.read_text(encoding="utf-8").split() if note.is_file() else []
     return [name for name in names if _refs(project, name)]
@@ -155,14 +154,14 @@ def _note_unsent(project: Project, names: Sequence[str]) -> None:
 
 
 def _send(project: Project, name: str, to: Destination, on_line: OnLine) -> list[str]:
-    """Data first: a ref that is there promises them."""
+    """Data first: a ref in the remote promises that its data are there."""
     refs = _refs(project, name)
     try:
         for ref in refs if to.dvc_remote else []:
             _send_data(project, project.git("rev-parse", ref), str(to.dvc_remote), on_line)
         project.git("push", "--quiet", to.git_remote, *(f"{ref}:{ref}" for ref in refs))
     except StageError as error:
-        raise StageError(f"experiment {name} is saved here but not sent: {error}; the next run sends it") from error
+        raise StageError(f"experiment {name} is saved here but was not sent: {error}; the next run sends it") from error
     return refs
 
 
@@ -170,4 +169,4 @@ def _send_data(project: Project, commit: str, remote: str, on_line: OnLine) -> N
     said = LastLine(on_line)
     command = [sys.executable, "-W", "ignore", "-m", "flows.dvc.send_data", remote, commit]
     if run_streaming(command, project.root, said):
-        raise StageError(f"DVC remote {remote} did not take its data ({said.line})")
+        raise StageError(f"DVC remote {remote} refused its data ({said.line})")

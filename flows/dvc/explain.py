@@ -1,7 +1,7 @@
-"""Every error of DVC, git and GTO that a user can cause, as one line with the next step. The one place that does it.
+"""The one place that turns errors of DVC, git and GTO into one line with the next step.
 
-Their exceptions are many and undocumented, so they are told by the library they come from; the hint goes by the name
-of the class or its bases. What is not theirs is a bug and passes.
+Their exceptions are many and undocumented, so they are recognised by the library they come from. The hint is chosen by
+the name of the class or its bases. Any other exception is a bug and passes through.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,35 +19,35 @@ LIBRARIES = ("dvc", "dvc_data", "dvc_objects", "dvc_render", "dvc_studio_client"
 
 _LOCK_FILE = (
     "take one side of a merge (`git checkout --ours dvc.lock`) or the last commit's (`git checkout HEAD dvc.lock`), "
-    "then run again: what it does not describe is made anew"
+    "then run again: stages it does not describe run again"
 )
-NO_GIT = "experiments and promotion are git commits and tags: `git init && git add -A && git commit -m start`"
+NO_GIT = "experiments and promotions are git commits and tags: `git init && git add -A && git commit -m start`"
 _HINTS = {
-    "LockError": "another DVC command is at work in this checkout: let it end, then run this again",
-    "RWLockFileCorruptedError": "a power cut or a full disk tore it: remove it while no DVC command is at work",
-    "RWLockFileFormatError": "a power cut or a full disk tore it: remove it while no DVC command is at work",
+    "LockError": "another DVC command is running in this checkout: wait for it to end, then run this again",
+    "RWLockFileCorruptedError": "a power cut or a full disk damaged it: remove it while no DVC command is running",
+    "RWLockFileFormatError": "a power cut or a full disk damaged it: remove it while no DVC command is running",
     "SCMError": NO_GIT,
     "NoSCMError": NO_GIT,
-    "NotDvcRepoError": "`dvc init` makes one, `egovlm doctor` says what else is missing",
-    "ConfigError": "mend .dvc/config or .dvc/config.local",
-    "CyclicGraphError": "mend `deps` and `outs` in dvc.yaml: no stage may need what comes of it",
-    "OutputDuplicationError": "one stage or .dvc file may own a path: take the other away (`dvc remove NAME`)",
-    "OverlappingOutputPathsError": "one stage or .dvc file may own a path: take the other away (`dvc remove NAME`)",
-    "StagePathAsOutputError": "one stage or .dvc file may own a path: take the other away (`dvc remove NAME`)",
-    "CacheLinkError": "the cache allows no such link: `dvc config cache.type copy`",
+    "NotDvcRepoError": "run `dvc init`; `egovlm doctor` says what else is missing",
+    "ConfigError": "fix .dvc/config or .dvc/config.local",
+    "CyclicGraphError": "fix `deps` and `outs` in dvc.yaml: no stage may depend on its own results",
+    "OutputDuplicationError": "only one stage or .dvc file may own a path: remove the other (`dvc remove NAME`)",
+    "OverlappingOutputPathsError": "only one stage or .dvc file may own a path: remove the other (`dvc remove NAME`)",
+    "StagePathAsOutputError": "only one stage or .dvc file may own a path: remove the other (`dvc remove NAME`)",
+    "CacheLinkError": "the file system does not support this kind of link: `dvc config cache.type copy`",
     "CheckoutError": "the data are not in the cache: `dvc fetch`, or run the stages that make them",
     "FileMissingError": "the data are not in the cache: `dvc fetch`, or run the stages that make them",
     "CollectCacheError": "the data are not in the cache: `dvc fetch`, or run the stages that make them",
     "RemoteMissingDepsError": "install the DVC plug-in of that remote, e.g. `pip install 'dvc[s3]'`",
-    "YAMLSyntaxError": "mend the file; marks of a merge (<<<<<<<) have to go",
-    "YAMLValidationError": "mend the file, or take the last commit's: `git checkout FILE`",
+    "YAMLSyntaxError": "fix the file; remove merge conflict markers (<<<<<<<)",
+    "YAMLValidationError": "fix the file, or restore the last commit's: `git checkout FILE`",
     "LockfileCorruptedError": _LOCK_FILE,
 }
 _OTHER = "`egovlm doctor` says what is missing on this machine"
 
 
 def explain(error: BaseException) -> str | None:
-    """What to tell a user of an error of these libraries; None for an error that is not theirs."""
+    """What to tell a user about an error of these libraries; None for any other error."""
     if type(error).__module__.split(".")[0] not in LIBRARIES:
         return None
     said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
@@ -59,7 +59,7 @@ def explain(error: BaseException) -> str | None:
 
 
 def _line_of(error: BaseException) -> str:
-    """Where in a YAML file the error is, if its cause says so."""
+    """Where in a YAML file the error is, if known."""
     mark = getattr(error.__cause__, "problem_mark", None)
     return "" if mark is None else f", line {mark.line + 1}"
 

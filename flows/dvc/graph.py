@@ -1,4 +1,4 @@
-"""The stages of dvc.yaml in the order they run. Read from DVC itself, so that a flow cannot drift from the graph."""
+"""The stages of dvc.yaml in the order they run, read from DVC itself so that a flow cannot drift from the graph."""
 
 import contextlib
 import hashlib
@@ -16,7 +16,7 @@ from dvc.repo import Repo, lock_repo
 from flows.dvc.project import Project
 from pipeline.errors import ParamsError
 
-DOWNLOAD, TRAIN, EVALUATE = "download_videos", "train_grpo", "evaluate_egoschema"  # the ones that are treated apart
+DOWNLOAD, TRAIN, EVALUATE = "download_videos", "train_grpo", "evaluate_egoschema"  # stages with special treatment
 LOCK_ATTEMPTS = 10  # DVC itself tries for 3 s each time
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Graph:
         self.stages = _stages(self.repo)
 
     def select(self, targets: Collection[str] | None) -> list[Stage]:
-        """The stages to run for `targets` (all where None or empty): the targets and everything they need, in order.
+        """The stages to run for `targets` (all if None or empty), in order: the targets and everything they need.
 
         Raises:
             ParamsError: a target is not a stage.
@@ -67,7 +67,7 @@ class Graph:
         return needed
 
     def changes(self, name: str) -> list[str]:
-        """Why DVC would run stage `name` now; [] where it is up to date. Reads dvc.lock and the files anew."""
+        """Why DVC would run stage `name` now; [] if it is up to date. Reads dvc.lock and the files afresh."""
         with self._locked():
             stage = self.repo.stage.load_one(str(self.project.root / "dvc.yaml"), name)
             if not stage.changed():
@@ -75,21 +75,22 @@ class Graph:
             return _explain(stage.status()) if any(dep.hash_info for dep in stage.deps) else ["never run here"]
 
     def stale_outputs(self, paths: Collection[str]) -> list[str]:
-        """Which of `paths` (outputs, or files and folders in them) are not in the workspace as dvc.lock has them."""
+        """Which of `paths` (outputs, or files and folders in them) differ in the workspace from dvc.lock."""
         with self._locked():
             full = {path: str(self.project.root / path) for path in paths}
             made = [(path, out) for path, here in full.items() for out in self.repo.index.outs if _holds(out, here)]
             return [path for path, out in made if _is_stale(out, full[path])]
 
     def status(self) -> dict[str, Any]:
-        """What `dvc status --json` says: {} where every stage is finished and nothing changed since."""
+        """What `dvc status --json` says: {} if every stage is finished and nothing has changed since."""
         with contextlib.chdir(self.project.root), self._locked():  # DVC names stages relative to the working directory
             result: dict[str, Any] = self.repo.status()
         return result
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold DVC's own lock. Another command at work is waited for: after a `kill -9` DVC needs seconds to end."""
+        """Hold DVC's own lock, and wait for another command that holds it. After a `kill -9` DVC needs seconds to
+        end."""
         with ExitStack() as stack:
             for attempt in range(LOCK_ATTEMPTS):
                 try:
@@ -99,7 +100,7 @@ class Graph:
                     if attempt == LOCK_ATTEMPTS - 1:
                         raise
                     if attempt == 0:
-                        logger.warning("waiting: another DVC command is at work in %s", self.project.root)
+                        logger.warning("waiting: another DVC command is running in %s", self.project.root)
             yield
 
     def close(self) -> None:
@@ -112,7 +113,7 @@ def _stages(repo: Repo) -> list[Stage]:
     written = [stage for stage in repo.index.stages if stage.path_in_repo == "dvc.yaml"]
     waiting = [_stage(node, graph, written) for node in written]
     ordered: list[Stage] = []
-    while waiting:  # always the first in dvc.yaml whose needs are met; DVC has refused cycles
+    while waiting:  # always the first in dvc.yaml whose dependencies are done; DVC has refused cycles
         done = {stage.name for stage in ordered}
         ready = next(stage for stage in waiting if done.issuperset(stage.upstream))
         waiting.remove(ready)

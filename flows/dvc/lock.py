@@ -1,8 +1,8 @@
-"""One run at a time per project, on the word of the operating system.
+"""One run at a time per project, enforced by the operating system.
 
-A file lock dies with its process, so a holder is alive or there is none: no slot of a server stays taken after a
-`kill -9` (Prefect's deployment concurrency limits did, and late runs escaped them). The note beside the lock says who
-holds it and when its stage last said something.
+A file lock dies with its process, so its holder is alive or there is none. (Prefect's deployment concurrency limits
+kept their slots after a `kill -9`, and late runs escaped them.) A note beside the lock says who holds it and when
+its stage last printed a line.
 """
 
 import json
@@ -32,7 +32,7 @@ class LockHolder:
 
 
 def read_holder(project: Project) -> LockHolder | None:
-    """Who holds the project, or held it last and did not say goodbye."""
+    """Who holds the project, or held it last and died without releasing it."""
     try:
         return LockHolder(**json.loads((project.private / "holder.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -40,7 +40,7 @@ def read_holder(project: Project) -> LockHolder | None:
 
 
 def silent_seconds(project: Project) -> float:
-    """Seconds since the holder's stage last said something."""
+    """Seconds since the holder's stage last printed a line."""
     try:
         return time.time() - (project.private / "alive").stat().st_mtime
     except OSError:
@@ -48,7 +48,7 @@ def silent_seconds(project: Project) -> float:
 
 
 def heartbeat(project: Project) -> None:
-    """Note that the running stage said something."""
+    """Record that the running stage printed a line."""
     (project.private / "alive").touch()
 
 
@@ -56,7 +56,7 @@ def heartbeat(project: Project) -> None:
 def project_lock(
     project: Project, run: str, wait_seconds: float = 0.0, on_wait: Callable[[LockHolder | None], None] | None = None
 ) -> Iterator[LockHolder | None]:
-    """Hold the project for the block; gives the holder that died before us without letting go, None where all was well.
+    """Hold the project for the block. Yields the previous holder if it died without releasing the project, else None.
 
     Raises:
         ProjectBusy: another run still holds it after `wait_seconds`.
@@ -85,18 +85,19 @@ def _busy(project: Project) -> str:
     minutes = (time.time() - holder.since) / 60
     return (
         f"run {holder.run} (process {holder.pid} on {holder.host}) has held {project.root} for {minutes:.0f} min; "
-        f"its stage last said something {silent_seconds(project):.0f} s ago"
+        f"last output {silent_seconds(project):.0f} s ago"
     )
 
 
 def end_holder(project: Project) -> LockHolder | None:
-    """End the process that holds the project (its guard ends the stage); who it was, None where there is none here."""
+    """End the process that holds the project (its guard ends the stage). Returns who it was, None if there is none
+    here."""
     holder = read_holder(project)
     if holder is None or holder.host != socket.gethostname():
         return None
     try:
         process = psutil.Process(holder.pid)
-        if process.create_time() > holder.since + 1:  # the number was given to another process since
+        if process.create_time() > holder.since + 1:  # the process id has been reused since
             return None
         process.terminate()
         _, alive = psutil.wait_procs([process], timeout=2 * GRACE_SECONDS)

@@ -1,7 +1,7 @@
-"""Parameters of one run: a profile and overrides, in params.yaml while the run lasts; then the user's file is back.
+"""Parameters of one run: params.yaml holds a profile and overrides during the run; then the user's file is restored.
 
-Without the second half a scheduled run would inherit what somebody tried the day before. A run that was killed leaves
-its overlay behind; the next one puts the user's file back first.
+Otherwise a scheduled run would inherit what somebody tried the day before. A killed run leaves its overlay behind; the
+next run restores the user's file first.
 """
 
 import shutil
@@ -18,10 +18,10 @@ from pipeline.profiles import Check, merge_overlay, nested, read_profile
 
 @contextmanager
 def overlaid(project: Project, profile: str | None, overrides: Mapping[str, Any], check: Check) -> Iterator[None]:
-    """Merge profile and overrides into params.yaml for the time of the block. Hold the project's lock around it.
+    """Merge profile and overrides into params.yaml during the block. The caller must hold the project's lock.
 
     Raises:
-        ParamsError: no such profile, or the result does not pass `check`; params.yaml is then unchanged.
+        ParamsError: the profile does not exist, or the result fails `check`. params.yaml is then unchanged.
     """
     restore(project)
     if not profile and not overrides:
@@ -42,9 +42,9 @@ def overlaid(project: Project, profile: str | None, overrides: Mapping[str, Any]
 
 
 def restore(project: Project) -> bool:
-    """Put the user's params.yaml back where an overlay is in its place; whether there was one.
+    """Restore the user's params.yaml if an overlay has replaced it; returns whether one had.
 
-    A file that was changed since (an edit during the run, a pull after a kill) is the user's own and stays.
+    A file changed since (an edit during the run, a pull after a kill) is the user's own and stays.
     """
     path, saved, overlay = _files(project)
     if not saved.is_file():
@@ -53,12 +53,15 @@ def restore(project: Project) -> bool:
         changed = path.read_bytes() != saved.read_bytes()
         saved.unlink()
         if changed:
-            print("egovlm: params.yaml was changed during a run with other values: left as it is", file=sys.stderr)
+            print(
+                "egovlm: params.yaml was edited while a run used other values in its place; your edit is kept",
+                file=sys.stderr,
+            )
         return False
     saved.replace(path)
     return True
 
 
 def _files(project: Project) -> tuple[Path, Path, Path]:
-    """params.yaml, the user's own copy while an overlay is in its place, and a copy of that overlay."""
+    """params.yaml, the user's own copy during an overlay, and a copy of that overlay."""
     return project.root / "params.yaml", project.private / "params.yaml", project.private / "params.overlaid.yaml"

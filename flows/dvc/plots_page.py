@@ -1,7 +1,7 @@
-"""`python -m flows.dvc.plots_page`: let `dvc plots` open without a network.
+"""`python -m flows.dvc.plots_page`: make `dvc plots` work without a network.
 
-DVC's page loads Vega from a content delivery network, so that it is blank without one and tells somebody that it was
-opened with one. Here its template holds Vega itself (from the package vl-convert-python). `make install` calls this.
+DVC's page loads Vega from a content delivery network: it is blank offline, and online it reveals that it was opened.
+Here its template contains Vega itself (from the package vl-convert-python). `make install` calls this.
 """
 
 import subprocess
@@ -34,7 +34,7 @@ def write_plots_page(project: Project) -> Path:
     """Write the template and name it in .dvc/config.local, for this checkout only.
 
     Raises:
-        StageError: DVC does not take it.
+        StageError: DVC refuses the setting.
     """
     import vl_convert
 
@@ -44,7 +44,7 @@ def write_plots_page(project: Project) -> Path:
     command = [sys.executable, "-m", "dvc", "config", "--local", "plots.html_template", PAGE]
     done = subprocess.run(command, cwd=project.root, capture_output=True, text=True)
     if done.returncode:
-        raise StageError(f"DVC does not take {path} as its page: {' '.join(done.stderr.split())}")
+        raise StageError(f"DVC refuses {path} as its page: {' '.join(done.stderr.split())}")
     return path
 
 
@@ -53,7 +53,10 @@ def main() -> int:
     try:
         write_plots_page(find_project())
     except ImportError:
-        print("egovlm: `dvc plots` needs a network: pip install 'egovlm[plots]' spares it", file=sys.stderr)
+        print(
+            "egovlm: `dvc plots` will need a network; `pip install 'egovlm[plots]'` makes it work offline",
+            file=sys.stderr,
+        )
     except EgovlmError as error:
         print(f"egovlm: {error}", file=sys.stderr)
         return 1

@@ -8,7 +8,7 @@ from pathlib import Path
 from flows.dvc.explain import NO_GIT
 from pipeline.errors import StageError
 
-PROJECT_VARIABLE = "EGOVLM_PROJECT"  # where a worker finds its checkout; the working directory where unset
+PROJECT_VARIABLE = "EGOVLM_PROJECT"  # a worker's checkout; if unset, the working directory
 RUN_REFS = "refs/egovlm/runs"  # snapshots that travel to GPU workers
 
 
@@ -24,10 +24,10 @@ class Project:
         return self.root / ".dvc/tmp/egovlm"
 
     def git(self, *arguments: str, env: dict[str, str] | None = None, seconds: float | None = None) -> str:
-        """Standard output of a git command, stripped; given up after `seconds` (None: never).
+        """Standard output of a git command, stripped. It is given up after `seconds` (None: never).
 
         Raises:
-            StageError: git failed; the message holds the command and git's own words.
+            StageError: git failed; the message holds the command and git's own message.
         """
         try:
             done = subprocess.run(
@@ -41,13 +41,13 @@ class Project:
         except subprocess.TimeoutExpired as error:
             raise StageError(f"`git {' '.join(arguments)}` has not answered within {seconds:.0f} s") from error
         if "not a git repository" in done.stderr:
-            raise StageError(f"{self.root} is no git repository: {NO_GIT}")
+            raise StageError(f"{self.root} is not a git repository: {NO_GIT}")
         if done.returncode:
             raise StageError(f"`git {' '.join(arguments)}` failed in {self.root}: {' '.join(done.stderr.split())}")
         return done.stdout.strip()
 
     def short_sha(self) -> str:
-        """Short hash of HEAD; `nogit` where there is no commit."""
+        """Short hash of HEAD; `nogit` if there is no commit."""
         try:
             return self.git("rev-parse", "--short", "HEAD")
         except StageError:

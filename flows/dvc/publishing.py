@@ -1,6 +1,6 @@
-"""What leaves this machine: nothing, unless section `publish` of params.yaml names where to.
+"""What is sent from this machine: nothing, unless the section `publish` of params.yaml names where to.
 
-A remote called `origin` is no permission: everybody who cloned this project has one.
+A remote called `origin` is no permission to publish: everybody who cloned this project has one.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def destination(project: Project) -> Destination | None:
     """Where things are sent; None: nowhere.
 
     Raises:
-        ParamsError: `publish` names a remote that this checkout does not have.
+        ParamsError: `publish` names a remote that this checkout lacks.
     """
     settings = load_params(project.root / "params.yaml").publish
     if settings.git_remote is None:
@@ -38,7 +38,7 @@ def destination(project: Project) -> Destination | None:
 
 
 def sent(refs: Sequence[str], to: Destination) -> str:
-    """What was sent where, as a sentence."""
+    """What was sent, and where to, as a sentence."""
     if not refs:
         return f"nothing new for {to.git_remote}"
     data = f", data of experiments to {to.dvc_remote}" if to.dvc_remote else ", no data (publish.dvc_remote is null)"
@@ -54,14 +54,14 @@ def for_another_machine(project: Project) -> tuple[str, str]:
     to = destination(project)
     if to is None or to.dvc_remote is None:
         raise ParamsError(
-            "train_on=gpu sends code and data to another machine: name the remotes that both reach, "
+            "train_on=gpu sends code and data to another machine: name remotes that both machines reach, as "
             "publish.git_remote and publish.dvc_remote in params.yaml"
         )
     default = _dvc_config(project)["core"].get("remote")
     if default != to.dvc_remote:
         raise ParamsError(
-            f"train_on=gpu fetches its result from DVC's default remote ({default or 'none'}), and publish.dvc_remote "
-            f"is {to.dvc_remote}: make them one by `dvc remote default {to.dvc_remote}`"
+            f"train_on=gpu fetches its result from DVC's default remote ({default or 'none'}), but "
+            f"publish.dvc_remote is {to.dvc_remote}: make them the same with `dvc remote default {to.dvc_remote}`"
         )
     return to.git_remote, to.dvc_remote
 
@@ -73,4 +73,4 @@ def _dvc_config(project: Project) -> Config:
 def _check(key: str, name: str, known: list[str], remedy: str) -> None:
     if name not in known:
         here = ", ".join(known) or "none"
-        raise ParamsError(f"publish.{key} names {name!r}, which is no remote here (found: {here}): `{remedy}`")
+        raise ParamsError(f"publish.{key} names {name!r}, which is not a remote here (found: {here}): `{remedy}`")

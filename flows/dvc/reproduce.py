@@ -32,10 +32,10 @@ class StageOutcome(StrEnum):
 
 
 def reproduce(graph: Graph, stage: str, on_line: OnLine, force: bool = False) -> StageOutcome:
-    """Bring `stage` up to date if it is not; its upstream stages are taken as they are.
+    """Bring `stage` up to date if necessary; its upstream stages are taken as they are.
 
-    The check is made in process (a fraction of a second); only a changed stage pays for a `dvc` process. A result whose
-    record is not true is made anew.
+    The check runs in this process (a fraction of a second); only a changed stage pays for a `dvc` process. A result
+    whose record is wrong is made again.
 
     Raises:
         StageFailed: its command failed.
@@ -52,7 +52,7 @@ def reproduce(graph: Graph, stage: str, on_line: OnLine, force: bool = False) ->
 
 
 def run_dvc_repro(graph: Graph, stage: str, on_line: OnLine, force: bool) -> StageOutcome:
-    """`dvc repro -s stage` in a process of its own, output live."""
+    """Run `dvc repro -s stage` in a separate process, with live output."""
     kept: deque[str] = deque(maxlen=KEPT_LINES)
     restored = False
 
@@ -63,7 +63,7 @@ def run_dvc_repro(graph: Graph, stage: str, on_line: OnLine, force: bool) -> Sta
             kept.append(text)
         on_line(text, is_progress)
 
-    # "ignore": a warning of DVC's own libraries is not a line of the stage
+    # "ignore": warnings of DVC's libraries are no output of the stage
     command = [sys.executable, "-W", "ignore", "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage]
     code = run_streaming([*command, *(["--force"] if force else [])], graph.project.root, keep)
     if code:

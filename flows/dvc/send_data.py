@@ -1,7 +1,7 @@
-"""`python -m flows.dvc.send_data REMOTE COMMIT`: the data that dvc.lock of a commit names, to a DVC remote.
+"""`python -m flows.dvc.send_data REMOTE COMMIT`: send the data that a commit's dvc.lock names to a DVC remote.
 
-In a process of its own, so that a cancelled run ends it. DVC's own `exp push` is not used: it calls a push that the git
-remote refused a success, passes hooks of the remote by, and reports to DVC Studio if a token is set.
+A separate process, so that a cancelled run ends it. DVC's own `exp push` is not used for three reasons. It reports
+success when the git remote refused the push, bypasses the remote's hooks, and reports to DVC Studio if a token is set.
 """
 
 import sys
@@ -13,7 +13,7 @@ from dvc.repo import Repo
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Entry point; 1, with the reason as its last line, if the remote did not take everything."""
+    """Entry point; 1 if the remote did not accept everything, with the reason as its last line."""
     remote, commit = arguments
     repo = Repo(str(Path.cwd()))
     try:

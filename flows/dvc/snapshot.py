@@ -1,7 +1,7 @@
-"""A commit of the working tree as it is, for a machine that shall do a stage. Videos never go in.
+"""A commit of the working tree as it is, for a machine that will run a stage. It never contains videos.
 
-The commit is *pushed* to the git remote, and licensed video must not get there. So what lies where a source keeps its
-data stays here, as does every video file that git does not track; anything else of unusual size is refused by name.
+The commit is *pushed* to the git remote, and licensed video must not get there. So files in a source's data folders
+stay here, as does every video file that git does not track. Any other unusually large file is refused by name.
 """
 
 import logging
@@ -14,7 +14,7 @@ from flows.dvc.project import Project
 from pipeline.errors import StageError
 from pipeline.sources.paths import VIDEO_SUFFIXES
 
-LARGEST_BYTES = 10 << 20  # of one file: code, params and annotations are smaller, a video clip is not
+LARGEST_BYTES = 10 << 20  # of one file; code, params and annotations are smaller, a video clip is not
 _IDENTITY = (("NAME", "egovlm"), ("EMAIL", "egovlm@localhost"))
 _DATA_SUFFIXES = VIDEO_SUFFIXES | {".zip", ".tar"}
 
@@ -25,7 +25,7 @@ def snapshot(project: Project) -> str:
     """The commit; index, branch and files stay untouched. What is left out is logged.
 
     Raises:
-        StageError: a changed or new file is larger than `LARGEST_BYTES`; nothing was written to git then.
+        StageError: a changed or new file is larger than `LARGEST_BYTES`. Nothing is then written to git.
     """
     with tempfile.TemporaryDirectory() as folder:
         index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
@@ -58,7 +58,7 @@ def _without_data(project: Project, new: set[str]) -> set[str]:
     if data:
         known = sum(path.stat().st_size for name in data if (path := root / name).is_file())
         logger.warning(
-            "%d files with data of sources (%.1f MB, first %s) stay here and do not travel as code",
+            "%d data files of sources (%.1f MB, first %s) stay here and are not sent as code",
             len(data), known / 1e6, min(data),
         )  # fmt: skip
     return new - data
@@ -73,6 +73,6 @@ def _refuse_large(project: Project, names: Sequence[str]) -> None:
     large = sorted((name for name in sizes if sizes[name] > LARGEST_BYTES), key=lambda name: -sizes[name])
     if large:
         raise StageError(
-            f"{len(large)} files are too large to travel as code (over {LARGEST_BYTES >> 20} MiB), first {large[0]} "
+            f"{len(large)} files are too large to send as code (over {LARGEST_BYTES >> 20} MiB), first {large[0]} "
             f"({sizes[large[0]] / 1e6:.1f} MB): move them out of the project, or name them in .gitignore"
         )

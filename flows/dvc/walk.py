@@ -1,4 +1,4 @@
-"""The order of a run: which stages, which of them forced, one after another. `make run` and the flow both walk it."""
+"""The order of a run: which stages run, and which of them are forced. `make run` and the flow both use it."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Walk:
 
     Args:
         targets: stages to bring up to date, with what they need; all if empty.
-        force: True to run all of them although nothing changed, or the names of those.
+        force: True to run all of them even if nothing changed, or the names of those to force.
 
     Raises:
         ParamsError: a target or a name is not a stage.
@@ -32,14 +32,16 @@ class Walk:
         self.project = graph.project
         self.stages = graph.select(targets)
         self.new_sources = sources_changed(self.project)  # a sentence; None if no source has new files
-        self._listings = read_sources(self.project)  # as they are now: what comes while the run lasts is the next one's
+        # as of now; files that arrive during the run belong to the next one
+        self._listings = read_sources(self.project)
         forced = [stage.name for stage in graph.stages] if force is True else list(force or ())
         if forced:
             graph.select(forced)
         self.forced = frozenset([*forced, *([DOWNLOAD] if self.new_sources else [])])
 
     def __iter__(self) -> Iterator[Step]:
-        """Each stage in turn. Who asks for the next has brought the last one up to date; who failed does not ask."""
+        """Each stage in turn. Asking for the next one means that the last one is up to date; after a failure, do not
+        ask."""
         for number, stage in enumerate(self.stages, 1):
             yield Step(stage, stage.name in self.forced, number, len(self.stages))
             if stage.name == DOWNLOAD:

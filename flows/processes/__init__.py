@@ -1,1 +1,1 @@
-"""A command and its lines, and the end of everything it started."""
+"""Run a command, read its lines, and end everything it started."""

@@ -1,8 +1,10 @@
-"""Nothing a flow started may outlive it: `python guard.py TOKEN FD` waits until its flow is gone, then ends the rest.
+"""Nothing that a flow started may outlive it. `python guard.py TOKEN FD` waits until its flow is gone, then ends the
+rest.
 
-Every process below a stage carries the flow's token in its environment, so it is found whatever session or parent it
-has by then (torchrun puts its workers into sessions of their own; `kill -9` of a flow re-parents its trainer to init).
-The guard sees the flow end by the end of file on a pipe that only the flow holds open: true of `kill -9` as well.
+Every process below a stage carries the flow's token in its environment. So it is found whatever its session or
+parent is by then: torchrun gives its workers sessions of their own, and `kill -9` of a flow re-parents its trainer
+to init. The guard notices the flow's end by the end of file on a pipe that only the flow holds open, even after
+`kill -9`.
 """
 
 import contextlib
@@ -13,7 +15,7 @@ from collections.abc import Callable
 import psutil
 
 MARK = "EGOVLM_CHILD_OF"
-GRACE_SECONDS = 5.0  # between SIGTERM and SIGKILL; a cancelled run has to be gone within 10 s
+GRACE_SECONDS = 5.0  # between SIGTERM and SIGKILL; a cancelled run must be gone within 10 s
 
 
 def marked(token: str) -> list[psutil.Process]:
@@ -26,7 +28,7 @@ def _mark_of(process: psutil.Process) -> str | None:
         if process.status() == psutil.STATUS_ZOMBIE:
             return None
         value: str | None = process.environ().get(MARK)
-    except (psutil.Error, OSError):  # gone meanwhile, or another user's
+    except (psutil.Error, OSError):  # already gone, or another user's
         return None
     return value
 
@@ -36,7 +38,7 @@ def end_marked(token: str, grace_seconds: float = GRACE_SECONDS) -> int:
     first = marked(token)
     _each(first, psutil.Process.terminate)
     psutil.wait_procs(first, timeout=grace_seconds)
-    _each(marked(token), psutil.Process.kill)  # asked anew: a dying process may have started others
+    _each(marked(token), psutil.Process.kill)  # listed again: a dying process may have started others
     return len(first)
 
 

@@ -1,4 +1,4 @@
-"""Run a command so that its output is live and nothing of it outlives us."""
+"""Run a command with live output, and let nothing it started outlive us."""
 
 import os
 import re
@@ -14,12 +14,12 @@ from flows.processes import guard
 OnLine = Callable[[str, bool], None]  # (text, whether it is a redrawn progress line)
 
 _END_OF_LINE = re.compile(rb"\r\n|\n|\r")
-# Escape sequences of a terminal (CSI, OSC, single ones) and other controls: a stage may print foreign text.
+# Terminal escape sequences (CSI, OSC, single ones) and other control characters: a stage may print text from outside.
 _ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b.?|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class LastLine:
-    """Passes lines on and remembers the last one that says something."""
+    """Passes lines on and remembers the last one that is not empty."""
 
     def __init__(self, on_line: OnLine) -> None:
         self.on_line = on_line
@@ -35,8 +35,8 @@ class LastLine:
 def run_streaming(command: Sequence[str], cwd: Path, on_line: OnLine, env: Mapping[str, str] | None = None) -> int:
     """Run `command` and give every line of its output to `on_line` as it comes. Returns the exit code.
 
-    Whatever ends this function (an error in `on_line`, a cancel, Ctrl-C), the command and all its descendants are ended
-    first; if this process itself is killed, its guard does that.
+    Whatever ends this function (an error in `on_line`, a cancel, Ctrl-C), the command and all its descendants are
+    ended first. If this process itself is killed, its guard does that.
     """
     with guarded() as token:
         return _run(command, cwd, on_line, {**os.environ, **(env or {}), guard.MARK: token})
@@ -44,8 +44,8 @@ def run_streaming(command: Sequence[str], cwd: Path, on_line: OnLine, env: Mappi
 
 @contextmanager
 def guarded() -> Iterator[str]:
-    """A token for the block: processes with `guard.MARK` set to it in their environment are ended with the block, even
-    if this process is killed before the block's end."""
+    """A token for the block. Processes with `guard.MARK` set to it in their environment are ended with the block,
+    even if this process is killed first."""
     token = uuid.uuid4().hex
     read_end, write_end = os.pipe()
     watcher = subprocess.Popen(
@@ -60,7 +60,7 @@ def guarded() -> Iterator[str]:
 
 
 def _run(command: Sequence[str], cwd: Path, on_line: OnLine, env: Mapping[str, str]) -> int:
-    # The session stays ours: in a session of its own the child would outlive a worker that ends our process group.
+    # The child keeps our session: in its own it would outlive a worker that ends our process group.
     with subprocess.Popen(
         command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as child:

@@ -1,4 +1,4 @@
-"""Progress bars of stages (tqdm's line) read back as numbers."""
+"""Progress bars of stages (tqdm's lines) parsed into numbers."""
 
 import re
 import time
@@ -16,7 +16,7 @@ class Progress:
 
 
 def read_progress(line: str) -> Progress | None:
-    """The reading of a tqdm line, None where the line is something else."""
+    """A tqdm line as a reading; None if the line is something else."""
     match = _BAR.match(line)
     if match is None:
         return None
@@ -27,14 +27,14 @@ def read_progress(line: str) -> Progress | None:
 
 
 class Throttle:
-    """Lets something happen at most once in `seconds`."""
+    """Allows something at most once every `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._last = -seconds
 
     def ready(self) -> bool:
-        """Whether it is time again; if so, the time starts anew."""
+        """Whether it is time again; if so, the clock restarts."""
         now = time.monotonic()
         if now - self._last < self.seconds:
             return False

@@ -1,1 +1,1 @@
-"""Which model is the champion, and whether a new one takes its place."""
+"""Which model is the champion, and whether a new one replaces it."""

@@ -1,14 +1,14 @@
-"""What remembers the champion besides its tags.
+"""What records the champion besides its tags.
 
-Tags alone are lost by a setting: `fetch.prune=true` deletes those that a remote does not have, a shallow clone brings
-none, and the next model would be promoted as "the first one". So every tag of the registry has a second ref that no
-fetch touches, and every promotion is a line in champions.jsonl, a file to commit:
+Tags alone are easily lost: `fetch.prune=true` deletes those that a remote lacks, and a shallow clone brings none. The
+next model would then be promoted as "the first one". So every tag of the registry has a second ref that no fetch
+touches, and every promotion is a line in champions.jsonl, a file to commit:
 
     {"number": 1, "champion": "v1.0.0", "commit": "3f2c...", "on": "2026-11-26"}
     {"number": 2, "champion": null, "on": "2026-11-27"}                             forgotten deliberately
 
-A tag that is missing is put back from its second ref. A champion of the file, or of a remote, that cannot be put back
-is unresolvable, never "none yet".
+A missing tag is restored from its second ref. If the file or a remote names a champion that cannot be restored, it is
+unresolvable, never "none yet".
 """
 
 import json
@@ -36,7 +36,7 @@ from pipeline.errors import StageError
 from pipeline.files import write_text
 
 RECORD = "champions.jsonl"
-SECOND = "refs/egovlm/registry"  # no refspec of git's own names it: fetches do not prune it, clones do not copy it
+SECOND = "refs/egovlm/registry"  # in no default refspec of git: fetches do not prune it, clones do not copy it
 ASK_SECONDS = 15.0
 
 
@@ -51,17 +51,17 @@ class ChampionLine:
 
 
 def known_champion(project: Project, say: Callable[[str], object]) -> Version | None:
-    """The champion by everything that remembers one; None if there never was one, or it was forgotten.
+    """The champion according to everything that records one; None if there never was one, or it was forgotten.
 
     Args:
-        say: is told what was put back.
+        say: called with what was restored.
 
     Raises:
-        ChampionUnresolvable: there was one, but this checkout cannot say which or no longer has it.
+        ChampionUnresolvable: there was one, but this checkout cannot say which, or no longer has it.
     """
     back = restore_tags(project)
     if back:
-        say(f"git had lost {', '.join(back)} (a fetch that prunes?): put back")
+        say(f"git had lost {', '.join(back)} (a fetch that prunes?): restored")
     _refuse_missing(project)
     found = champion(project)
     if found is None and not _lines(project):
@@ -70,7 +70,7 @@ def known_champion(project: Project, say: Callable[[str], object]) -> Version | 
 
 
 def restore_tags(project: Project) -> list[str]:
-    """Put back every tag of the registry that was remembered and is missing; their names."""
+    """Restore every tag of the registry that was recorded and is missing; returns their names."""
     kept, here = _second(project), registry_tags(project)
     lost = sorted(tag for tag in kept if tag not in here)
     for tag in lost:
@@ -91,7 +91,7 @@ def remember(project: Project) -> None:
 
 
 def unremember(project: Project, tags: Iterable[str]) -> None:
-    """Forget tags that were withdrawn here because a remote has others of these names."""
+    """Forget tags that were withdrawn here because a remote has different ones with these names."""
     gone = set(tags)
     for tag in gone & set(_second(project)):
         project.git("update-ref", "-d", f"{SECOND}/{tag}")
@@ -102,12 +102,12 @@ def unremember(project: Project, tags: Iterable[str]) -> None:
 
 
 def forget(project: Project) -> list[Version]:
-    """Start anew without a champion, on this machine; the versions that were taken out of its place. Also a champion
-    that cannot be resolved, of which no tag is left, is forgotten."""
+    """Start again without a champion, on this machine; returns the versions that were champion. A champion that
+    cannot be resolved, because no tag is left, is forgotten too."""
     restore_tags(project)
     out = forget_champions(project)
     tags = events(project)
-    if tags and not is_forgetting(tags[-1]):  # names no version: nothing that GTO could take out
+    if tags and not is_forgetting(tags[-1]):  # names no version, so GTO has nothing to remove
         project.git("tag", "--delete", tags[-1])
         unremember(project, [tags[-1]])
     remember(project)
@@ -135,13 +135,13 @@ def _since_forgotten(lines: list[ChampionLine]) -> list[ChampionLine]:
 
 
 def _ask_remotes(project: Project, say: Callable[[str], object]) -> None:
-    """Nothing here knows of a champion: make sure that no remote does (a shallow clone brings no tags)."""
+    """Nothing here records a champion: make sure that no remote does (a shallow clone brings no tags)."""
     for remote in project.git("remote").split():
         try:
             pattern = f"refs/tags/{MODEL}#{STAGE}#*"
             found = project.git("ls-remote", "--refs", remote, pattern, seconds=ASK_SECONDS).splitlines()
         except StageError:
-            say(f"{remote} does not answer: whether it has a champion is not known")
+            say(f"{remote} does not answer: it is unknown whether it has a champion")
             continue
         if found:
             tag = found[-1].split("refs/tags/")[1]
@@ -171,7 +171,7 @@ def _lines(project: Project) -> list[ChampionLine]:
     """champions.jsonl.
 
     Raises:
-        ChampionUnresolvable: it cannot be read (a merge that left its marks).
+        ChampionUnresolvable: it cannot be read (for example, it holds merge conflict markers).
     """
     path = project.root / RECORD
     if not path.is_file():
@@ -181,7 +181,8 @@ def _lines(project: Project) -> list[ChampionLine]:
         lines = [ChampionLine(row["number"], row["champion"], row.get("commit"), row.get("on", "")) for row in rows]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ChampionUnresolvable(
-            f"{RECORD} cannot be read ({error}): one JSON object a line; after a merge keep the lines of both sides"
+            f"{RECORD} cannot be read ({error}): expected one JSON object per line; after a merge keep the lines of "
+            "both sides"
         ) from error
     return sorted(lines, key=_number)
 

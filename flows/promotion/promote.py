@@ -1,4 +1,4 @@
-"""Let the gate judge the workspace's model against the champion, and register it where it wins."""
+"""Let the gate judge the workspace's model against the champion, and register it if it wins."""
 
 import json
 import tempfile
@@ -38,11 +38,11 @@ def promote(project: Project, commit: str, say: Callable[[str], object]) -> Verd
     """Judge the finished run in the workspace, saved as experiment `commit`; a winner becomes champion on this machine.
 
     Args:
-        say: is told which champion the model is measured against, before it is.
+        say: called with the champion that the model is compared with, before the comparison.
 
     Raises:
-        ChampionUnresolvable: what the champion is or answered cannot be found out; nothing is promoted then.
-        StageError: the registry did not take the winner.
+        ChampionUnresolvable: the champion or its answers cannot be determined. Nothing is then promoted.
+        StageError: the registry refused the winner.
         ArtifactError: dvc.lock names other params or code than those that ran.
     """
     refuse_disagreements(project.root)
@@ -65,10 +65,10 @@ def promote(project: Project, commit: str, say: Callable[[str], object]) -> Verd
 
 
 def evidence_in(root: Path) -> Evidence:
-    """What the files below `root` say of the model they belong to.
+    """What the files below `root` say about their model.
 
     Raises:
-        ArtifactError: predictions or questions are missing or torn.
+        ArtifactError: predictions or questions are missing or damaged.
     """
     metrics, leakage = _json(root / METRICS), _json(root / LEAKAGE)
     return Evidence(
@@ -87,7 +87,7 @@ def champion_evidence(project: Project, version: Version) -> Evidence:
     """What the champion answered, from the DVC cache or remote, as of its commit.
 
     Raises:
-        ChampionUnresolvable: a file of it is not to be had.
+        ChampionUnresolvable: one of its files is unavailable.
     """
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -105,14 +105,14 @@ def champion_evidence(project: Project, version: Version) -> Evidence:
 
 def _lost(version: Version, error: Exception) -> ChampionUnresolvable:
     return ChampionUnresolvable(
-        f"the answers of the champion {version.name} ({version.commit[:10]}) are not to be had ({error}); "
-        f"nothing is promoted without a comparison. Fetch them (`dvc fetch --all-tags {ANSWERS}`), or make them again "
+        f"the predictions of the champion {version.name} ({version.commit[:10]}) are unavailable ({error}), so "
+        f"nothing was promoted. Fetch them (`dvc fetch --all-tags {ANSWERS}`), or make them again "
         f"(`dvc exp apply {version.commit[:10]}`, `egovlm run`, then back to this run), {FORGET}"
     )
 
 
 def _same_weights(project: Project, commit: str, current: Version | None) -> str | None:
-    """Which known model this is: the champion, or one that a person withdrew (the gate does not overrule that)."""
+    """Which known model this is: the champion, or one that a person withdrew. The gate does not overrule a person."""
     if current is None:
         return None
     mine = _weights(project, commit)
@@ -121,19 +121,17 @@ def _same_weights(project: Project, commit: str, current: Version | None) -> str
     for version in withdrawn(project):
         if _weights(project, version.commit) == mine:
             name = version.name
-            return (
-                f"the weights are those of {name}, which was rolled back; `egovlm rollback --to {name}` brings it back"
-            )
+            return f"the weights are those of {name}, which was rolled back; `egovlm rollback --to {name}` restores it"
     return None
 
 
 def _weights(project: Project, commit: str) -> object:
-    """What dvc.lock of `commit` says of the trained model's files."""
+    """What the dvc.lock of `commit` says about the trained model's files."""
     try:
         lock = yaml.safe_load(project.git("show", f"{commit}:dvc.lock"))
         return [(out["path"], out["md5"]) for out in lock["stages"][TRAIN]["outs"] if "reports" not in out["path"]]
     except (StageError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise ChampionUnresolvable(f"dvc.lock of {commit[:10]} does not describe a model: {error}") from error
+        raise ChampionUnresolvable(f"the dvc.lock of {commit[:10]} describes no model: {error}") from error
 
 
 def _card(project: Project, verdict: Verdict) -> str:

@@ -1,11 +1,11 @@
 """The model registry: GTO's git tags on experiment commits (`dvc artifacts get . egovlm-policy --stage champion`).
 
 egovlm-policy@v3.0.0         version 3 is this commit (its dvc.lock names the weights)
-egovlm-policy#champion#4     the fourth time a champion was named; the last one counts
+egovlm-policy#champion#4     the fourth champion event; the last one counts
 egovlm-policy#champion!#5    version 3 was forgotten as champion (`egovlm rollback --forget`)
 
-The champion tags in order are a stack: a promotion pushes a version; a rollback, which names one that lies in it, pops
-what lies above. What was popped is withdrawn.
+The champion tags form a stack. A promotion pushes a version; a rollback to a version in the stack pops everything above
+it. Popped versions are withdrawn.
 `flows/promotion/memory.py` keeps the tags from getting lost.
 """
 
@@ -25,12 +25,12 @@ from pipeline.errors import StageError
 MODEL = "egovlm-policy"
 STAGE = "champion"
 REFSPEC = f"refs/tags/{MODEL}*:refs/tags/{MODEL}*"
-FORGET = "or start anew without a champion: `egovlm rollback --forget`"
+FORGET = "or start again without a champion: `egovlm rollback --forget`"
 _EVENT = re.compile(rf"{MODEL}#{STAGE}(?P<forgotten>!?)#(?P<number>\d+)")
 
 
 class ChampionUnresolvable(StageError):
-    """There is a champion but what it is cannot be found out: nothing may replace it then."""
+    """There is a champion, but it cannot be determined. Nothing may replace it then."""
 
 
 @dataclass(frozen=True)
@@ -42,27 +42,30 @@ class Version:
 
 
 def fetch_registry(project: Project, to: Destination | None) -> None:
-    """Learn what others registered where this project publishes; None: nobody is asked.
+    """Fetch what others registered in the git remote that this project publishes to; None: no remote is asked.
 
     Raises:
-        ChampionUnresolvable: the git remote cannot be asked, or names other models by the same tags.
+        ChampionUnresolvable: the git remote cannot be reached, or uses the same tags for other models.
     """
     if to is None:
         return
     try:
         project.git("fetch", "--quiet", "--no-prune", to.git_remote, REFSPEC)
     except StageError as error:
-        remedy = "mend the remote, or set publish.git_remote to null to judge by this machine alone"
+        remedy = "fix the remote, or set publish.git_remote to null to use this machine's registry alone"
         if "clobber" in str(error):
-            remedy = "this machine and the remote name different models so: `git tag --delete` those of this machine"
-        raise ChampionUnresolvable(f"the champion is not known: {error}; {remedy}") from error
+            remedy = (
+                "this machine and the remote use these tags for different models: `git "
+                "tag --delete` those of this machine"
+            )
+        raise ChampionUnresolvable(f"the champion is unknown: {error}; {remedy}") from error
 
 
 def champion(project: Project) -> Version | None:
-    """The model that is champion now by the tags; None if none ever was, or it was forgotten.
+    """The current champion according to the tags; None if there never was one, or it was forgotten.
 
     Raises:
-        ChampionUnresolvable: there are champion tags, but GTO does not resolve them to one commit that is here.
+        ChampionUnresolvable: there are champion tags, but GTO does not resolve them to a commit in this repository.
     """
     tags = events(project)
     if not tags or is_forgetting(tags[-1]):
@@ -78,18 +81,18 @@ def champion(project: Project) -> Version | None:
 
 
 def describe(project: Project, version: Version) -> str:
-    """Which champion this is: who registered it when, and whether it came from elsewhere."""
+    """Who registered this champion and when, and whether it came from elsewhere."""
     tag = f"refs/tags/{MODEL}@{version.name}"
     who = project.git("for-each-ref", "--format=%(taggername) on %(creatordate:short)", tag)
     known = f"{version.name} ({version.commit[:10]}), registered by {who}"
     if project.git("for-each-ref", "--count=1", "--points-at", version.commit, "refs/exps"):
         return known
-    return f"{known}; its run is not in this checkout: it came with the clone or from a remote"
+    return f"{known}; its run is not in this checkout, so it came with the clone or from a remote"
 
 
 def _shown_by_gto(project: Project) -> str | None:
     """Commit of what `gto show 'NAME#champion'` shows first. (GTO's `find_versions_in_stage` gives the highest version,
-    which after a rollback is the wrong one.)"""
+    which is wrong after a rollback.)"""
     try:
         shown = gto.api.show(str(project.root), name=f"{MODEL}#{STAGE}")
     except GTOException:
@@ -109,17 +112,17 @@ def number_of(tag: str) -> int:
 
 
 def is_forgetting(tag: str) -> bool:
-    """Whether an event takes the champion's place away instead of giving it."""
+    """Whether an event removes a champion instead of naming one."""
     match = _EVENT.fullmatch(tag)
     return match is not None and bool(match["forgotten"])
 
 
 def register_champion(project: Project, commit: str, card: str) -> Version:
-    """Make `commit` champion on this machine: as a new version with the model card as its tag's message, if it has none
-    yet. Sending the tags is another step (`send_registry`).
+    """Make `commit` the champion on this machine. If it has no version yet, a new one gets the model card as its
+    tag's message. Sending the tags is a separate step (`send_registry`).
 
     Raises:
-        StageError: GTO refused: nothing is changed then.
+        StageError: GTO refused. Nothing is then changed.
     """
     with _all_or_nothing(project):
         known = versions(project)
@@ -134,7 +137,7 @@ def register_champion(project: Project, commit: str, card: str) -> Version:
 
 @contextmanager
 def _all_or_nothing(project: Project) -> Iterator[None]:
-    """Tags made in the block are taken back if it fails: a version that no champion tag names is no registration."""
+    """Delete the tags made in the block if it fails: a version without a champion tag is not registered."""
     before = set(registry_tags(project))
     try:
         yield
@@ -146,7 +149,7 @@ def _all_or_nothing(project: Project) -> Iterator[None]:
 
 
 def registry_tags(project: Project) -> dict[str, str]:
-    """Object of each of the registry's tags."""
+    """The git object of each of the registry's tags."""
     lines = project.git("for-each-ref", "--format=%(refname:strip=2) %(objectname)", f"refs/tags/{MODEL}[@#]*")
     return dict(line.split(" ", 1) for line in lines.splitlines())
 
@@ -159,8 +162,8 @@ def versions(project: Project) -> list[Version]:
 
 
 def roll_back(project: Project, to: str | None = None) -> Version:
-    """Make an earlier champion champion again on this machine: version `to`, or the one that the present champion
-    replaced. Withdrawn versions are passed over.
+    """Roll back on this machine: to version `to`, or to the one that the current champion replaced. Withdrawn
+    versions are skipped.
 
     Raises:
         StageError: there is no such champion.
@@ -168,23 +171,23 @@ def roll_back(project: Project, to: str | None = None) -> Version:
     present, ever = champion(project), {version.name: version for version in past_champions(project)}
     if to is not None:
         if to not in ever:
-            raise StageError(f"{to} never was champion; champions: {', '.join(ever) or 'none'}")
+            raise StageError(f"{to} was never champion; champions: {', '.join(ever) or 'none'}")
         chosen = ever[to]
     else:
         before = champion_stack(project)[:-1]
         if not before:
             name = present.name if present else "the first one"
-            raise StageError(f"no champion came before {name}: there is nothing to go back to")
+            raise StageError(f"there is no champion before {name} to roll back to")
         chosen = before[-1]
     if chosen == present:
-        raise StageError(f"{chosen.name} is champion already")
+        raise StageError(f"{chosen.name} is already champion")
     with _all_or_nothing(project):
         _assign(project, chosen, f"rolled back to {chosen.name}")
     return chosen
 
 
 def champion_stack(project: Project) -> list[Version]:
-    """The champion (last) and, below it, what a rollback would bring back, step by step."""
+    """The champion (last) and, below it, what each rollback would restore."""
     by_commit = {version.commit: version for version in versions(project)}
     standing: list[Version] = []
     for tag in events(project):
@@ -197,7 +200,7 @@ def champion_stack(project: Project) -> list[Version]:
 
 
 def forget_champions(project: Project) -> list[Version]:
-    """Take every version out of the champion's place, on this machine; which were taken out."""
+    """Remove every version as champion, on this machine; returns those removed."""
     out = []
     for version in past_champions(project):
         tags = [tag for tag in events(project) if _commit_of(project, tag) == version.commit]
@@ -210,13 +213,13 @@ def forget_champions(project: Project) -> list[Version]:
 
 
 def past_champions(project: Project) -> list[Version]:
-    """Every version that ever was champion, in order."""
+    """Every version that was ever champion, in order."""
     commits = {_commit_of(project, tag) for tag in events(project)}
     return [version for version in versions(project) if version.commit in commits]
 
 
 def withdrawn(project: Project) -> list[Version]:
-    """Former champions that a rollback took away."""
+    """Former champions that a rollback withdrew."""
     standing = champion_stack(project)
     return [version for version in past_champions(project) if version not in standing]
 
@@ -235,7 +238,7 @@ def _assign(project: Project, version: Version, message: str) -> None:
 
 
 def _let_the_second_pass(project: Project) -> None:
-    """GTO orders assignments by their second: two in one would leave open who is champion."""
+    """GTO orders assignments by whole seconds, so two in one second would leave the champion undefined."""
     tags = events(project)
     if tags:
         last = int(project.git("for-each-ref", "--format=%(creatordate:unix)", f"refs/tags/{tags[-1]}"))

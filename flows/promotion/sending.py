@@ -1,4 +1,4 @@
-"""The registry's tags on their way to the git remote that `publish` names: a second step, made up for if it fails."""
+"""Send the registry's tags to the git remote that `publish` names: a separate step, retried by the next promotion."""
 
 from flows.dvc.project import Project
 from flows.promotion.memory import unremember
@@ -9,11 +9,11 @@ _UNSENT = "unsent_registry"
 
 
 def send_registry(project: Project, remote: str) -> list[str]:
-    """Send the registry's tags that `remote` lacks; their refs.
+    """Send the registry's tags that `remote` lacks; returns their refs.
 
     Raises:
-        StageError: the remote cannot be reached or refuses; the tags stay here, and the next promotion sends them. If
-            it has other models under the same names by now, the tags that only this machine has are withdrawn.
+        StageError: the remote cannot be reached or refuses. The tags stay here, and the next promotion sends them.
+            If the remote now has other models under the same names, the tags that only this machine has are withdrawn.
     """
     _note_unsent(project, True)  # before the attempt: it may be killed
     ours = registry_tags(project)
@@ -26,8 +26,8 @@ def send_registry(project: Project, remote: str) -> list[str]:
         unremember(project, only_here)
         _note_unsent(project, False)
         raise StageError(
-            f"{remote} got another {taken[0]} meanwhile: {', '.join(only_here)} of this machine are withdrawn; "
-            "`egovlm promote` judges the model against the champion of now"
+            f"{remote} received another {taken[0]} meanwhile: this machine's {', '.join(only_here)} are withdrawn; "
+            "`egovlm promote` compares the model with the new champion"
         )
     refs = [f"refs/tags/{tag}" for tag in only_here]
     if refs:

@@ -1,1 +1,1 @@
-"""One stage on another machine: the working tree and its inputs there, the result back."""
+"""Run one stage on another machine: send the working tree and its inputs, bring the result back."""

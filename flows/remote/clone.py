@@ -1,6 +1,6 @@
 """The checkout of a GPU worker: `python -m flows.remote.clone SOURCE FOLDER`.
 
-A worker's checkout is overwritten by every run that comes in, so only a folder that was made for it is accepted.
+Every incoming run overwrites a worker's checkout, so only a folder made for this purpose is accepted.
 """
 
 import argparse
@@ -21,15 +21,15 @@ def make_clone(source: str, folder: Path, dvc_remote: str | None = None) -> Proj
     """Clone `source` (a git URL or a checkout on this machine) into `folder` as a worker's checkout.
 
     Args:
-        source: what the senders push their snapshots to; a sender without a git remote is a source itself.
+        source: the repository that senders push their snapshots to; a sender without a git remote is itself a source.
         folder: must not exist.
-        dvc_remote: URL of the DVC remote where the repository's own .dvc/config names none; kept in config.local.
+        dvc_remote: URL of the DVC remote if the repository's own .dvc/config names none; stored in config.local.
 
     Raises:
         StageError: git or DVC failed, or the folder is there already.
     """
     if folder.exists():
-        raise StageError(f"{folder} exists already: a worker's checkout is made anew, and overwritten by every run")
+        raise StageError(f"{folder} already exists: name a new folder, since every run overwrites a worker's checkout")
     done = subprocess.run(["git", "clone", "--quiet", "--", source, str(folder)], capture_output=True, text=True)
     if done.returncode:
         raise StageError(f"{source} cannot be cloned: {' '.join(done.stderr.split())}")
@@ -45,7 +45,7 @@ def use_dvc_remote(project: Project, url: str) -> None:
     command = [sys.executable, "-m", "dvc", "remote", "add", "--local", "--force", "--default", "egovlm", url]
     done = subprocess.run(command, cwd=project.root, capture_output=True, text=True)
     if done.returncode:
-        raise StageError(f"DVC does not take {url} as a remote: {' '.join(done.stderr.split())}")
+        raise StageError(f"DVC refuses {url} as a remote: {' '.join(done.stderr.split())}")
 
 
 def check_out(project: Project, commit: str) -> None:
@@ -58,7 +58,7 @@ def check_out(project: Project, commit: str) -> None:
         raise StageError(f"commit must be a full hash, found {commit!r}")
     if not _is_worker(project):
         raise StageError(
-            f"{project.root} is not a worker's checkout: a run would overwrite it. Make one with "
+            f"{project.root} is not a worker's checkout, and a run would overwrite it. Make one with "
             "`python -m flows.remote.clone SOURCE FOLDER` and start the gpu worker with EGOVLM_PROJECT=FOLDER"
         )
     project.git("fetch", "--quiet", "--no-tags", "--prune", "origin", f"+{RUN_REFS}/*:{RUN_REFS}/*")
@@ -68,7 +68,7 @@ def check_out(project: Project, commit: str) -> None:
 def _is_worker(project: Project) -> bool:
     try:
         return project.git("config", "--type=bool", _MARK) == "true"
-    except StageError:  # git's way to say that it is not set
+    except StageError:  # how git reports an unset value
         return False
 
 
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m flows.remote.clone", description=__doc__)
     parser.add_argument("source", help="git URL, or a checkout on this machine")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--dvc-remote", help="URL of the DVC remote, where .dvc/config names none")
+    parser.add_argument("--dvc-remote", help="URL of the DVC remote if .dvc/config names none")
     options = parser.parse_args(arguments)
     try:
         project = make_clone(options.source, options.folder, options.dvc_remote)

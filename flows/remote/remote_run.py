@@ -1,4 +1,4 @@
-"""Start a deployment from a run and stay with it: its end is ours, our end is its end."""
+"""Start a deployment from a run and wait for it. If either is cancelled or dies, so does the other."""
 
 import time
 from typing import Any
@@ -13,12 +13,12 @@ from flows.processes.process import OnLine
 from pipeline.errors import StageError
 
 POLL_SECONDS = 1.0
-NO_WORKER_SECONDS = 60.0  # say so when nobody takes the run
-MAX_CRASHES = 2  # a dead worker is no failure of the stage: it is started again and resumes from its checkpoint
+NO_WORKER_SECONDS = 60.0  # then say that no worker has taken the run
+MAX_CRASHES = 2  # a dead worker is no failure of the stage: the run restarts and resumes from its checkpoint
 
 
 def run_remotely(deployment: str, parameters: dict[str, Any], name: str, on_line: OnLine) -> str:
-    """Run `deployment` to its end and return its final message. Cancelled or killed here, it is cancelled there.
+    """Run `deployment` to its end and return its final message. If this run is cancelled or killed, so is that one.
 
     Raises:
         StageError: it failed, was cancelled, or crashed more than `MAX_CRASHES` times.
@@ -32,7 +32,9 @@ def run_remotely(deployment: str, parameters: dict[str, Any], name: str, on_line
         if state is not None and state.is_completed():
             return message
         if state is None or not state.is_crashed() or attempt == MAX_CRASHES:
-            raise StageError(message or f"run {name} of {deployment} ended as {state.name if state else 'unknown'}")
+            raise StageError(
+                message or f"run {name} of {deployment} ended in state {state.name if state else 'unknown'}"
+            )
         on_line(f"the worker of run {name} died ({message}); starting it again", False)
     raise AssertionError("unreachable")
 

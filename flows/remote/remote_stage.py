@@ -1,8 +1,8 @@
-"""Send one stage to a GPU worker in another checkout and bring its result home.
+"""Run one stage on a GPU worker in another checkout and bring its result back.
 
-What travels: the working tree as a git commit under refs/egovlm/runs/<id> (uncommitted and new files too, never data;
-flows/dvc/snapshot.py), the stage's inputs and its result through the DVC remote. The GPU side never writes git; the CPU
-side never trains what did not come back.
+The working tree travels as a git commit under refs/egovlm/runs/<id>, with uncommitted and new files but never data
+(flows/dvc/snapshot.py). The stage's inputs and its result travel through the DVC remote. The GPU side never writes
+to git; the CPU side never trains in place of a result that did not arrive.
 
     CPU checkout                                    GPU checkout (flow egovlm-train)
     snapshot -> push ref, push inputs    ---->      fetch, check out, pull inputs by force, compare them with dvc.lock
@@ -31,10 +31,10 @@ logger = logging.getLogger(__name__)
 
 
 def reproduce_on_gpu(graph: Graph, stage: str, on_line: OnLine, force: bool = False) -> StageOutcome:
-    """Like `reproduce`, with the work done by the deployment `egovlm-train/gpu`.
+    """Like `reproduce`, but the deployment `egovlm-train/gpu` does the work.
 
     Raises:
-        ParamsError: `publish` does not name the remotes to travel through.
+        ParamsError: `publish` does not name the remotes to send through.
         StageError: the remote run failed (its own message).
         ResultMissing: the result did not come back.
     """
@@ -56,7 +56,7 @@ def reproduce_on_gpu(graph: Graph, stage: str, on_line: OnLine, force: bool = Fa
 
 @contextmanager
 def published_snapshot(project: Project, remote: str) -> Iterator[str]:
-    """The snapshot's commit, fetchable from the git remote for the block."""
+    """The snapshot's commit, which can be fetched from the git remote during the block."""
     commit = snapshot(project)
     ref = f"{RUN_REFS}/{uuid.uuid4().hex[:12]}-{commit[:12]}"
     project.git("update-ref", ref, commit)
@@ -88,7 +88,7 @@ def push_inputs(graph: Graph, stage: str, remote: str, on_line: OnLine) -> None:
 
 
 def pull_inputs(graph: Graph, stage: str, on_line: OnLine) -> None:
-    """Bring what `stage` reads to the state of dvc.lock, whatever is there, and make sure of it.
+    """Bring the inputs of `stage` to the state of dvc.lock, whatever is there, and verify it.
 
     `dvc repro --pull` is not enough: it fetches missing inputs but trusts stale ones.
 
@@ -99,4 +99,4 @@ def pull_inputs(graph: Graph, stage: str, on_line: OnLine) -> None:
     dvc(graph.project, ["pull", "--force", *inputs], on_line, "its inputs are not in the DVC remote", stage)
     stale = graph.stale_outputs(inputs)
     if stale:
-        raise StageError(f"{stage}: {', '.join(stale)} differ from dvc.lock after the pull; not training on them")
+        raise StageError(f"{stage}: {', '.join(stale)} differ from dvc.lock after the pull: refusing to train on them")

@@ -1,9 +1,10 @@
-"""A stage's result on its way between machines, by DVC's public commands alone.
+"""Move a stage's result between machines with DVC's public commands alone.
 
-The worker writes what git would keep of it (its entry of dvc.lock, the reports with `cache: false`) into one small file
-and pushes that with the stage's outputs. The file's MD5 is the run's message. The sender pulls exactly this file, takes
-entry and reports from it, and `dvc pull STAGE` brings the outputs, `persist: true` or not. Nothing here can run the
-stage: what did not arrive is an error, not an hour of training on the wrong machine.
+The worker writes what git would keep (the entry of dvc.lock, the reports with `cache: false`) into one small file. It
+pushes that file with the stage's outputs; the file's MD5 is the run's message. The sender pulls exactly this file
+and takes entry and reports from it. `dvc pull STAGE` then brings the outputs, `persist: true` or not. Nothing here
+can run the
+stage: a missing result is an error, not an hour of training on the wrong machine.
 """
 
 import json
@@ -26,15 +27,15 @@ from pipeline.errors import StageError
 from pipeline.files import write_text
 from pipeline.provenance import refuse_disagreements
 
-FOLDER = "egovlm-result"  # there while a result travels; not in data/: DVC refuses .dvc files that git ignores
+FOLDER = "egovlm-result"  # exists only during a transfer; not in data/: DVC refuses .dvc files that git ignores
 _DIGEST = re.compile(r"\bresult ([0-9a-f]{32})\b")
 
 
 def push_result(graph: Graph, stage: str, on_line: OnLine) -> str:
-    """Send the result of `stage` to the default DVC remote; the digest that names it.
+    """Send the result of `stage` to the default DVC remote; returns the digest that names it.
 
     Raises:
-        StageError: the remote did not take it.
+        StageError: the remote refused it.
     """
     project, small = graph.project, graph.stage(stage).small
     content = {
@@ -52,11 +53,11 @@ def push_result(graph: Graph, stage: str, on_line: OnLine) -> str:
 
 
 def restore_result(graph: Graph, stage: str, message: str, remote: str, on_line: OnLine) -> None:
-    """Bring the result home that the worker's `message` names, from the DVC remote `remote`.
+    """Fetch the result that the worker's `message` names from the DVC remote `remote`.
 
     Raises:
-        ResultMissing: it is not there, the message names none, or code or inputs changed here meanwhile; dvc.lock is
-            then as it was.
+        ResultMissing: it is not there, the message names none, or code or inputs changed here meanwhile. dvc.lock is
+            then unchanged.
         ArtifactError: it was made from other params or code than its entry of dvc.lock says.
     """
     found = _DIGEST.search(message)
@@ -77,7 +78,7 @@ def restore_result(graph: Graph, stage: str, message: str, remote: str, on_line:
             write_text(graph.project.root / name, content["files"][name])
         changed = graph.changes(stage)
         if changed:
-            raise ResultMissing(f"{stage}: its result came, but code or inputs changed here meanwhile: {changed[0]}")
+            raise ResultMissing(f"{stage}: its result arrived, but code or inputs changed here meanwhile: {changed[0]}")
         refuse_disagreements(graph.project.root, [stage])
 
 
@@ -89,10 +90,10 @@ def dvc(
     stage: str,
     kind: type[StageError] = StageError,
 ) -> None:
-    """Run a DVC command in a process of its own, which a cancel ends.
+    """Run a DVC command in a separate process, which a cancel ends.
 
     Raises:
-        StageError: of class `kind`: `failure`, and the last thing DVC said.
+        StageError: of class `kind`, with `failure` and DVC's last line.
     """
     said = LastLine(on_line)
     if run_streaming([sys.executable, "-W", "ignore", "-m", "dvc", "--wait-for-lock", *arguments], project.root, said):
@@ -109,13 +110,13 @@ def _pull_content(project: Project, stage: str, digest: str, remote: str, on_lin
 
 
 def _miss(digest: str) -> str:
-    return f"its result ({digest}) is not in the DVC remote; it is not run here instead"
+    return f"its result ({digest}) is not in the DVC remote; the stage is not run here instead"
 
 
 @contextmanager
 def _folder(project: Project) -> Iterator[Path]:
     folder = project.root / FOLDER
-    shutil.rmtree(folder, ignore_errors=True)  # of a killed run
+    shutil.rmtree(folder, ignore_errors=True)  # left by a killed run
     folder.mkdir()
     try:
         yield folder
@@ -125,7 +126,7 @@ def _folder(project: Project) -> Iterator[Path]:
 
 @contextmanager
 def _lock_file_kept(project: Project) -> Iterator[Path]:
-    """dvc.lock, put back as it was if the block fails."""
+    """Restore dvc.lock if the block fails."""
     path = project.root / "dvc.lock"
     before = path.read_text(encoding="utf-8")
     try:

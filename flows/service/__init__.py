@@ -1,1 +1,1 @@
-"""The Prefect server of this machine: pools, workers, schedule, and runs whose worker died."""
+"""The Prefect server on this machine: pools, workers, schedule, and runs whose worker died."""

@@ -1,4 +1,4 @@
-"""What the server itself does about runs: a run that has sent no heartbeat for a while is marked Crashed.
+"""What the server itself does: a run that has sent no heartbeat for a while is marked Crashed.
 
 Workers' runs send a heartbeat every half a minute (flows/service/ui.py); one that falls silent was killed with its
 host. On a host that is still there the next run says so at once (flows/service/crashed.py).
@@ -36,15 +36,15 @@ def heartbeat_automation() -> AutomationCore:
         actions=[
             ChangeFlowRunState(
                 state=StateType.CRASHED,
-                message="no sign of life from its worker; finished stages are kept, start it again",
-                force=False,  # on a busy server events come late and out of order: a finished run stays finished
+                message="no heartbeat from its worker; finished stages are kept, start it again",
+                force=False,  # on a busy server events arrive late and out of order: a finished run stays finished
             )
         ],
     )
 
 
 def register_automations() -> None:
-    """Create or renew the automation on the server of PREFECT_API_URL."""
+    """Create or update the automation on the server at PREFECT_API_URL."""
     with get_client(sync_client=True) as client:
         for old in client.read_automations_by_name(NAME):
             client.delete_automation(old.id)

@@ -1,7 +1,7 @@
 """Runs whose process is gone but whose state still says otherwise.
 
-`kill -9` or a power cut of a worker leaves its run `Running` for ever. Whoever takes the project's lock has the proof
-that the last holder is dead (flows/dvc/lock.py) and says so. For a host that never comes back, the automation
+`kill -9` or a power cut of a worker leaves its run `Running` for ever. A run that takes the project's lock has proof
+that the last holder is dead (flows/dvc/lock.py) and marks it. For a host that never comes back, the automation
 `egovlm-heartbeat` (flows/service/automations.py) does the same from the server's side.
 """
 
@@ -18,7 +18,7 @@ Logger = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 
 def mark_crashed(dead: LockHolder | None, logger: Logger) -> bool:
-    """Mark the run of a dead holder as Crashed where the server still takes it for alive; whether it did."""
+    """Mark the run of a dead holder as Crashed if the server still considers it alive; returns whether it did."""
     run_id = _as_run_id(dead)
     if run_id is None:
         return False
@@ -36,7 +36,10 @@ def mark_crashed(dead: LockHolder | None, logger: Logger) -> bool:
 
 def _epitaph(dead: LockHolder | None) -> str:
     where = f"process {dead.pid} on {dead.host}" if dead else "its process"
-    return f"{where} is gone without a last word (kill -9, memory, power); finished stages are kept, start it again"
+    return (
+        f"{where} died without a final state (kill -9, out of memory, power cut); "
+        "finished stages are kept, start it again"
+    )
 
 
 def _as_run_id(holder: LockHolder | None) -> UUID | None:

@@ -1,7 +1,6 @@
-"""Runs of the schedule that were due while no worker was there: the newest is made up for, not each of them.
+"""Scheduled runs that were missed while no worker was there: only the newest is run.
 
-A server that was off for a month would otherwise start a process for every night, all at the same moment, to find that
-there is nothing to do.
+Otherwise a server that was off for a month would start a process for every night, all at once, and find nothing to do.
 """
 
 from datetime import UTC, datetime
@@ -34,6 +33,6 @@ def cancel_missed_runs() -> int:
             flow_run_filter=wanted, deployment_filter=nightly, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=200
         )
         for run in newest_first[1:]:
-            reason = "missed while no worker was there; the newest missed run stands for all"
+            reason = "missed while no worker was there; the newest missed run replaces it"
             client.set_flow_run_state(run.id, Cancelled(message=reason))
     return len(newest_first[1:])

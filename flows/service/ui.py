@@ -1,5 +1,5 @@
-"""`make ui`: a Prefect server, the pools, the deployments and the workers on this machine, all on loopback. Ctrl-C ends
-everything it started."""
+"""`make ui`: a Prefect server, pools, deployments and workers on this machine, all on loopback. Ctrl-C ends them
+all."""
 
 import argparse
 import os
@@ -64,7 +64,7 @@ class LocalServices:
         """Start server, pools, deployments and workers; returns when the workers are started.
 
         Raises:
-            StageError: a port is taken (by another `make ui`, whose server would be mistaken for ours).
+            StageError: a port is in use (by another `make ui`, whose server would be mistaken for ours).
         """
         for port in (self.port, self.port + 1):
             _refuse_taken(port)
@@ -76,13 +76,13 @@ class LocalServices:
         self._run(["flows.service.automations"])
         self.start_worker("cpu", self.project.root)
         if self.gpu_project is not None:
-            self.start_worker("gpu", self.gpu_project, limit=1)  # its files are not served: no links to them
+            self.start_worker("gpu", self.gpu_project, limit=1)  # its files are not served, so it gets no links to them
 
     def start_server(self) -> None:
         """Start the Prefect server and wait until it answers.
 
         Raises:
-            StageError: it ended or stayed silent; the message holds its last lines.
+            StageError: it ended or did not answer; the message holds its last lines.
         """
         self._start("server", ["prefect", "server", "start", "--host", HOST, "--port", str(self.port)])
         deadline = time.monotonic() + SERVER_SECONDS
@@ -147,7 +147,7 @@ class LocalServices:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C reaches us alone; we end the others in order
+                start_new_session=True,  # Ctrl-C reaches only us; we end the others in order
             )
 
     def _prefect(self, *arguments: str) -> None:
@@ -168,15 +168,15 @@ class LocalServices:
             )
 
     def stop(self) -> None:
-        """End workers first (so that they can report), then the server; and whatever they left behind."""
+        """End workers first (so that they can report), then the server, then whatever they left behind."""
         for name in reversed(list(self.processes)):
             stop_tree(self.processes.pop(name))
 
     def watch(self) -> NoReturn:
-        """Wait until a process ends, which none should.
+        """Wait until a process ends; none should.
 
         Raises:
-            StageError: it names the process and its log.
+            StageError: a process ended; the message names it and its log.
         """
         while True:
             for name, process in self.processes.items():
@@ -187,13 +187,13 @@ class LocalServices:
 
 def _refuse_taken(port: int) -> None:
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was just given up is free
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was just released is free
         try:
             probe.bind((HOST, port))
         except OSError as error:
             raise StageError(
-                f"port {port} of {HOST} is taken: is another `make ui` running? "
-                "Else take another: `python -m flows.service.ui --port N`"
+                f"port {port} of {HOST} is in use: is another `make ui` running? If not, use another port: `python "
+                "-m flows.service.ui --port N`"
             ) from error
 
 
@@ -220,10 +220,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m flows.service.ui", description=__doc__)
     parser.add_argument("--port", type=int, default=4200)
     parser.add_argument(
-        "--gpu-clone", type=Path, help="a clone made by `python -m flows.remote.clone`: starts a `gpu` worker in it"
+        "--gpu-clone", type=Path, help="start a `gpu` worker in this clone (made by `python -m flows.remote.clone`)"
     )
     options = parser.parse_args(arguments)
-    for number in (signal.SIGTERM, signal.SIGINT):  # also where a shell started us in the background with SIGINT off
+    for number in (signal.SIGTERM, signal.SIGINT):  # also when a shell started us in the background with SIGINT off
         signal.signal(number, _raise_interrupt)
     print("egovlm: starting the Prefect server, pools, deployments and workers ...", flush=True)
     try:

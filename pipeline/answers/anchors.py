@@ -1,6 +1,6 @@
-"""Answers in prose: places where a text says that what follows, or stands before, is the answer. Imports no torch.
+"""Answers in prose: places where a text says that the words after or before are the answer. Imports no torch.
 
-"A" is an article and "C" the camera wearer, so a letter counts only where nothing goes on from it: at the end of its
+"A" is an article and "C" the camera wearer, so a letter counts only if no words continue from it: at the end of its
 clause, in brackets, or with its own text.
 """
 
@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from pipeline.answers.forms import AMBIGUOUS, SHORT, by_letter, longest_form, only_an_option
 from pipeline.answers.outcomes import ParsedAnswer, ParseOutcome
 
-_TAIL = 20_000  # characters at the end in which anchors are looked for
-_PLACES = 100  # anchors read, from the end: more without an answer is not prose
-_LINES = 4_000  # characters at the end in which lines are looked at
+_TAIL = 20_000  # characters at the end that are searched for anchors
+_PLACES = 100  # anchors read, from the end; text with more of them and no answer is not prose
+_LINES = 4_000  # characters at the end that are split into lines
 
 _HEDGE = r"(?:\s{1,4}(?:that|therefore|thus|indeed|most|likely|probably|clearly|definitely|obviously|certainly)\b){0,3}"
 _ANCHOR = re.compile(
@@ -64,13 +64,13 @@ _TAKEN_BACK = re.compile(
 
 
 def _article(line: str) -> bool:
-    """Whether `line` is a lone "a", which more likely lost its noun than names option A."""
+    """Whether `line` is a lone "a", which is more likely a lost article than option A."""
     return line.strip() == "a"
 
 
 def _after_anchor(match: re.Match[str], text: str, options: Sequence[str]) -> ParsedAnswer | None:
-    """What stands after "the answer is": an option up to the line's or sentence's end (of the next line where this one
-    is over), or a letter that ends its clause; None where it is denied."""
+    """What follows "the answer is": an option up to the end of the line or sentence (of the next line if this one
+    has ended), or a letter that ends its clause. None if it is denied."""
     if _NEGATED.search(text[max(0, match.start() - SHORT) : match.start()]):
         return None
     end = match.end()
@@ -90,7 +90,7 @@ def _after_anchor(match: re.Match[str], text: str, options: Sequence[str]) -> Pa
 
 
 def _before_correct(match: re.Match[str], text: str, options: Sequence[str]) -> ParsedAnswer | None:
-    """What "option B is correct" says; None where it is denied, AMBIGUOUS where another letter is joined to it."""
+    """What "option B is correct" says; None if it is denied, AMBIGUOUS if another letter is joined to it."""
     before = text[max(0, match.start() - SHORT) : match.start()]
     if _NEGATED.search(before):
         return None
@@ -113,7 +113,7 @@ def _anchored(text: str, options: Sequence[str]) -> Iterator[tuple[int, ParsedAn
 
 
 def read_anchored(text: str, options: Sequence[str]) -> ParsedAnswer | None:
-    """The last anchored answer in the last 20,000 characters of `text`; AMBIGUOUS where it is taken back afterwards."""
+    """The last anchored answer in the last 20,000 characters of `text`; AMBIGUOUS if it is taken back afterwards."""
     tail = text[-_TAIL:]
     for end, answer in _anchored(tail, options):
         return AMBIGUOUS if _TAKEN_BACK.search(tail, max(0, end - 1)) else answer
@@ -121,7 +121,7 @@ def read_anchored(text: str, options: Sequence[str]) -> ParsedAnswer | None:
 
 
 def read_lines(text: str, options: Sequence[str]) -> ParsedAnswer | None:
-    """An option alone on the first or the last line. AMBIGUOUS where other lines name others: that is a list."""
+    """An option alone on the first or the last line. AMBIGUOUS if other lines name other options, as in a list."""
     lines = [line for line in text[-_LINES:].split("\n") if line.strip()]
     if len(text) > _LINES:
         lines = [text.lstrip()[:_LINES].split("\n", 1)[0], *lines]

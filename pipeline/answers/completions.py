@@ -28,8 +28,8 @@ def _visible_pieces(completion: str) -> Iterator[str]:
 def visible_text(completion: str) -> str:
     """`completion` without its thinking and without special tokens (`<|im_end|>`).
 
-    `<think>…</think>` is removed, nested ones as a whole and an unclosed one up to the end. Where the first tag is a
-    closing one, the prompt had opened the thinking (as reasoning chat templates do): all before it is removed.
+    `<think>…</think>` is removed: nested ones as a whole, and an unclosed one up to the end. If the first tag is a
+    closing one, the prompt had opened the thinking, as reasoning chat templates do. All text before it is then removed.
     """
     return SPECIAL_TOKEN.sub("", "\n".join(_visible_pieces(completion)))
 
@@ -40,7 +40,7 @@ def element_tags(name: str) -> re.Pattern[str]:
 
 
 def last_element(text: str, tags: re.Pattern[str]) -> tuple[int, str] | None:
-    """(end, content) of the last element that is opened and closed, innermost where nested; None without one."""
+    """(end, content) of the last element that is opened and closed, innermost when nested; None without one."""
     opened: int | None = None
     found: tuple[int, int, int] | None = None
     for tag in tags.finditer(text):
@@ -52,9 +52,9 @@ def last_element(text: str, tags: re.Pattern[str]) -> tuple[int, str] | None:
 
 
 def unclosed_element(text: str, tags: re.Pattern[str]) -> str | None:
-    """Content of an element opened by the last tag and cut off by the end of the text; None where there is none.
+    """Content of an element opened by the last tag and cut off by the end of the text; None if there is none.
 
-    Where nothing follows and the tag before is an opening one too (`<answer>B<answer>`), the last was meant to close.
+    If nothing follows and the previous tag is also an opening one (`<answer>B<answer>`), the last was meant to close.
     """
     before, last = None, None
     for tag in tags.finditer(text):

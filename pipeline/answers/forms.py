@@ -1,7 +1,7 @@
-"""Texts that are nothing but an option: a letter in any dress, an option's text, or both. Imports no torch.
+"""Texts that are nothing but an option: a decorated letter, an option's text, or both. Imports no torch.
 
-Dress is what models put around a letter without meaning anything by it: brackets, quotes, emphasis, LaTeX, "the correct
-option is". Patterns match short texts only and repeat nothing that can match in two ways.
+Decoration is what models put around a letter without changing its meaning: brackets, quotes, emphasis, LaTeX, "the
+correct option is". Patterns match short texts only, and repeat nothing that can match in two ways.
 """
 
 import json
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from pipeline.answers.outcomes import ParsedAnswer, ParseOutcome
 
-SHORT = 80  # characters; a dressed letter is shorter
+SHORT = 80  # characters; a decorated letter is shorter
 _OUTER = " .,;:!?\"'`*_()[]\u201c\u201d\u2018\u2019\u3002"
 _UNSAID = "\u2705\u2714\u2713\u2611\ufe0f"  # ticks; a cross is not one of them
 _INVISIBLE = re.compile(f"[\x00-\x08\x0e-\x1f\x7f\xad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff{_UNSAID}]")
@@ -54,14 +54,14 @@ _REASON = re.compile(r"(?:because|since)\b", re.IGNORECASE)
 
 
 def plain(text: str) -> str:
-    """`text` in NFKC on one line, without emphasis, LaTeX, invisible characters and what surrounds it."""
+    """`text` in NFKC on one line, without emphasis, LaTeX, invisible characters and surrounding signs."""
     seen = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
     seen = _HEADING.sub("", _MARKUP.sub("", seen))
     return " ".join(seen.split()).strip(" _\"'\u201c\u201d")
 
 
 def normalise_answer(text: str) -> str:
-    """`plain` text, casefolded, without surrounding punctuation: what must agree for two texts to be the same."""
+    """`plain` text, casefolded, without surrounding punctuation; two texts are the same if these agree."""
     return plain(text).casefold().strip(_OUTER)
 
 
@@ -72,12 +72,12 @@ def same_text(text: str, options: Sequence[str]) -> list[int]:
 
 
 def longest_form(options: Sequence[str]) -> int:
-    """Characters beyond which no text is nothing but one of `options`."""
+    """The longest that a text can be if it is only one of `options`, in characters."""
     return 2 * max(map(len, options), default=0) + 4 * SHORT
 
 
 def by_letter(letter: str, options: Sequence[str], outcome: ParseOutcome) -> ParsedAnswer:
-    """The option of a letter, or that there is none of it."""
+    """The option of a letter, or OUT_OF_RANGE if there is none."""
     option = ord(letter.upper()) - ord("A")
     return ParsedAnswer(option, outcome) if option < len(options) else ParsedAnswer(None, ParseOutcome.OUT_OF_RANGE)
 
@@ -86,8 +86,8 @@ AMBIGUOUS = ParsedAnswer(None, ParseOutcome.AMBIGUOUS)
 
 
 def _letter_and_text(text: str, options: Sequence[str], outcome: ParseOutcome) -> ParsedAnswer | None:
-    """`B. its text`: the letter where the text is its own, the start of its own, its own and a sentence more, or a
-    reason; nothing to rely on where the text is another option's."""
+    """`B. its text`: the letter, if the text is that option's, its beginning, that option's and one more sentence,
+    or a reason. AMBIGUOUS if the text is another option's."""
     match = _LETTER_AND_TEXT.fullmatch(text)
     if match is None:
         return None
@@ -141,7 +141,8 @@ def _answer_of_json(text: str) -> str | None:
 
 
 def _after_soft_lead(bare: str, options: Sequence[str], outcome: ParseOutcome) -> ParsedAnswer | None:
-    """What follows "it's", "probably" or "I think". A small letter is no answer there: "It's a" lost its noun."""
+    """What follows "it's", "probably" or "I think". A lower-case letter is no answer there: "It's a" merely lost its
+    noun."""
     lead = _SOFT_LEAD.match(bare)
     rest = "" if lead is None else bare[lead.end() :].strip(" _\"'\u201c\u201d")
     letter = _LETTER.fullmatch(rest) if len(rest) < SHORT else None
@@ -151,8 +152,8 @@ def _after_soft_lead(bare: str, options: Sequence[str], outcome: ParseOutcome) -
 
 
 def _led(bare: str, options: Sequence[str], outcome: ParseOutcome) -> ParsedAnswer | None:
-    """What stands behind a lead ("the answer is", "it's", a bullet), with the outcome of a sentence."""
-    sentence = ParseOutcome.ANCHORED if outcome is ParseOutcome.BARE else outcome  # a sentence is no bare option
+    """What follows a lead ("the answer is", "it's", a bullet), with the outcome for a sentence."""
+    sentence = ParseOutcome.ANCHORED if outcome is ParseOutcome.BARE else outcome  # a sentence is not a bare option
     for pattern in (_LEAD, _CHINESE_LEAD):
         lead = pattern.match(bare)
         if lead is not None and lead.end() < len(bare):
@@ -164,10 +165,10 @@ def _led(bare: str, options: Sequence[str], outcome: ParseOutcome) -> ParsedAnsw
 
 
 def only_an_option(text: str, options: Sequence[str], outcome: ParseOutcome) -> ParsedAnswer | None:
-    """What `text` names where it is nothing but an option, as `outcome`; None where it is something else.
+    """The option, as `outcome`, if `text` is nothing but an option; else None.
 
-    Letters of options that are not there are OUT_OF_RANGE; several letters, the text of two options, or a letter beside
-    another option's text are AMBIGUOUS.
+    Letters of missing options are OUT_OF_RANGE. Several letters, the text of two options, or a letter with another
+    option's text are AMBIGUOUS.
     """
     stripped = text.strip()
     if not stripped or len(stripped) > longest_form(options):

@@ -1,9 +1,9 @@
 """Key times named in a completion, and how well they match the true ones. Imports no torch.
 
 The score is a soft F1: named and true times are paired one to one so that the sum of exp(-d^2 / 2 sigma^2) over the
-pairs is largest. A sum of Gaussians to the *nearest* key time would be maxed by one safe time, or by naming every
-frame; here a second name near the same true time earns nothing and costs precision, and an answer that names more than
-`max_count` times scores 0.
+pairs is largest. A sum of Gaussians to the *nearest* key time would be maximised by one safe time, or by naming
+every frame. Here a second named time near the same true time earns nothing and costs precision. An answer that names
+more than `max_count` times scores 0.
 """
 
 import re
@@ -22,8 +22,8 @@ _SEPARATORS = re.compile(r"[\s,;\[\]()]+")
 def parse_keyframes(completion: str) -> list[float] | None:
     """Seconds named in the last `<keyframes>…</keyframes>` outside the thinking, in the order written.
 
-    None where there is no such element or any piece of it is not a plain number (`2.5`, `2.5s`): a list that is half
-    readable is not an answer. An empty element is an empty list.
+    None if there is no such element, or if any part of it is not a plain number (`2.5`, `2.5s`): a half-readable
+    list is not an answer. An empty element is an empty list.
     """
     found = last_element(visible_text(completion), _TAGS)
     if found is None:
@@ -48,7 +48,7 @@ class KeyframeScore:
 _NONE = KeyframeScore(0.0, 0.0, 0.0, 0.0)
 
 
-Target = float | tuple[float, float]  # an instant, or start and end of an event: any time within it is a hit
+Target = float | tuple[float, float]  # an instant, or start and end of an event; any time within it is a hit
 
 
 def match_keyframes(
@@ -58,14 +58,16 @@ def match_keyframes(
 
     A time within an event is at distance 0 from it, so precision and recall mean the same for both kinds of target.
 
-    `named` None or empty scores 0, and so does naming more than `max_count` times (or than there are true ones, where
+    `named` None or empty scores 0, and so does naming more than `max_count` times (or more than the true ones, if
     those are more).
 
     Raises:
         ValueError: `truth` is empty (there is nothing to score against) or `sigma_seconds` is not positive.
     """
     if not truth or sigma_seconds <= 0:
-        raise ValueError(f"need at least one true key time and a positive sigma, got {list(truth)}, {sigma_seconds}")
+        raise ValueError(
+            f"expected at least one true key time and a positive sigma, found {list(truth)}, {sigma_seconds}"
+        )
     if not named or len(named) > max(max_count, len(truth)):
         return _NONE
     matched = _best_match(np.asarray(named, float), _spans(truth), sigma_seconds)
@@ -93,7 +95,7 @@ def soft_f1(named: Sequence[float] | None, truth: Sequence[Target], sigma_second
 
 
 def frame_spacing(pts_seconds: Sequence[float]) -> float:
-    """Median distance of neighbouring frames in seconds: the resolution of any time a model can name from them.
+    """Median distance of neighbouring frames in seconds: the resolution of any time that a model can name.
 
     Raises:
         ValueError: fewer than two frames.

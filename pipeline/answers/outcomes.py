@@ -1,15 +1,15 @@
-"""What the answer parser can say about a completion."""
+"""The possible outcomes of parsing a completion."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class ParseOutcome(StrEnum):
-    """What became of a completion. The first four carry an option, the others none."""
+    """The outcome of parsing a completion. The first four have an option, the others none."""
 
-    TAGGED = "tagged"  # the last <answer>…</answer> or \boxed{…} holds nothing but an option
+    TAGGED = "tagged"  # the last <answer>…</answer> or \boxed{…} contains nothing but an option
     BARE = "bare"  # the visible text is nothing but an option (what a direct prompt asks for)
-    ANCHORED = "anchored"  # an option where the text says "the answer is …", or alone on its first or last line
+    ANCHORED = "anchored"  # an option if the text says "the answer is …", or alone on its first or last line
     TRUNCATED = "truncated"  # <answer>B without its closing tag, at the end
     OUT_OF_RANGE = "out_of_range"  # a letter that names no option
     AMBIGUOUS = "ambiguous"  # several options at once, a letter with another option's text, or an answer taken back
@@ -27,5 +27,5 @@ class ParsedAnswer:
 
     @property
     def strict(self) -> bool:
-        """Whether the answer stood in the form that was asked for (a tagged one)."""
+        """Whether the answer has the requested form (a tagged one)."""
         return self.outcome is ParseOutcome.TAGGED

@@ -1,7 +1,7 @@
 """The one answer parser, used by the rewards and by the evaluation. Imports no torch.
 
 It returns the option a completion names, or nothing: it never guesses. The camera wearer of EgoSchema is called "C" and
-two options in five begin with "C", so outside tags a letter counts only where the text says that it is the answer
+two options in five begin with "C", so outside tags a letter counts only if the text says that it is the answer
 (`anchors.py`); what counts as an option by itself is in `forms.py`.
 """
 
@@ -67,15 +67,15 @@ def parse_answer(completion: str, options: Sequence[str]) -> ParsedAnswer:
         completion: what the model wrote; its thinking is not read.
         options: the texts of 2 to 5 options, in the order of the letters.
 
-    The last `<answer>…</answer>` or `\\boxed{…}` counts, and where there is one nothing else is read. Inside it a
-    letter in any dress (`B`, `(B)`, `B.`, `**b**`, `Option B`), an option's text (case, spaces and outer punctuation
-    aside) or both. Outside tags: the whole text in one of these forms; "the answer is B" where B ends its clause, the
-    last one within the last 20,000 characters; or an option alone on the first or last line.
+    The last `<answer>…</answer>` or `\\boxed{…}` counts, and if there is one nothing else is read. Inside it: a
+    letter, decorated or not (`B`, `(B)`, `B.`, `**b**`, `Option B`), an option's text (ignoring case, spaces and
+    outer punctuation), or both. Outside tags: the whole text in one of these forms; "the answer is B" if B ends its
+    clause, the last one within the last 20,000 characters; or an option alone on the first or last line.
     """
     text = visible_text(completion)
     for _ in range(2):  # \textbf inside \text
         text = _LATEX_TEXT.sub(r"\1", text)
-    outside = without(text, _KEYFRAMES)  # times are no answer; inside the answer's tags they make it unreadable
+    outside = without(text, _KEYFRAMES)  # times are not an answer; inside the answer's tags they make it unreadable
     if not outside.strip():
         return ParsedAnswer(None, ParseOutcome.MISSING if completion.strip() else ParseOutcome.EMPTY)
     for readers, seen in ((_IN_TAGS, text), (_OUTSIDE, outside)):

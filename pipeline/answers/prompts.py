@@ -1,4 +1,4 @@
-"""Questions to chat messages.
+"""Turn questions into chat messages.
 
 The texts are params (`prompts.reasoning`, `prompts.direct`); training and evaluation share them. A message carries a
 clip's id, never its frames.
@@ -10,14 +10,15 @@ from typing import Any
 
 from pipeline.records import LETTERS
 
-# `<|...|>` and the tags that Qwen's tokenizers hold as one token or that the parser reads, as loosely as it does.
+# `<|...|>` and tags that are one token for Qwen's tokenizers or that the parser reads, matched as loosely as it does.
 _CONTROL = re.compile(
     r"<\|([^|<>]*)\|>|<\s{0,4}/?\s{0,4}(think|answer|keyframes|tool_call|tool_response)\s{0,4}>", re.IGNORECASE
 )
 
 
 def escape_control_tokens(text: str) -> str:
-    """Foreign text without anything a tokenizer or the parser would read as control (`<|im_start|>`, `</think>`)."""
+    """Foreign text without anything that a tokenizer or the parser would read as control (`<|im_start|>`,
+    `</think>`)."""
     return _CONTROL.sub(lambda match: f"[{match.group(1) or match.group(2) or ''}]", text)
 
 
@@ -27,7 +28,7 @@ def format_times(pts_seconds: Sequence[float], start_seconds: float) -> str:
 
 
 def format_options(options: Sequence[str]) -> str:
-    """One option a line: `A. first`."""
+    """One option per line: `A. first`."""
     return "\n".join(f"{LETTERS[i]}. {escape_control_tokens(option)}" for i, option in enumerate(options))
 
 

@@ -1,4 +1,4 @@
-"""The dataset card: what the dataset is made of and what was found in it, in the Hugging Face hub's format."""
+"""The dataset card, in the Hugging Face hub's format: what the dataset contains and what the checks found."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -108,7 +108,7 @@ def _recordings(questions: Sequence[Question], videos: Mapping[str, Video]) -> s
 
 
 def _leakage(leakage: Mapping[str, Any]) -> str:
-    looked = leakage["egoschema_windows"] or "EgoSchema was not looked at: all training videos are made here"
+    looked = leakage["egoschema_windows"] or "EgoSchema was not compared: all training videos are synthetic"
     state = "STAY IN THE DATA (allow_leakage)" if leakage["leaky"] else "were left out"
     lead = (
         f"Compared with {leakage['recordings_in_evaluation']} recordings that evaluation uses ({looked}): "

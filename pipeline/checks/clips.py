@@ -17,8 +17,8 @@ from pipeline.records import Clip
 from pipeline.work.items import Workers
 from pipeline.work.parallel import run_parallel
 
-_TOLERANCE_SECONDS = 0.5  # a frame may start before the span that it is shown in
-_CHUNK = 64  # clips a worker takes at once
+_TOLERANCE_SECONDS = 0.5  # a frame on screen in the span may start before it
+_CHUNK = 64  # clips that a worker takes at once
 _MEGABYTES = 4096  # far more than a few small pictures need
 
 
@@ -40,7 +40,7 @@ class ClipLook:
     mirrored: tuple[int, ...] = ()
 
     def judged(self, limits: ClipLimits) -> dict[str, object]:
-        """The facts held against the limits: a row of the table `clips`."""
+        """The facts compared with the limits: a row of the table `clips`."""
         return {
             "clip_id": self.clip_id,
             "times_increase": self.times_increase,
@@ -74,7 +74,7 @@ def _run(store: FrameStore, chunks: list[list[Clip]], workers: int) -> Iterator[
     waiting: dict[int, list[ClipLook]] = {}
     for position, looks in run_parallel(_look_at_chunk, tasks, width):
         if isinstance(looks, ItemError):
-            raise StageError(f"validate_dataset: frames cannot be looked at: {looks}")
+            raise StageError(f"validate_dataset: frames cannot be checked: {looks}")
         waiting[position] = looks
     yield from (waiting[position] for position in sorted(waiting))
 

@@ -1,4 +1,4 @@
-"""The dataset as the checks see it: what earlier stages left, and the rows that are fit to stay."""
+"""The dataset as the checks see it: the products of earlier stages, and the rows that may stay."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,9 +17,9 @@ from pipeline.records import Annotation, Clip, Keyframe, Question, Video, read_r
 from pipeline.reports import StageReport
 
 UNWANTED = "none"
-PROBED_QUESTIONS = 20_000  # the learned probes look at so many at most
+PROBED_QUESTIONS = 20_000  # the learned probes use at most this many
 MADE_HERE = "synthetic"
-"""The kind of source whose videos this pipeline renders itself: they can hold nobody's benchmark."""
+"""The kind of source whose videos this pipeline renders itself: so they cannot contain a benchmark's videos."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class DatasetInputs:
 
 
 def read_dataset(root: Path) -> DatasetInputs:
-    """Read what stands below `root/data`.
+    """Read the products below `root/data`.
 
     Raises:
-        ArtifactError: a product is missing or torn.
+        ArtifactError: a product is missing or damaged.
     """
     return DatasetInputs(
         kinds=_read_kinds(root / SOURCE_KINDS),
@@ -77,7 +77,7 @@ def reference_of(
     """What evaluation uses: the dataset's own held-out rows and EgoSchema's recordings.
 
     Raises:
-        ParamsError: training data is real and nobody said where EgoSchema's recordings are listed.
+        ParamsError: training data are real, and no setting says where EgoSchema's recordings are listed.
     """
     reference = Reference()
     reference.add_questions([q for q in questions if q.split != "train"], inputs.videos)
@@ -96,15 +96,18 @@ def reference_of(
 def needs_windows(sources: Sequence[str]) -> str:
     """The message that asks for EgoSchema's recordings."""
     return (
-        f"training on {', '.join(sources)} may show EgoSchema's videos: set validate_dataset.egoschema_windows to "
-        f"EgoSchema's uid_to_ego4d.json (github.com/egoschema/EgoSchema), or to `{UNWANTED}` if none is to be scored"
+        f"training data from {', '.join(sources)} may contain EgoSchema's videos: set "
+        "validate_dataset.egoschema_windows to "
+        f"EgoSchema's uid_to_ego4d.json (github.com/egoschema/EgoSchema), or to `{UNWANTED}` if you will not score "
+        "on EgoSchema"
     )
 
 
 def needs_questions(sources: Sequence[str]) -> str:
     """The message that asks for EgoSchema's texts."""
     return (
-        f"training on {', '.join(sources)} may repeat EgoSchema's questions: set validate_dataset.egoschema_questions "
+        f"training data from {', '.join(sources)} may repeat EgoSchema's questions: set "
+        "validate_dataset.egoschema_questions "
         f"to its question file (the hub's MC parquet or questions.json), or to `{UNWANTED}` to leave texts unchecked"
     )
 
@@ -116,7 +119,7 @@ def decontaminate(
     reference: Reference,
     settings: ValidateDataset,
 ) -> list[Leak]:
-    """The leaks among the training rows: by ids, times and texts; by frames where a video's recording is not known."""
+    """The leaks among the training rows: by ids, times and texts; by frames if a video's recording is not known."""
     training = [q for q in questions if q.split == "train"]
     reworded = (settings.reworded_with_options, settings.reworded_alone)
     leaks = find_leaks(training, inputs.videos, reference, settings.text_similarity, reworded)
@@ -127,7 +130,7 @@ def decontaminate(
 
 
 def _recording_unknown(question: Question, inputs: DatasetInputs) -> bool:
-    """The video stands for itself as its recording, and was not made here."""
+    """Whether a video counts as its own recording and is not synthetic."""
     video = inputs.videos[question.video_id]
     return video.parent_video_id == video.video_id and inputs.kinds.get(video.source) != MADE_HERE
 

@@ -1,8 +1,8 @@
 """Data Docs: Great Expectations' own pages, made self-contained and the same for the same data.
 
-The library's pages load styles and scripts from seven hosts and carry the time and random ids. Here the outside
-links are taken out, a small style is put in, ids are numbered in order and times are left out, so that the pages
-open without a network, tell nobody that they were opened, and can be versioned.
+The library's pages load styles and scripts from seven hosts and contain the time and random ids. Here outside links are
+removed, a small style is added, ids are numbered in order and times are left out. So the pages open without a network,
+reveal to nobody that they were opened, and can be versioned.
 """
 
 import html
@@ -26,7 +26,7 @@ def write_docs(
     results: Mapping[str, ExpectationSuiteValidationResult], findings: Sequence[CheckFinding], folder: Path
 ) -> None:
     """One page per suite and an index into `folder`, whole or absent."""
-    view = DefaultJinjaPageView()  # one: it compiles its templates once
+    view = DefaultJinjaPageView()  # only one, since it compiles its templates once
     with replacing_folder(folder) as partial:
         for name, result in results.items():
             (partial / f"{name}.html").write_text(_page(result, view), encoding="utf-8")
@@ -35,7 +35,7 @@ def write_docs(
 
 def _page(result: ExpectationSuiteValidationResult, view: DefaultJinjaPageView) -> str:
     result.meta.pop("batch_markers", None)
-    for one in result.results:  # whole index lists would make pages of megabytes; the table of examples stays
+    for one in result.results:  # complete index lists would make pages of megabytes; the table of examples stays
         for key in ("unexpected_list", "unexpected_index_list", "unexpected_index_query"):
             one.result.pop(key, None)
     page = view.render(ValidationResultsPageRenderer(run_info_at_end=True).render(result))

@@ -1,4 +1,4 @@
-"""Running checks with Great Expectations. Imported only where checks are run: the library takes seconds to load."""
+"""Run checks with Great Expectations. Imported only when checks run: the library takes seconds to load."""
 
 import logging
 import warnings
@@ -38,7 +38,7 @@ def _validate(batch: Any, name: str, checks: Sequence[Check], key: str) -> Expec
         "include_unexpected_rows": False,
     }
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its own, about pandas
+        warnings.simplefilter("ignore")  # the library's own warnings about pandas
         return batch.validate(suite, result_format=result_format)
 
 

@@ -1,4 +1,4 @@
-"""What a check asks, what it found, and the gate: a critical finding stops the pipeline."""
+"""Checks, their findings, and the gate: a critical finding stops the pipeline."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ class Check:
     """One expectation on one column of a table.
 
     `rule` is the name of a core expectation of Great Expectations; `column` is empty for rules on the whole table;
-    `why` says in a sentence what goes wrong without it.
+    `why` says in one sentence what goes wrong without it.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Check:
 
 @dataclass(frozen=True)
 class CheckFinding:
-    """A check that failed: on how many of how many rows, with the ids of the first."""
+    """A failed check: on how many of how many rows, with the ids of the first ones."""
 
     table: str
     check: Check
@@ -46,7 +46,7 @@ def true(name: str, severity: Severity, column: str, why: str) -> Check:
 
 
 def unique(severity: Severity, column: str, why: str) -> Check:
-    """No value of `column` stands twice."""
+    """No value of `column` occurs twice."""
     return Check(f"{column} unique", severity, "ColumnValuesToBeUnique", column, why)
 
 
@@ -57,11 +57,11 @@ def between(severity: Severity, column: str, low: float | None, high: float | No
 
 
 def stop_at_critical(findings: Sequence[CheckFinding], docs: str) -> None:
-    """The gate.
+    """Stop the pipeline if a critical check failed.
 
     Raises:
-        GateError: naming each failed critical check, its count and examples. Great Expectations' own `success` does not
-            know severities, so it is not asked.
+        GateError: it names each failed critical check, its count and examples. Great Expectations' own `success`
+            ignores severities, so it is not used.
     """
     critical = [finding for finding in findings if finding.check.severity == "critical"]
     if critical:

@@ -1,4 +1,4 @@
-"""Great Expectations, imported quietly and in one place: it warns on import and takes seconds to load."""
+"""Imports Great Expectations quietly, in one place: it warns on import and takes seconds to load."""
 
 import warnings
 

@@ -1,8 +1,8 @@
 """Decontamination: which training rows show what the evaluation asks about.
 
-A row leaks where its recording is one that evaluation uses (`parent`; `window` where even the time overlaps), where its
-question or video has an evaluation item's id (`id`), or where its wording is an evaluation item's (`text`): question
-and options together repeat one, reword one, or the question alone does.
+A row leaks in three cases. Its recording is one that evaluation uses (`parent`; `window` if the times overlap too). Its
+question or video has an evaluation item's id (`id`). Or its wording is an evaluation item's (`text`): question and
+options together repeat or reword one, or the question alone does.
 Frames of videos without known recordings are compared in `pipeline.checks.lookalikes`.
 """
 
@@ -24,8 +24,9 @@ from pipeline.text.options import clean_options, normalise_text
 
 KINDS = ("id", "window", "parent", "text", "frames")
 Window = tuple[float, float]
-TEMPLATE_RECORDINGS = 3  # a question that training asks about so many recordings names none: it must be repeated whole
-FEWEST_WORDS = 8  # a shorter question alone names no item; EgoSchema's shortest has 8
+# a question asked about this many training recordings identifies none: it must be repeated whole
+TEMPLATE_RECORDINGS = 3
+FEWEST_WORDS = 8  # a shorter question alone identifies no item; EgoSchema's shortest has 8
 LEAST_ALONE, LEAST_TOGETHER = 6, 12  # distinctive word pairs that a question, and question with options, must have
 
 
@@ -42,7 +43,7 @@ class Reference:
         """EgoSchema's `uid_to_ego4d.json`: `{q_uid: {video_uid, starting_sec, ending_sec}}`.
 
         Raises:
-            ParamsError: missing or of another form.
+            ParamsError: the file is missing or has a different format.
         """
         try:
             rows = json.loads(path.read_text(encoding="utf-8"))
@@ -62,12 +63,12 @@ class Reference:
         """EgoSchema's questions, as the hub's parquet or the original `questions.json`.
 
         Raises:
-            ParamsError: missing or of another form.
+            ParamsError: the file is missing or has a different format.
         """
         try:
             rows = pq.read_table(path).to_pylist() if path.suffix == ".parquet" else json.loads(path.read_text("utf-8"))
             if not rows:
-                raise ValueError("it holds no question")
+                raise ValueError("it contains no question")
             for row in rows:
                 uid = row.get("q_uid") or row["video_idx"]
                 options = row.get("option") or [row[f"option {i}"] for i in range(5)]
@@ -83,7 +84,7 @@ class Reference:
     def add_questions(self, questions: Sequence[Question], videos: Mapping[str, Video]) -> None:
         """The dataset's own evaluation rows.
 
-        A text that stands for several recordings is a template ("How many objects lie there?"), which names no item.
+        A text used for several recordings is a template ("How many objects lie there?"), which identifies no item.
         """
         recordings: dict[str, set[str]] = defaultdict(set)
         for question in questions:
@@ -113,7 +114,7 @@ class Leak:
 
 
 def compared_text(question: Question) -> str:
-    """Question and options, options sorted: the order of options is no difference."""
+    """Question and options, with options sorted, so that their order makes no difference."""
     return _joined(question.question, question.options)
 
 
@@ -128,12 +129,13 @@ def find_leaks(
     similarity: float,
     reworded: tuple[float, float],
 ) -> list[Leak]:
-    """The leaking rows of `training`, each once by the most telling kind (`KINDS` in order), in the order given.
+    """The leaking rows of `training` in the given order, each once, with its strongest kind (`KINDS` in order).
 
     Args:
-        similarity: Jaccard of word shingles from which question and options repeat an evaluation item, however short.
-        reworded: Jaccard of distinctive word pairs from which question and options, and a question alone, are a
-            rewording of an evaluation item.
+        similarity: question and options repeat an evaluation item, however short, from this Jaccard similarity of
+            word shingles on.
+        reworded: question and options, or the question alone, reword an evaluation item from this Jaccard similarity
+            of distinctive word pairs on.
     """
     repeated = _repeated_texts(training, reference, similarity)
     repeated = _reworded_texts(training, videos, reference, reworded) | repeated
@@ -174,7 +176,7 @@ def _repeated_texts(training: Sequence[Question], reference: Reference, similari
 def _reworded_texts(
     training: Sequence[Question], videos: Mapping[str, Video], reference: Reference, reworded: tuple[float, float]
 ) -> dict[str, str]:
-    """Question id -> evaluation id, where question and options together, or the question alone, are a rewording."""
+    """Question id -> evaluation id, if question and options together, or the question alone, are a rewording."""
     asked: dict[str, set[str]] = defaultdict(set)
     for question in training:
         asked[normalise_text(question.question)].add(videos[question.video_id].parent_video_id)
@@ -201,7 +203,7 @@ def _reworded_texts(
 def leakage_report(
     leaks: Sequence[Leak], training: Sequence[Question], allowed: bool, facts: dict[str, Any]
 ) -> dict[str, Any]:
-    """Counts and examples per source and kind; `leaky` is true where leaking rows stay in the data."""
+    """Counts and examples per source and kind; `leaky` is true if leaking rows stay in the data."""
     sources = sorted({q.source for q in training})
     return {
         "leaky": allowed and bool(leaks),

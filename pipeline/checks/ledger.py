@@ -1,4 +1,4 @@
-"""The quarantine ledger of all data stages, and the account that must add up: in = out + quarantined."""
+"""The quarantine ledger of all data stages, and the balance that must hold: in = out + quarantined."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -26,7 +26,7 @@ def read_ledgers(root: Path) -> list[Quarantined]:
 
 @dataclass(frozen=True)
 class Account:
-    """What went into a stage, came out of it and was left out, of one kind."""
+    """How many items of one kind went into a stage, came out and were left out."""
 
     stage: str
     kind: str
@@ -35,15 +35,15 @@ class Account:
     quarantined: int
 
     def as_dict(self) -> dict[str, Any]:
-        """The account as JSON types."""
+        """The balance as JSON types."""
         return asdict(self)
 
 
 def balance(stage: str, kind: str, into: int, out: int, ledger: Iterable[Quarantined]) -> Account:
-    """The account of one stage and kind.
+    """The balance of one stage and kind.
 
     Raises:
-        ArtifactError: it does not add up; something was dropped silently or counted twice.
+        ArtifactError: it does not balance; something was dropped silently or counted twice.
     """
     left_out = sum(row.stage == stage and row.kind == kind for row in ledger)
     if into != out + left_out:

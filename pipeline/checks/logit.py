@@ -1,4 +1,4 @@
-"""Conditional logit on sparse features: which of a question's options is the answer."""
+"""Conditional logit on sparse features: predicts which of a question's options is the answer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class OptionFeatures:
 
 
 def cross_validated_accuracy(features: OptionFeatures, answers: Sequence[int], folds: Sequence[int]) -> list[float]:
-    """1.0 for each question whose answer a model fitted on the other folds names, else 0.0."""
+    """1.0 for each question that a model fitted on the other folds answers correctly, else 0.0."""
     truth, fold_of = np.asarray(answers), np.asarray(folds)
     hits = np.zeros(len(truth))
     for fold in sorted(set(folds)):
@@ -43,7 +43,7 @@ def cross_validated_accuracy(features: OptionFeatures, answers: Sequence[int], f
 
 
 def choose_options(features: OptionFeatures, weights: Floats) -> NDArray[np.int64]:
-    """The option of highest score per question; the first of equal ones."""
+    """The option with the highest score per question; the first of equal ones."""
     scores = features.values @ weights
     return np.array([int(np.argmax(part)) for part in np.split(scores, features.starts[1:])])
 

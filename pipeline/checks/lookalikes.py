@@ -1,8 +1,9 @@
-"""Leaks by what the frames show: for videos whose recording nobody knows.
+"""Leaks found by what frames show, for videos whose recording is unknown.
 
-Two clips look alike where at least half of the frames that show something have a near twin (few different bits of a
-perceptual hash) in the other, as they are or mirrored. Candidates share 16 bits in one place; every candidate is
-compared exactly. A copy that begins or ends elsewhere is found only where its frames still fall on like pictures.
+Two clips look alike if at least half of one's non-blank frames have a near twin in the other, as they are or
+mirrored. A near twin differs in few bits of a perceptual hash. Candidates share 16 bits in one place; every
+candidate is compared exactly. A copy that begins or ends elsewhere is found only if its frames still show similar
+pictures.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

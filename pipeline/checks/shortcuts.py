@@ -1,8 +1,8 @@
-"""Shortcut probes: how well the answer can be named without the video.
+"""Shortcut probes: how well the answer can be guessed without the video.
 
-Three kinds of rule, each measured on questions whose answer is known: "the k-th shortest option", a learned rule
-that sees only length and punctuation, and a learned rule that sees the words of question and options. The learned
-ones are conditional logit models (McFadden 1974: softmax over a question's own options), cross-validated by recording.
+Three kinds of rule are measured on questions with a known answer: "the k-th shortest option", a learned rule that sees
+only length and punctuation, and a learned rule that sees the words of question and options. The learned rules are
+conditional logit models (McFadden 1974: softmax over a question's own options), cross-validated by recording.
 """
 
 import math
@@ -22,7 +22,7 @@ RANKS = 5
 
 @dataclass(frozen=True)
 class ProbeScore:
-    """How often `rule` names the answer, on `questions` questions where guessing names it with probability `chance`.
+    """How often `rule` finds the answer, on `questions` questions where guessing finds it with probability `chance`.
 
     `low` and `high` bound the accuracy with 99 % confidence (Wilson). `hits` is how often it names the answer of each
     question it judges.
@@ -39,20 +39,20 @@ class ProbeScore:
 
     @property
     def gain(self) -> float:
-        """Accuracy above chance; negative where the rule avoids the answer, which tells as much."""
+        """Accuracy above chance; negative if the rule avoids the answer, which reveals just as much."""
         return self.accuracy - self.chance
 
     def exceeds(self, bound: float) -> bool:
-        """Surely more than `bound` away from chance: the near end of the interval is.
+        """Whether the near end of the interval is more than `bound` away from chance.
 
-        A learned rule below chance does not count: held out of exactly balanced answers, it must fall below.
+        A learned rule below chance does not count: on held-out rows of exactly balanced answers it must fall below.
         """
         below = 0.0 if self.learned else self.chance - self.high
         return max(self.low - self.chance, below) > bound
 
     def questions_needed(self, bound: float) -> int | None:
-        """How many questions it takes until an accuracy like this one surely exceeds `bound`; None if it is no more
-        than that away from chance, or exceeds it already."""
+        """How many questions are needed before an accuracy like this one exceeds `bound` with confidence. None if it
+        is within `bound` of chance, or exceeds it already."""
         gain = self.gain if self.learned else abs(self.gain)
         if gain <= bound or self.exceeds(bound):
             return None
@@ -68,12 +68,12 @@ class ProbeScore:
 
 
 def probe_questions(questions: Sequence[Question], recordings: Sequence[str], most: int, seed: int) -> list[ProbeScore]:
-    """Every probe's score, in a fixed order; [] where no question has a public answer.
+    """Every probe's score, in a fixed order; [] if no question has a public answer.
 
     Args:
         questions: any; those without an answer are left out.
-        recordings: the recording of each question; folds of the cross-validation are kept apart by it.
-        most: the learned probes look at so many questions at most, chosen by a hash of their ids.
+        recordings: the recording of each question; it keeps the folds of the cross-validation apart.
+        most: the learned probes use at most this many questions, chosen by a hash of their ids.
     """
     known = [(q, r) for q, r in zip(questions, recordings, strict=True) if q.answer is not None]
     if not known:
@@ -119,7 +119,7 @@ def _score(rule: str, hits: Mapping[str, float], questions: Sequence[Question], 
 
 
 def wilson(share: float, n: int, z: float = 2.576) -> tuple[float, float]:
-    """Wilson's interval of a binomial share (1927); z = 2.576 is 99 %. (0, 1) where n is 0."""
+    """Wilson's interval of a binomial share (1927); z = 2.576 is 99 %. (0, 1) if n is 0."""
     if n == 0:
         return 0.0, 1.0
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)

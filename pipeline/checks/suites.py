@@ -1,8 +1,8 @@
-"""The suites: what must hold of videos, clips, keyframes, questions, splits, letters and probes, and how badly it
-matters.
+"""The suites: what must hold for videos, clips, keyframes, questions, splits, letters and probes, and how severe a
+violation is.
 
-The columns are made in `pipeline.checks.tables`. A critical check protects a score from being wrong; a warning is
-something a person should look at.
+`pipeline.checks.tables` makes the columns. A critical check protects a score from being wrong; a warning is
+something that a person should look at.
 """
 
 from dataclasses import replace
@@ -12,14 +12,14 @@ from pipeline.checks.findings import Check, between, true, unique
 VIDEOS = (
     unique("critical", "video_id", "two files under one id: a question could be asked about the wrong one"),
     true("file present", "critical", "file_present", "a video of the manifest is missing or has another size"),
-    Check("sha256 well formed", "critical", "ColumnValuesToMatchRegex", "sha256", "a file without a checksum cannot be "
-          "told from another", {"regex": "^[0-9a-f]{64}$"}),
+    Check("sha256 well formed", "critical", "ColumnValuesToMatchRegex", "sha256",
+          "a file without a checksum cannot be identified", {"regex": "^[0-9a-f]{64}$"}),
     between("critical", "duration_seconds", 0.04, None, "a video without a frame's length has nothing to see"),
     between("warning", "duration_seconds", None, 6 * 3600, "longer than six hours: is the time base right?"),
     between("warning", "frames_per_second", 1, 240, "an odd frame rate: is the time base right?"),
     between("warning", "width", 32, 8192, "an odd width"),
     between("warning", "height", 32, 8192, "an odd height"),
-    unique("warning", "sha256", "one file under two ids: its questions may stand on both sides of a split"),
+    unique("warning", "sha256", "one file under two ids: its questions may be on both sides of a split"),
     true("licence stated", "warning", "has_licence", "data without a licence cannot be passed on"),
 )  # fmt: skip
 
@@ -52,7 +52,7 @@ QUESTIONS = (
     true("video known", "critical", "video_known", "a question about a video that is not there"),
     true("frames present", "critical", "has_frames", "the model would answer blind"),
     true("2 to 5 options", "critical", "option_count_ok", "there is nothing to choose, or a letter is missing"),
-    true("training options distinct", "critical", "training_options_distinct", "two options say the same"),
+    true("training options distinct", "critical", "training_options_distinct", "two options are the same"),
     true(
         "evaluation options distinct",
         "warning",
@@ -91,13 +91,13 @@ SHORTCUTS = (
         "training has no shortcut",
         "critical",
         "training_within_bound",
-        "a rule that never sees the video finds the truth",
+        "a rule that never sees the video finds the answer",
     ),
     true(
         "training shortcuts can be told from luck",
         "warning",
         "training_enough",
-        "a rule that never sees the video seems to find the truth, on too few questions to be sure",
+        "a rule that never sees the video seems to find the answer, on too few questions to be sure",
     ),
     true(
         "evaluation has no shortcut", "warning", "evaluation_within_bound", "report blind scores beside this benchmark"
@@ -108,7 +108,7 @@ Suites = dict[str, tuple[tuple[Check, ...], str]]
 
 
 def suites(allow_leakage: bool) -> Suites:
-    """Table name -> its checks, and the column that names a row. Leaks that were asked for are a warning."""
+    """Table name -> its checks, and the column that names a row. Leaks that were explicitly allowed are a warning."""
     questions = QUESTIONS if not allow_leakage else tuple(map(_forgiven, QUESTIONS))
     return {
         "videos": (VIDEOS, "video_id"),

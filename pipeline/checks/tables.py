@@ -1,4 +1,4 @@
-"""Tables for the suites: one row per thing that is checked, with the answers to the checks as columns."""
+"""Tables for the suites: one row per item that is checked, with the results of the checks as columns."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ _TAIL_SECONDS = 0.5
 
 
 def video_table(videos: Sequence[Video], folder: Path) -> pd.DataFrame:
-    """One row per video of the manifest; files are looked for below `folder`."""
+    """One row per video of the manifest; files are searched below `folder`."""
     rows = [row.model_dump(include={"video_id", "sha256", "duration_seconds", "frames_per_second", "width", "height"})
             for row in videos]  # fmt: skip
     table = pd.DataFrame(rows)
@@ -101,7 +101,7 @@ def split_table(questions: Sequence[Question], videos: Videos) -> pd.DataFrame:
 
 def letter_table(questions: Sequence[Question], most_off: float = 0.05, doubt: float = 0.001) -> pd.DataFrame:
     """One row per split: shares of the answer letters. Unbalanced means more than `most_off` away from an equal
-    share, and unlikelier than `doubt` by a chi-square test (each number of options counted for itself)."""
+    share, and less likely than `doubt` by a chi-square test (separately for each number of options)."""
     rows = []
     for split in sorted({q.split for q in questions if q.answer is not None}):
         known = [q for q in questions if q.split == split and q.answer is not None]
@@ -122,7 +122,7 @@ def _balanced(questions: Sequence[Question], options: int, most_off: float, doub
 
 
 def shortcut_table(scores: Mapping[str, Sequence[ProbeScore]], bound: float) -> pd.DataFrame:
-    """One row per split and probe; `rule` says what was found, and how many questions would settle a doubt."""
+    """One row per split and probe; `rule` says what was found, and how many questions would remove any doubt."""
     rows = [
         {
             "rule": f"{split}: {score.rule}: {_found(score, bound)}",
@@ -140,5 +140,5 @@ def shortcut_table(scores: Mapping[str, Sequence[ProbeScore]], bound: float) -> 
 
 def _found(score: ProbeScore, bound: float) -> str:
     needed = score.questions_needed(bound)
-    doubt = "" if needed is None else f"; it takes about {needed} to tell"
+    doubt = "" if needed is None else f"; about {needed} are needed to be sure"
     return f"{score.accuracy:.0%} right (chance {score.chance:.0%}) on {score.questions} questions{doubt}"

@@ -1,4 +1,4 @@
-"""What a probe may see of a question: the surface of its options, or their words. Never the video."""
+"""What a probe may see of a question: the form of its options or their words, never the video."""
 
 import itertools
 import re
@@ -32,7 +32,7 @@ def _means(values: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 
 
 def _ranks(lengths: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Each option's place by length among its question's, spread over the places of options of equal length."""
+    """Each option's rank by length within its question; options of equal length share their ranks."""
     ranks = np.zeros((len(lengths), 5))
     starts = np.cumsum(sizes) - sizes
     for size in set(sizes.tolist()):

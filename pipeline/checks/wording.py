@@ -1,9 +1,9 @@
-"""Which evaluation question a text is a rewording of.
+"""Find the evaluation question that a text rewords.
 
-Texts are compared by the pairs of words that few questions have, in the evaluation and in training: what many of them
-share is a template ("what action should I take next in order to"), which names no item. No question of EgoSchema is .4
-alike, options included, to one on another recording; a copy with one word in ten replaced and its options moved is
-(docs/log.md).
+Texts are compared by the word pairs that few questions contain, in evaluation and in training. Pairs that many share
+belong to a template ("what action should I take next in order to"), which identifies no item. No EgoSchema question
+has a similarity of 0.4, options included, to one about another recording. A copy with one word in ten replaced and
+its options moved has (docs/log.md).
 """
 
 from collections import Counter
@@ -12,8 +12,8 @@ from itertools import chain
 
 from pipeline.text.duplicates import shingles
 
-RARE = 25  # of EgoSchema's 5,031; in smaller sets one in twenty, and two at least
-RARE_SHARE = 0.005  # of the training texts, and three at least
+RARE = 25  # of EgoSchema's 5,031; in smaller sets one in twenty, but at least two
+RARE_SHARE = 0.005  # of the training texts, but at least three
 
 
 class Wordings:
@@ -32,8 +32,9 @@ class Wordings:
                 self._index.setdefault(pair, []).append(key)
 
     def nearest(self, text: str, similarity: float, least: int) -> str | None:
-        """The evaluation text that is most alike, from Jaccard `similarity` of the distinctive pairs on; None where
-        there is none. Texts with fewer than `least` distinctive pairs are not looked at: too short to name an item."""
+        """The most similar evaluation text with at least Jaccard `similarity` of the distinctive pairs; None if
+        there is none. Texts with fewer than `least` distinctive pairs are skipped: they are too short to identify an
+        item."""
         own = shingles(text, words=2) - self._common
         shared = Counter(chain.from_iterable(self._index[pair] for pair in own if pair in self._index))
         likely = [key for key, common in shared.items() if common >= similarity * len(own)]
@@ -44,5 +45,5 @@ class Wordings:
 
 
 def _above(sets: Iterable[frozenset[str]], most: int) -> frozenset[str]:
-    """What stands in more than `most` of `sets`."""
+    """What occurs in more than `most` of `sets`."""
     return frozenset(pair for pair, count in Counter(chain.from_iterable(sets)).items() if count > most)

@@ -1,8 +1,8 @@
 """The `egovlm` command; `python -m pipeline` is the same.
 
 A command imports what it needs when it runs, so that `egovlm --help` stays fast. Commands that need orchestration
-(`run`, `compare`, `promote` ...) live in `flows` and are found through the entry points `egovlm.commands`: the pipeline
-itself never imports them.
+(`run`, `compare`, `promote` ...) live in `flows`. They are found through the entry points `egovlm.commands`; the
+pipeline itself never imports them.
 """
 
 import sys
@@ -49,12 +49,12 @@ def _root(
 ) -> None:
     """Egocentric video in, a GRPO-trained reasoning model and an honest EgoSchema score out.
 
-    Start with `egovlm doctor`, then `egovlm run`; afterwards `egovlm ask` puts questions to the model.
+    Start with `egovlm doctor`, then `egovlm run`. Afterwards `egovlm ask` asks the trained model questions.
     """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code is 0, 1 for an expected error (one line on stderr), 2 for wrong usage."""
+    """Run one command. The exit code is 0, or 1 for an expected error (one line on stderr), or 2 for wrong usage."""
     apply_defaults()
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if not_text := next((text for text in given if not is_text(text)), None):
@@ -69,10 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EgovlmError as error:
         print(f"egovlm: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # `egovlm ... | head`: who reads has seen enough
+    except BrokenPipeError:  # `egovlm ... | head`: the reader has closed the pipe
         sys.stdout = None  # nothing is flushed at exit
         return 141
-    except OSError as error:  # a picture that cannot be written, a full disk
+    except OSError as error:  # for example a picture that cannot be written, or a full disk
         name = str(error.filename or "system").removesuffix(".partial")
         print(f"egovlm: {name}: {error.strerror or error}", file=sys.stderr)
         return 1
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def is_text(argument: str) -> bool:
-    """Whether an argument of the command line is Unicode text (other bytes come as lone surrogates)."""
+    """Whether a command-line argument is Unicode text (other bytes arrive as lone surrogates)."""
     try:
         argument.encode()
     except UnicodeEncodeError:
@@ -91,6 +91,6 @@ def is_text(argument: str) -> bool:
 
 
 def _command(app: typer.Typer, given: Sequence[str]) -> str:
-    """The command a message should point to; "" where there is none of that name."""
+    """The command that a message should name; "" if there is no such command."""
     names = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
     return f"{given[0]} " if given[0] in names else ""

@@ -1,4 +1,4 @@
-"""`egovlm ask`: the trained model on a video of one's own."""
+"""`egovlm ask`: ask the trained model about your own video."""
 
 import gc
 import json
@@ -20,7 +20,7 @@ from pipeline.layout import POLICY
 
 @dataclass(frozen=True)
 class Reply:
-    """What the model made of a question; times in seconds from the start of the video file."""
+    """The model's reply to a question; times in seconds from the start of the video file."""
 
     completion: str
     answer: str | None
@@ -34,7 +34,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Query:
-    """A question on a span of a video; no options make it an open one."""
+    """A question about a span of a video; without options it is open-ended."""
 
     span: Span
     question: str
@@ -46,18 +46,20 @@ class Query:
         if not self.question.strip():
             raise ParamsError("the question is empty")
         if len(self.options) == 1 or len(self.options) > len(LETTERS):
-            raise ParamsError(f"found {len(self.options)} options: give none (an open question) or 2 to {len(LETTERS)}")
+            raise ParamsError(
+                f"found {len(self.options)} options: give none (for an open question) or 2 to {len(LETTERS)}"
+            )
         if any(not option.strip() for option in self.options):
             raise ParamsError("an option is empty")
         if len({option.strip().casefold() for option in self.options}) < len(self.options):
-            raise ParamsError("two options say the same")
+            raise ParamsError("two options are the same")
 
 
 def ask(
     video: VideoPath,
     question: Annotated[str, typer.Argument(help="What you want to know.", show_default=False)],
     option: Annotated[
-        list[str] | None, typer.Option(help="A possible answer, 2 to 5 times; none: an open question.")
+        list[str] | None, typer.Option(help="A possible answer; give 2 to 5, or none for an open question.")
     ] = None,
     model: Annotated[
         Path | None, typer.Option(help="A from_pretrained folder of a known family; default: the checkout's policy.")
@@ -67,15 +69,15 @@ def ask(
     out: OutPath = None,
     params: Annotated[
         Path | None,
-        typer.Option("--params", help="A params.yaml to ask by; default: what the model was trained with."),
+        typer.Option("--params", help="A params.yaml to use; default: what the model was trained with."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask the trained model about a video of your own.
 
-    Prints its reasoning while it is made, its answer, and how likely it finds each option. The frames it saw are
-    written as a picture; those nearest to the key times it names are framed. Prompt and frames are those the model was
-    trained with, unless --params says otherwise.
+    Prints its reasoning as it is generated, then its answer and the probability of each option. The frames it saw
+    are written as a picture, with a border around those nearest to the key times it names. Prompt and frames are
+    those of training, unless --params says otherwise.
 
     \b
     Examples:
@@ -85,7 +87,7 @@ def ask(
     query = Query(open_span(video, start, end), question, tuple(option or ()))
     folder = model or checkout() / POLICY
     if not (folder / "config.json").is_file():
-        raise ModelError(f"{folder} holds no model: `make run` makes one, or name another folder with --model")
+        raise ModelError(f"{folder} holds no model: `make run` trains one, or name another folder with --model")
     settings = trained_with(folder) if params is None else find_params(params)
     picture = out or Path(f"{video.stem}.answer.jpg")
     reply = answer(query, str(folder), settings or find_params(None), picture, stream=not as_json)
@@ -93,11 +95,11 @@ def ask(
 
 
 def trained_with(model: Path) -> Any:
-    """The sections of params that asking needs, as a policy was trained with them (`training.json` in its folder); None
-    where it does not say.
+    """The params sections that asking needs, as the policy was trained with them (`training.json` in its folder).
+    None if the folder does not say.
 
     Raises:
-        ParamsError: they are those of another version of egovlm.
+        ParamsError: they belong to another version of egovlm.
     """
     from pydantic import BaseModel, ValidationError
 
@@ -115,14 +117,14 @@ def trained_with(model: Path) -> Any:
         keys = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors())
         raise ParamsError(
             f"{model / 'training.json'} does not fit this version of egovlm ({error.title}: {keys}): "
-            "name the params it was trained with by --params"
+            "name the params it was trained with, using --params"
         ) from error
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def answer(query: Query, model: str, params: Any, picture: Path, stream: bool) -> Reply:
-    """Put the question and read the reply; `stream` prints the completion while it is made.
+    """Ask the question and parse the reply; `stream` prints the completion as it is generated.
 
     Raises:
         ItemError: the video is unusable, or the prompt is longer than the model's context.
@@ -153,7 +155,7 @@ def answer(query: Query, model: str, params: Any, picture: Path, stream: bool) -
 
 
 def _import_models() -> None:
-    """Import torch and transformers without collecting garbage in between: a seventh of the time of a cold start."""
+    """Import torch and transformers with garbage collection off, which saves a seventh of a cold start."""
     gc.disable()
     try:
         import pipeline.models.likelihood
@@ -163,7 +165,8 @@ def _import_models() -> None:
 
 
 def _load(model: str, params: Any) -> Any:
-    """The policy on the GPU where there is one, in the precision it is evaluated in; on the CPU in full precision."""
+    """The policy: on the GPU if there is one, in the precision it is evaluated in; else on the CPU in full
+    precision."""
     _import_models()
     import torch
     from transformers.utils.logging import disable_progress_bar
@@ -222,7 +225,7 @@ def _likelihoods(policy: Any, query: Query, frames: Any, params: Any) -> list[fl
 
 
 def _said(completion: str) -> str | None:
-    """What stands in the last answer tag of an open answer."""
+    """The content of the last answer tag of an open answer."""
     _, found, rest = completion.rpartition("<answer>")
     return rest.partition("</answer>")[0].strip() or None if found else None
 
@@ -240,7 +243,7 @@ def _text(reply: Reply, options: Sequence[str]) -> str:
 
     letter = "" if reply.option is None else f"{LETTERS[reply.option]}, "
     doubt = f" ({reply.outcome})" if options and reply.option is None else ""
-    lines = [f"answer: {letter}{reply.answer or 'none that can be read'}{doubt}"]
+    lines = [f"answer: {letter}{reply.answer or 'none that could be parsed'}{doubt}"]
     shares = reply.probabilities or []
     lines += [f"  {LETTERS[i]} {100 * p:5.1f} %  {o}" for i, (p, o) in enumerate(zip(shares, options, strict=False))]
     times = reply.keyframe_seconds

@@ -1,7 +1,7 @@
-"""`egovlm doctor`: is this machine fit, and how to mend what is not.
+"""`egovlm doctor`: is this machine ready, and how to fix what is not.
 
 Every check is a function without arguments that returns findings; `flows` adds its own (DVC remote, Prefect server) to
-`CHECKS`. A check never prints a secret: only whether one is there.
+`CHECKS`. A check never prints a secret, only whether one is set.
 """
 
 import os
@@ -31,16 +31,16 @@ MEMORY_GB = 4
 
 
 def check_python() -> Iterator[Finding]:
-    """The interpreter stands in an environment of its own (an older Python could not have imported this)."""
+    """Is this a virtual environment? (An older Python could not have imported this file.)"""
     found = ".".join(map(str, sys.version_info[:3]))
     if sys.prefix == sys.base_prefix:
-        yield Finding("python", "warn", f"{found}, no virtual environment", "run `make run`: it makes .venv")
+        yield Finding("python", "warn", f"{found}, no virtual environment", "`make run` creates .venv and uses it")
     else:
         yield Finding("python", "ok", found)
 
 
 def check_packages() -> Iterator[Finding]:
-    """Every package egovlm needs is there; versions other than the tested ones are named."""
+    """Are all packages installed? Versions other than the tested ones are listed."""
     needed = [line.split(";") for line in requires("egovlm") or []]
     names = [_package_name(parts[0]) for parts in needed if "extra ==" not in "".join(parts[1:])]
     tested = tested_versions(checkout() / "constraints.txt")
@@ -58,11 +58,15 @@ def check_packages() -> Iterator[Finding]:
     elif other:
         yield Finding("packages", "warn", "; ".join(other), "run `make install` to get the tested versions")
     else:
-        yield Finding("packages", "ok", f"all {len(names)} at tested versions" if tested else f"all {len(names)}")
+        yield Finding(
+            "packages",
+            "ok",
+            f"all {len(names)} installed, at the tested versions" if tested else f"all {len(names)} installed",
+        )
 
 
 def tested_versions(constraints: Path) -> dict[str, str]:
-    """`name==version` lines of constraints.txt by lower-case name; empty where there is no such file."""
+    """`name==version` lines of constraints.txt by lower-case name; empty if the file does not exist."""
     if not constraints.is_file():
         return {}
     pins = [line.split("#")[0].strip().partition("==") for line in constraints.read_text("utf-8").splitlines()]
@@ -80,7 +84,7 @@ def _split(requirement: str) -> list[str]:
 
 
 def check_torch() -> Iterator[Finding]:
-    """torch, its accelerator, and the torchvision trap: PyPI's torchvision does not import beside a CPU torch."""
+    """torch, its accelerator, and torchvision: PyPI's torchvision fails to import beside a CPU build of torch."""
     import torch
 
     if torch.cuda.is_available():
@@ -93,30 +97,30 @@ def check_torch() -> Iterator[Finding]:
     try:
         import_module_quietly("torchvision")
     except Exception as error:
-        found = f"torchvision is installed but does not import ({type(error).__name__})"
+        found = f"torchvision is installed but fails to import ({type(error).__name__})"
         yield Finding("torchvision", "fail", found, "pip uninstall torchvision: egovlm does not need it")
 
 
 def _without_gpu(torch_version: str, has_driver: bool) -> Finding:
-    """A machine with a driver whose torch does not see it is set up wrongly; one without is fine."""
+    """A machine with a GPU driver that torch cannot use is set up wrongly; one without a driver is fine."""
     if has_driver:
         mend = "install PyTorch for your CUDA (pytorch.org/get-started), then `make install`"
-        return Finding("gpu", "warn", f"a driver is here, torch {torch_version} sees no device", mend)
-    mend = "the embedded default needs none; `egovlm profile full` needs GPU workers"
+        return Finding("gpu", "warn", f"a GPU driver is installed, but torch {torch_version} sees no GPU", mend)
+    mend = "the embedded default needs no GPU; `egovlm profile full` does"
     return Finding("gpu", "info", f"none (torch {torch_version})", mend)
 
 
 def import_module_quietly(name: str) -> None:
-    """Import a module for the sake of knowing whether it imports."""
+    """Import a module only to see whether that works."""
     __import__(name)
 
 
 def check_decord() -> Iterator[Finding]:
-    """decord and decord2 write the same folder: with both installed neither can be trusted."""
+    """decord and decord2 write to the same folder: if both are installed, neither can be trusted."""
     both = [name for name in ("decord", "decord2") if _installed(name)]
     if len(both) == 2:
         mend = "pip uninstall decord decord2, then `make install`"
-        yield Finding("decord", "fail", "decord and decord2 overwrite each other", mend)
+        yield Finding("decord", "fail", "decord and decord2 are both installed, and overwrite each other", mend)
 
 
 def _installed(name: str) -> bool:
@@ -133,7 +137,12 @@ def check_codecs() -> Iterator[Finding]:
 
     missing = [name for name in ("h264", "hevc", "av1", "vp9", "mpeg4") if not _codec(name, "r")]
     if not _codec("libx264", "w"):
-        yield Finding("encoder", "fail", "PyAV has no libx264", "pip install --force-reinstall --only-binary av av")
+        yield Finding(
+            "encoder",
+            "fail",
+            "PyAV cannot encode H.264 (no libx264)",
+            "pip install --force-reinstall --only-binary av av",
+        )
     if missing:
         yield Finding("codecs", "warn", f"PyAV cannot decode {', '.join(missing)}", "install PyAV from its wheel")
     else:
@@ -151,7 +160,7 @@ def _codec(name: str, mode: Literal["r", "w"]) -> bool:
 
 
 def check_room() -> Iterator[Finding]:
-    """Memory, disk for the embedded default, and a data/ folder one can write to."""
+    """Memory, disk space for the embedded default, and a writable data/ folder."""
     import psutil
 
     disk = shutil.disk_usage(checkout()).free / 1e9
@@ -164,11 +173,13 @@ def check_room() -> Iterator[Finding]:
     yield Finding("memory", state, f"{memory:.0f} GB available", "" if state == "ok" else "close something")
     data = checkout() / DATA
     if data.exists() and not os.access(data, os.W_OK):
-        yield Finding("data", "fail", f"{data.resolve()} is not writable", "chown or chmod it")
+        yield Finding(
+            "data", "fail", f"{data.resolve()} is not writable", "change its owner or permissions (chown, chmod)"
+        )
 
 
 def check_params() -> Iterator[Finding]:
-    """params.yaml of this folder is valid, and what it asks for can be had here."""
+    """Is params.yaml valid, and can this machine do what it asks for?"""
     if not (checkout() / "params.yaml").is_file():
         mend = "run egovlm in a checkout, or set EGOVLM_PROJECT to one"
         yield Finding("params", "fail", f"no params.yaml in {checkout().resolve()}", mend)
@@ -176,7 +187,7 @@ def check_params() -> Iterator[Finding]:
     try:
         params = find_params(None)
     except ParamsError as error:
-        yield Finding("params", "fail", str(error), "mend the key named, or `git checkout params.yaml`")
+        yield Finding("params", "fail", str(error), "fix the key it names, or run `git checkout params.yaml`")
         return
     from pipeline.preflight.check import preflight
 
@@ -185,7 +196,7 @@ def check_params() -> Iterator[Finding]:
 
 
 def _asks_for_more() -> bool:
-    """Whether params.yaml asks for more than the embedded default, whose needs arithmetic tells."""
+    """Whether params.yaml asks for more than the embedded default, so that its needs must be computed."""
     try:
         return find_params(None).prepare_model.recipe != "tiny"
     except ParamsError:
@@ -202,7 +213,7 @@ def _subject(params: "Params") -> str:
 
 
 def check_accounts() -> Iterator[Finding]:
-    """Which accounts are configured; none is needed for the embedded default."""
+    """Which accounts are configured? The embedded default needs none."""
     from huggingface_hub import get_token
 
     home = Path.home()
@@ -210,11 +221,11 @@ def check_accounts() -> Iterator[Finding]:
     key = "WANDB_API_KEY" in os.environ or _mentions(home / ".netrc", "api.wandb.ai")
     mend = "" if mode != "online" or key else "run `wandb login`, or leave WANDB_MODE=offline"
     yield Finding("wandb", "warn" if mend else "info", f"mode {mode}, {'an' if key else 'no'} API key", mend)
-    token = "a token" if get_token() else "no token: gated models and data sets are refused"
-    yield Finding("hugging face", "info", token, "" if get_token() else "run `hf auth login` where you need them")
+    token = "a token" if get_token() else "no token: gated models and data sets will be refused"
+    yield Finding("hugging face", "info", token, "" if get_token() else "if you need those, run `hf auth login`")
     has_keys = (home / ".aws/credentials").is_file() or "AWS_ACCESS_KEY_ID" in os.environ
     keys = "AWS keys present" if has_keys else "no AWS keys"
-    mend = "Ego4D videos need its licence (ego4d-data.org) and keys that expire after 14 days"
+    mend = "Ego4D videos need a licence (ego4d-data.org) and AWS keys, which expire after 14 days"
     yield Finding("ego4d", "info", keys, mend)
 
 
@@ -235,7 +246,7 @@ CHECKS: list[Callable[[], Iterator[Finding]]] = [
 
 
 def examine() -> list[Finding]:
-    """All findings; a check that itself breaks is a finding."""
+    """All findings; a check that raises becomes a finding."""
     findings: list[Finding] = []
     for check in CHECKS:
         try:
@@ -247,11 +258,11 @@ def examine() -> list[Finding]:
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Check this machine and say how to mend what is missing.
+    """Check this machine and explain how to fix what is missing.
 
-    Looks at Python, packages, torch and torchvision, codecs, disk, memory, the DVC remote, the Prefect server and
-    accounts, and at what params.yaml asks for: files of the sources, devices, cores, GPU memory, the base model and
-    its chat template. The exit code is 1 if something must be mended before the pipeline can run.
+    Checks Python, packages, torch and torchvision, codecs, disk, memory, the DVC remote, the Prefect server and
+    accounts. It also checks what params.yaml asks for: files of the sources, devices, cores, GPU memory, the base
+    model and its chat template. The exit code is 1 if something must be fixed before the pipeline can run.
 
     \b
     Examples:
@@ -266,12 +277,12 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def _verdict(findings: Sequence[Finding]) -> str:
-    """What the marks come to, in one line."""
+    """The overall verdict, in one line."""
     failed = [f.name for f in findings if f.state == "fail"]
     if failed:
-        return f"To mend before the pipeline can run (XX): {', '.join(dict.fromkeys(failed))}."
+        return f"Must be fixed before the pipeline can run (XX): {', '.join(dict.fromkeys(failed))}."
     doubts = [f.name for f in findings if f.state == "warn"]
-    return f"Fit for {_asked_for()}." + (f" To look at (!!): {', '.join(doubts)}." if doubts else "")
+    return f"Ready for {_asked_for()}." + (f" Worth checking (!!): {', '.join(doubts)}." if doubts else "")
 
 
 def _asked_for() -> str:

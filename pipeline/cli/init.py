@@ -1,4 +1,4 @@
-"""`egovlm init`: one's own videos and questions as the source of the pipeline."""
+"""`egovlm init`: use your own videos and questions as the pipeline's source."""
 
 import os
 from collections import Counter
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pipeline.cli.own_videos import Survey
     from pipeline.params import Params
 
-DATA_SECTIONS = ("download_videos", "validate_dataset")  # of a profile: they speak of its own data
+DATA_SECTIONS = ("download_videos", "validate_dataset")  # sections of a profile that describe its own data
 LEFT_OUT_SHOWN = 5
 
 
@@ -25,23 +25,24 @@ def init(
     questions: Annotated[
         Path | None, typer.Option(help="JSONL, JSON, CSV or parquet; default: FOLDER/questions.jsonl.")
     ] = None,
-    name: Annotated[str, typer.Option(help="What the source is called in params.yaml.")] = "mine",
-    licence: Annotated[str, typer.Option(help="Under which licence you use the videos.")] = "not stated",
+    name: Annotated[str, typer.Option(help="Name of the source in params.yaml.")] = "mine",
+    licence: Annotated[str, typer.Option(help="The licence under which you use the videos.")] = "not stated",
     profile: Annotated[
         str | None, typer.Option(help="Take model and settings from profiles/PROFILE.yaml, such as `full`.")
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Only look: params.yaml stays as it is.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only check; do not change params.yaml.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a folder of your own videos the source of the pipeline.
+    """Use a folder of your own videos as the pipeline's source.
 
-    Checks every video and question first, says what they can show and what the model can do with them, and writes the
-    source into params.yaml, comments kept. `egovlm run` then trains and judges on them.
+    Checks every video and question first, and says what a score on them can show and what the model can do with
+    them. Then it writes the source into params.yaml and keeps the comments. `egovlm run` then trains and evaluates
+    on them.
 
     \b
     Examples:
       egovlm init inputs/clips
-      egovlm init inputs/clips --check            # look, change nothing
+      egovlm init inputs/clips --check            # check, change nothing
       egovlm init inputs/clips --profile full     # Qwen2.5-VL-3B instead of the tiny model; needs a GPU
     """
     from pipeline.cli.own_videos import find_questions, survey
@@ -67,7 +68,7 @@ def init(
 
 
 def _from(root: Path, path: Path) -> str:
-    """`path` as params.yaml in `root` names it: relative if it lies below."""
+    """`path` as params.yaml in `root` names it: relative if it is below `root`."""
     full = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() follows links
     return str(full.relative_to(root.absolute())) if full.is_relative_to(root.absolute()) else str(full)
 
@@ -88,7 +89,7 @@ def _parsed(text: str) -> "Params":
 
 
 def _settings(root: Path, profile: str | None) -> list[dict[str, Any]]:
-    """A profile without what it says of its own data."""
+    """A profile without the sections that describe its own data."""
     from pipeline.profiles import read_profile
 
     if profile is None:
@@ -97,7 +98,7 @@ def _settings(root: Path, profile: str | None) -> list[dict[str, Any]]:
 
 
 def _data(name: str, source: Mapping[str, Any], text: str) -> dict[str, Any]:
-    """The overlay that makes `source` the only one, and its held-out questions the benchmark."""
+    """The overlay that makes `source` the only source, and its held-out questions the benchmark."""
     before = _parsed(text)
     validate = before.validate_dataset
     unset = [key for key in ("egoschema_windows", "egoschema_questions") if getattr(validate, key) is None]
@@ -122,7 +123,7 @@ def _lines(found: "Survey", params: "Params") -> list[str]:
     ]
 
 
-_USES = (("train", "to train on"), ("dev", "to watch training by"), ("test", "to judge by"))
+_USES = (("train", "for training"), ("dev", "to monitor training"), ("test", "for the score"))
 
 
 def _left_out(found: "Survey") -> str:
@@ -134,30 +135,33 @@ def _left_out(found: "Survey") -> str:
 
 
 def _worth(questions: int) -> str:
-    """What a score on so many questions can show, if the models differ on three in ten of them."""
+    """What a score on this many questions can show, if the models differ on three in ten of them."""
     from pipeline.evaluation.statistics import minimal_detectable_difference
 
     least = minimal_detectable_difference(questions, 0.3)
     if least is None:
-        return f"{questions} questions are too few to show any difference: take the score as a test that all works"
+        return f"{questions} questions are too few to show any difference: the score only shows that everything works"
     return f"{questions} questions can only show differences of about {100 * least:.0f} points or more"
 
 
 def _shortcuts(found: "Survey", bound: float) -> str:
-    """What the gate of validate_dataset will say."""
+    """What the shortcut check of validate_dataset will say."""
     sure = [p for p in found.probes if p.exceeds(bound)]
     unsure = [p for p in found.probes if p.questions_needed(bound) is not None]
     worst = max(sure or unsure, key=lambda p: abs(p.gain), default=None)
     if worst is None:
-        return "none found: no rule that never sees a video does better than chance"
-    rule = f"`{worst.rule}` is right in {worst.accuracy:.0%} of {worst.questions} questions (chance {worst.chance:.0%})"
+        return "none found: no rule that ignores the video beats chance"
+    rule = (
+        f"`{worst.rule}` answers {worst.accuracy:.0%} of {worst.questions} questions "
+        f"correctly (chance {worst.chance:.0%})"
+    )
     if sure:
         return f"{rule}: validate_dataset will stop. Rewrite the options, or raise validate_dataset.shortcut_bound"
-    return f"{rule}; about {worst.questions_needed(bound)} questions would tell whether that is luck"
+    return f"{rule}; about {worst.questions_needed(bound)} questions are needed to tell whether that is luck"
 
 
 def _model(found: "Survey", params: "Params") -> str:
-    """What the base can do with such videos."""
+    """What the base model can do with such videos."""
     if params.prepare_model.recipe != "tiny":
         return f"{params.prepare_model.hub.model}; `egovlm doctor` says whether this machine can train it"
     from pipeline.cli.own_videos import words_of
@@ -166,16 +170,19 @@ def _model(found: "Survey", params: "Params") -> str:
     words = found.words()
     unknown = len(words - words_of([*world_texts(), params.prompts.reasoning, params.prompts.direct]))
     return (
-        f"the tiny one, which knows a rendered world only; {unknown} of the {len(words)} words of your questions are "
-        "unknown to it. On your videos its answers are well formed but meaningless: the run shows that your data go "
-        "through. A model that can answer them: add `--profile full` (a GPU)"
+        f"the tiny model, which knows only a rendered world: {unknown} of the {len(words)} words in your questions "
+        "are unknown to it. On your videos its answers are well formed but meaningless; the run only shows that "
+        "your data go through. For a model that can answer them, add `--profile full` (needs a GPU)"
     )
 
 
 def _next(name: str, check: bool) -> str:
     if check:
         return "params.yaml is unchanged"
-    return f"params.yaml now holds source {name}: `egovlm run` trains and judges on it, `git diff params.yaml` shows it"
+    return (
+        f"params.yaml now holds the source {name}: `egovlm run` trains and evaluates on it, "
+        "`git diff params.yaml` shows the change"
+    )
 
 
 def _as_dict(found: "Survey", params: "Params") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`egovlm keyframes`: the moments that the miner finds in a video of one's own."""
+"""`egovlm keyframes`: the moments that the miner finds in your own video."""
 
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,8 @@ def keyframes(
 ) -> None:
     """Mine keyframes and write them as a contact sheet.
 
-    As mine_keyframes finds them in VIDEO, best first, with time, part in the action (start, contact, peak, end) and
-    score. The whole span is looked at, ten frames a
-    second: give --start and --end for a long video.
+    Finds them in VIDEO as mine_keyframes does. Lists them best first, with time, role in the action (start, contact,
+    peak, end) and score. The whole span is read at ten frames per second, so give --start and --end for a long video.
 
     \b
     Examples:
@@ -35,12 +34,12 @@ def keyframes(
     span = open_span(video, start, end)
     whole = find_params(params)
     settings = whole.mine_keyframes
-    with waiting(f"looking at {span.end_seconds - span.start_seconds:.0f} s of video ..."):
+    with waiting(f"reading {span.end_seconds - span.start_seconds:.0f} s of video ..."):
         found = mine_span(span, settings, whole.machine.clip_seconds_limit)
     where = out or Path(f"{video.stem}.keyframes.jpg")
     captions = [f"{i}: {k['pts_seconds']:.2f} s {k['role']} ({k['score']:.2f})" for i, k in enumerate(found, 1)]
     _save_sheet(video, [k["pts_seconds"] for k in found], captions, where)
-    lines = [f"{where}: {len(found)} candidates by {settings.signal}, best first (score of 1)", *captions]
+    lines = [f"{where}: {len(found)} candidates by {settings.signal}, best first (scores from 0 to 1)", *captions]
     emit({"picture": str(where), "signal": settings.signal, "keyframes": found}, "\n".join(lines), as_json)
 
 

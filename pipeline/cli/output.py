@@ -28,7 +28,7 @@ def columns(rows: Sequence[tuple[str, ...]]) -> str:
 
 @contextmanager
 def waiting(text: str) -> Iterator[None]:
-    """Say what is being waited for, to a person at a terminal; gone afterwards."""
+    """Show what is being waited for at a terminal; removed afterwards."""
     show = sys.stderr.isatty()
     if show:
         print(text, end="", file=sys.stderr, flush=True)

@@ -1,6 +1,6 @@
-"""A look at somebody's own videos and questions before anything runs: what is usable, and what it can show.
+"""Check a user's own videos and questions before anything runs: what is usable, and what a score can show.
 
-The stages' own code decides what a good question is, so that the answer here is the answer of the run.
+The stages' own code decides what a good question is, so the verdict here is that of the run.
 """
 
 import re
@@ -32,8 +32,8 @@ EXAMPLE = (
 
 @dataclass(frozen=True)
 class Survey:
-    """What a folder holds: usable videos and questions, what was left out and why, and the shares of recordings that
-    put some of them on both sides (None: those of params.yaml do)."""
+    """What a folder holds: usable videos and questions, and what was left out and why. `shares` are the shares of
+    recordings that put some on both sides of the split (None: those of params.yaml do)."""
 
     videos: Mapping[str, Video]
     questions: Sequence[Question]
@@ -46,7 +46,7 @@ class Survey:
         return sum(q.split == split for q in self.questions)
 
     def recordings(self, split: str) -> int:
-        """Recordings that questions of a split are about."""
+        """Recordings that the questions of a split are about."""
         return len({self.videos[q.video_id].parent_video_id for q in self.questions if q.split == split})
 
     def words(self) -> set[str]:
@@ -60,28 +60,28 @@ def words_of(texts: Sequence[str]) -> set[str]:
 
 
 def find_questions(folder: Path) -> Path:
-    """The file with questions in a folder of videos.
+    """The questions file in a folder of videos.
 
     Raises:
-        ParamsError: there is none, or no such folder.
+        ParamsError: the file or the folder does not exist.
     """
     if not folder.is_dir():
-        raise ParamsError(f"{folder} is no folder: name the one that holds your videos")
+        raise ParamsError(f"{folder} is not a folder: name the one that holds your videos")
     found = [folder / name for name in QUESTIONS if (folder / name).is_file()]
     if not found:
         raise ParamsError(
-            f"{folder} holds no {QUESTIONS[0]}: write one question per line, such as {EXAMPLE} (answer counts from 0; "
-            "`keyframes_s` may list its key times), or name a file with --questions"
+            f"{folder} holds no {QUESTIONS[0]}: write one question per line, such as {EXAMPLE} (`answer` counts "
+            "from 0; `keyframes_s` may list key times), or name a file with --questions"
         )
     return found[0]
 
 
 def survey(name: str, source: LocalParams, params: Params) -> Survey:
-    """Look at the videos and questions of a source that is not in params.yaml yet.
+    """Check the videos and questions of a source that is not in params.yaml yet.
 
     Raises:
-        ParamsError: there is no video, or too little for training and a score.
-        StageError: too many videos or questions are bad, or the questions file is not readable.
+        ParamsError: there is no video, or too few questions for training and a score.
+        StageError: too many videos or questions are bad, or the questions file is unreadable.
     """
     here = LocalSource(name, params.seed, source)
     items = here.list_videos()
@@ -149,22 +149,23 @@ def _prepared(
 
 
 def _shares(rows: Sequence[Any], videos: Mapping[str, Video], params: Params) -> dict[str, float] | None:
-    """Shares of recordings under which some are trained on and some judged by; None if those of params.yaml do that.
+    """Shares that put some recordings in training and some in the test split; None if those of params.yaml do so
+    already.
 
-    The split of a recording is a hash of its name, so that new videos move none from one side to the other. With few
-    recordings such a hash may leave a side empty: then the border is put between two of them.
+    The split of a recording is a hash of its name, so that new videos never move old ones between splits. With few
+    recordings this may leave one split empty; the border is then put between two of them.
     """
     open_rows = [row for row in rows if row.split is None and row.video_id in videos]
     recordings = {videos[row.video_id].parent_video_id for row in open_rows}
     at = sorted(share_of(recording, params.seed) for recording in recordings)
     now = params.prepare_questions.splits
     if len(at) < len({videos[row.video_id].parent_video_id for row in rows if row.video_id in videos}) or len(at) < 2:
-        return None  # the rows say themselves, or there is nothing to divide
+        return None  # the rows state their split, or there is nothing to divide
     if any(share < now.train for share in at) and any(share >= now.train + now.dev for share in at):
         return None
     judged = max(1, round(TEST_SHARE * len(at)))
     border = _between(at[-judged - 1], at[-judged])  # a share is on the right if it is not below
-    return {"train": border, "dev": 0.0}  # so few: each is worth more in training or in the score
+    return {"train": border, "dev": 0.0}  # so few are worth more in training or in the score
 
 
 def _between(low: float, high: float) -> float:

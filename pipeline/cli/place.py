@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 
 def checkout() -> Path:
-    """The folder that the commands take for the checkout; it need not hold one."""
+    """The folder that the commands treat as the checkout; it may not be one."""
     return Path(os.environ.get("EGOVLM_PROJECT") or ".")
 
 
 def find_params(given: Path | None) -> "Params":
-    """The params file that was named, else that of the checkout.
+    """The params file named by the user, else the checkout's.
 
     Raises:
-        ParamsError: there is none, or it is wrong.
+        ParamsError: there is none, or it is invalid.
     """
-    from pipeline.params import load_params  # takes a third of a second: not for --help
+    from pipeline.params import load_params  # takes a third of a second, too long for --help
 
     path = given or checkout() / "params.yaml"
     if given is None and not path.is_file():

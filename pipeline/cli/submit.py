@@ -1,4 +1,4 @@
-"""`egovlm submit`: post a saved EgoSchema submission, only when asked."""
+"""`egovlm submit`: post a saved EgoSchema submission, only on request."""
 
 import time
 from pathlib import Path
@@ -15,15 +15,15 @@ def submit(
     ),
     questions: Annotated[
         Path | None,
-        typer.Option(help="EgoSchema's question file, which names every id; default: what download_videos read."),
+        typer.Option(help="EgoSchema's question file, which lists every id; default: what download_videos read."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Post it without asking.")] = False,
 ) -> None:
     """Check an EgoSchema submission and post it.
 
-    It goes to the official validation server; nothing is sent before you agree. It must name every question of the
-    pinned question file. evaluate_egoschema writes it (benchmark: egoschema_full). The server's reply is saved beside
-    it.
+    It goes to the official validation server; nothing is sent before you confirm. It must contain every question of the
+    pinned question file. evaluate_egoschema writes it (benchmark: egoschema_full). The server's reply is saved
+    beside it.
 
     \b
     Examples:
@@ -44,7 +44,7 @@ def submit(
 
 
 def _expected(questions: Path | None) -> set[str]:
-    """Ids of all of EgoSchema's questions, by the file named or as the checkout's last download read it."""
+    """Ids of all of EgoSchema's questions, from the named file or from the checkout's last download."""
     from pipeline.cli.place import checkout
     from pipeline.errors import ParamsError
     from pipeline.evaluation.benchmarks import BENCHMARKS
@@ -58,8 +58,8 @@ def _expected(questions: Path | None) -> set[str]:
     )
     if not ids:
         raise ParamsError(
-            "nothing says which questions a submission needs: the last download had no source of kind egoschema; name "
-            "EgoSchema's question file by --questions"
+            "it is unknown which questions a submission needs: the last download had no source of kind egoschema; "
+            "name EgoSchema's question file with --questions"
         )
     return set(ids)
 

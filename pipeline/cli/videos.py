@@ -1,4 +1,4 @@
-"""`egovlm frames`: what the model would see of a video of one's own."""
+"""`egovlm frames`: the frames that the model would see of your own video."""
 
 import re
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from pipeline.errors import ItemError, ParamsError
 
 VideoPath = Annotated[Path, typer.Argument(metavar="VIDEO", help="A video file.", show_default=False)]
 OutPath = Annotated[
-    Path | None, typer.Option("--out", help="Where the picture goes; default: beside you, by the video's name.")
+    Path | None, typer.Option("--out", help="Where to write the picture; default: here, named after the video.")
 ]
 Start = Annotated[float, typer.Option(min=0, help="Seconds from the start of the file.")]
 End = Annotated[float | None, typer.Option(min=0, help="Seconds from the start of the file; default: its end.")]
 ParamsFile = Annotated[
     Path | None,
-    typer.Option("--params", help="The params.yaml that says how frames are made; default: the checkout's."),
+    typer.Option("--params", help="The params.yaml that says how to make frames; default: the checkout's."),
 ]
 
 
@@ -42,13 +42,13 @@ def open_span(path: Path, start: float, end: float | None) -> Span:
 
     if re.match(r"[a-z][a-z0-9+.-]+:/", str(path)):
         address = str(path).replace(":/", "://", 1)  # a Path holds one slash of two
-        raise ItemError("not_a_file", f"{address} is an address, egovlm reads files: download it first")
+        raise ItemError("not_a_file", f"{address} is a web address, but egovlm reads files: download it first")
     if path.is_dir():
         raise ItemError("not_a_file", f"{path} is a folder: name one video file")
     duration = probe(path).duration_seconds
     stop = duration if end is None else end
     if not start < stop <= duration + 0.5:
-        raise ParamsError(f"the span {start:g} to {stop:g} s does not lie in the {duration:.1f} s of {path.name}")
+        raise ParamsError(f"the span {start:g} to {stop:g} s does not fit into the {duration:.1f} s of {path.name}")
     return Span(path, start, stop)
 
 
@@ -67,7 +67,7 @@ def sample_frames(span: Span, params: Any, count: int | None = None) -> Any:
 def frames(
     video: VideoPath,
     count: Annotated[
-        int | None, typer.Option(min=1, max=512, help="Frames; default: extract_frames.frames_per_clip.")
+        int | None, typer.Option(min=1, max=512, help="Number of frames; default: extract_frames.frames_per_clip.")
     ] = None,
     start: Start = 0.0,
     end: End = None,
@@ -75,9 +75,9 @@ def frames(
     params: ParamsFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the frames a model would see as one picture.
+    """Write the frames that the model would see as one picture.
 
-    As extract_frames takes them from VIDEO, with the time of each.
+    Takes them from VIDEO as extract_frames does, and adds the time of each.
 
     \b
     Examples:

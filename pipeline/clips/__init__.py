@@ -1,1 +1,1 @@
-"""Clips as the work of a stage: what it is asked for, and shards made again only if their clips changed."""
+"""Clips as a stage's work items, and shards that are made again only if their clips changed."""

@@ -16,7 +16,7 @@ from pipeline.work.parallel import run_parallel
 
 @dataclass(frozen=True)
 class Item:
-    """One item to have in the folder: `key` is a digest of all that determines its row, `task` what a worker gets."""
+    """One item wanted in the folder. `key` is a digest of all that determines its row; `task` is what a worker gets."""
 
     item_id: str
     key: str
@@ -25,7 +25,7 @@ class Item:
 
 @dataclass
 class ShardUpdate:
-    """What an update did: `failed` by item id; `made` and `kept` count rows."""
+    """What an update did: `failed` by item id; `made` and `kept` are numbers of rows."""
 
     failed: dict[str, ItemError]
     made: int = 0
@@ -35,11 +35,11 @@ class ShardUpdate:
 def update_shards(
     folder: Path, layout: Layout, items: Sequence[Item], function: Function, workers: Workers, title: str
 ) -> ShardUpdate:
-    """Make the rows that are missing or out of date, keep the others, drop those no longer wanted.
+    """Make the rows that are missing or out of date, keep the others, and drop those no longer wanted.
 
-    The files depend on `items` alone, not on what lay there before, the executor or the number of workers. A bucket is
-    written as soon as its last row is there, so an interrupted run goes on where it was. The folder has no manifest
-    until the caller writes one. Items that failed are tried again by the next run.
+    The files depend on `items` alone: not on earlier contents, the executor or the number of workers. A bucket is
+    written as soon as its last row is there, so an interrupted run resumes where it stopped. The folder has no
+    manifest until the caller writes one. The next run tries failed items again.
 
     Args:
         function: makes the row of one task, without `item_id` and `key`; see `run_parallel`.
@@ -64,7 +64,7 @@ def update_shards(
 
 
 class _Bucket:
-    """One bucket's wanted items and the new rows that have come so far."""
+    """One bucket's wanted items, and the new rows received so far."""
 
     def __init__(self, number: int, wanted: list[Item], present: dict[str, str]) -> None:
         self.number = number
@@ -115,7 +115,7 @@ def _progress(results: Iterator[Any], total: int, title: str) -> Iterator[Any]:
 
 
 def _keys(folder: Path, layout: Layout, bucket: int, digests: Digests) -> dict[str, str]:
-    """Keys of the rows a bucket holds, by item id; {} where any of its files cannot be used."""
+    """Keys of the rows in a bucket, by item id; {} if any of its files is unusable."""
     keys: dict[str, str] = {}
     for path in bucket_files(folder, bucket):
         if not digests.whole(path):

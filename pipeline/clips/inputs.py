@@ -1,4 +1,4 @@
-"""What the stages that work clip by clip share: clips with their videos, and the counting of outcomes."""
+"""What stages that work clip by clip share: clips with their videos, and counts of outcomes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -32,24 +32,23 @@ class ClipInputs:
         return cls(tuple(clips), videos, raw)
 
     def usable(self) -> list[tuple[Clip, Video, Path]]:
-        """Clips whose video is there, with it and its path."""
+        """The clips whose video is there, each with its video and path."""
         found = ((clip, self.videos[clip.video_id]) for clip in self.clips if clip.video_id in self.videos)
         return [(clip, video, self.raw / video.path) for clip, video in found]
 
 
 def _look_at_inputs(videos: Iterable[Video], raw: Path) -> None:
-    """Videos that are read in place are still those of the manifest, as far as their size tells: DVC does not watch
-    them.
+    """Check that videos read in place are still those of the manifest, judged by their size: DVC does not watch them.
 
     Raises:
-        ArtifactError: one is gone or of another size.
+        ArtifactError: a video is missing or has a different size.
     """
     for video in videos:
         path = raw / video.path
         if video.path.startswith("../") and not (path.is_file() and path.stat().st_size == video.bytes):
             shown = video.path.replace("../", "")
             raise ArtifactError(
-                f"{shown} is gone or not the file that was probed: run `egovlm run --force download_videos`"
+                f"{shown} is missing or has changed since it was probed: run `egovlm run --force download_videos`"
             )
 
 

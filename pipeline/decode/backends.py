@@ -14,7 +14,7 @@ def _pyav(path: Path, times: Times, size: FrameSize, deadline: Deadline) -> Deco
 
 
 def _decord(path: Path, times: Times, size: FrameSize, deadline: Deadline) -> Decoded:
-    from pipeline.decode.decord_decoder import decode  # x86-64 wheels only: imported where used
+    from pipeline.decode.decord_decoder import decode  # x86-64 wheels only: imported when used
 
     return decode(path, times, size, deadline)
 

@@ -1,7 +1,7 @@
-"""Decoding one packet and hearing what the codec says about it.
+"""Decode one packet and collect what the codec logs about it.
 
-A codec that meets damage often logs an error, makes something up and returns a frame that is not marked as corrupt.
-PyAV does not hand out FFmpeg's `decode_error_flags`, so the log is captured packet by packet.
+A codec that meets damage often logs an error, invents a picture and returns a frame that is not marked as corrupt. PyAV
+does not expose FFmpeg's `decode_error_flags`, so the log is captured packet by packet.
 """
 
 import re
@@ -11,8 +11,8 @@ import av
 
 from pipeline.errors import ItemError
 
-# Said only where picture data itself cannot be read. Other errors (missing references, memory control) also come from
-# healthy streams that were cut into or written by odd encoders.
+# Logged only if picture data itself cannot be read. Other errors (missing references, memory control) also come from
+# healthy streams that were cut or written by odd encoders.
 DAMAGE = re.compile(
     r"error while decoding MB|concealing|Invalid NAL unit size|cabac decode .* failed"  # h264, hevc
     r"|damaged at|Error at MB|mb incr damaged|invalid mb type"  # mpeg1, mpeg2, mpeg4, h263
@@ -22,10 +22,10 @@ DAMAGE = re.compile(
 
 
 def decode_packet(stream: av.VideoStream, packet: Any) -> tuple[list[av.VideoFrame], list[str]]:
-    """Frames that came out (None drains the codec) and the errors it logged.
+    """The decoded frames (packet None drains the codec) and the errors that the codec logged.
 
     Raises:
-        ItemError: `damaged_video`, the packet cannot be decoded.
+        ItemError: `damaged_video` if the packet cannot be decoded.
     """
     before = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)
@@ -46,7 +46,7 @@ def decode_packet(stream: av.VideoStream, packet: Any) -> tuple[list[av.VideoFra
 
 
 def check_undamaged(errors: list[str], packet: Any) -> None:
-    """Raise where the codec said that it could not read picture data.
+    """Raise if the codec logged that it could not read picture data.
 
     Raises:
         ItemError: `damaged_video`.

@@ -1,4 +1,4 @@
-"""Decode the frames on screen at given times. `decode_frames` is the way in; `DECODERS` are the backends."""
+"""Decode the frames on screen at given times. Call `decode_frames`; `DECODERS` are the backends."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from pipeline.frames.geometry import FrameSize, Image, Orientation
 from pipeline.frames.sampling import Times, frames_on_screen
 from pipeline.video.index import PacketIndex
 
-OUTSIDE_SECONDS = 0.5  # how far after the last frame a time may lie: annotations round to half seconds
+OUTSIDE_SECONDS = 0.5  # how far after the last frame a time may be; annotations round to half seconds
 RESIZE = "swscale area"
 
 Way = Literal["plan", "full", "decord"]
@@ -29,7 +29,7 @@ Chooser = Callable[[NDArray[np.float64], float], NDArray[np.int64]]
 class Decoded:
     """Frames at wanted times: `images` RGB `uint8 [n, H, W, 3]`, upright; `pts_seconds` `float64 [n]` of those frames.
 
-    `origin_seconds` is the container's own start; `way` says how: by the packet plan or by decoding everything.
+    `origin_seconds` is the container's own start time; `way` says how: by the packet plan or by decoding everything.
     """
 
     images: NDArray[np.uint8]
@@ -43,7 +43,7 @@ class Decoded:
 
 
 class Deadline:
-    """A limit in wall-clock seconds on the work for one clip.
+    """A wall-clock limit in seconds on the work for one clip.
 
     Raises:
         ItemError: `time_limit`, from `check()`.
@@ -54,13 +54,13 @@ class Deadline:
         self._end = time.monotonic() + seconds
 
     def check(self) -> None:
-        """Raise where the time is over; cheap, called between packets."""
+        """Raise when the time is over. Cheap; called between packets."""
         if time.monotonic() > self._end:
-            raise ItemError("time_limit", f"not done after {self.seconds:g} s")
+            raise ItemError("time_limit", f"not finished after {self.seconds:g} s")
 
 
 class Decoder(Protocol):
-    """A backend: the frames on screen at each of `times` (sorted, seconds from the file's start)."""
+    """A backend returns the frames on screen at each of `times` (sorted, seconds from the file's start)."""
 
     def __call__(self, path: Path, times: Times, size: FrameSize, deadline: Deadline) -> Decoded: ...
 
@@ -78,14 +78,16 @@ def choose_frames(index: PacketIndex, shown_pts: NDArray[np.int64], times: Times
     """The frame on screen at each time: `int64 [n]`, positions in `shown_pts` (sorted ticks).
 
     Raises:
-        ItemError: `no_frames`; `clip_outside_video`, a time lies after the video's end.
+        ItemError: `no_frames`; `clip_outside_video` if a time is after the video's end.
     """
     if not shown_pts.size:
-        raise ItemError("no_frames", "no frame is shown")
+        raise ItemError("no_frames", "the video shows no frame")
     seconds = index.seconds(shown_pts)
     end = float(seconds[-1]) + max(index.frame_seconds, index.last_seconds)
     if times.size and times[-1] > end + OUTSIDE_SECONDS:
-        raise ItemError("clip_outside_video", f"{times[-1]:.3f} s is wanted, the video ends at {end:.3f} s")
+        raise ItemError(
+            "clip_outside_video", f"a frame at {times[-1]:.3f} s is wanted, but the video ends at {end:.3f} s"
+        )
     return frames_on_screen(seconds, times)
 
 

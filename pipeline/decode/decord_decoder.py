@@ -1,7 +1,8 @@
-"""Backend `decord` (0.6.0): for files of the kinds it decodes rightly; the others are refused by name.
+"""Backend `decord` (0.6.0), for the kinds of files that it decodes correctly; the others are refused with a reason.
 
-Measured against full decodes: decord 0.6 returns wrong frames without a word on edit lists, MPEG transport streams,
-intra-refresh H.264 and MPEG-4 part 2 with B-frames, chooses another of two video streams, and knows no AV1.
+Measured against full decodes, decord 0.6 silently returns wrong frames for edit lists, MPEG transport streams,
+intra-refresh H.264, and MPEG-4 part 2 with B-frames. It also chooses a different one of two video streams, and does not
+support AV1.
 """
 
 from collections.abc import Iterator
@@ -26,14 +27,14 @@ TICK_SECONDS = 0.002  # Matroska rounds to milliseconds
 
 
 def decode(path: Path, times: Times, size: FrameSize, deadline: Deadline) -> Decoded:
-    """The frames on screen at `times`; which ones is decided by the packet index, as for `pyav`.
+    """The frames on screen at `times`. The packet index decides which ones, as for `pyav`.
 
-    decord says nothing of damage (it repeats another frame), so PyAV decodes the same packets once to look for it:
-    this backend is for those who want decord's pixels, not for speed.
+    decord does not report damage (it repeats another frame), so PyAV decodes the same packets once to find it. This
+    backend is for users who want decord's pixels; it is not faster.
 
     Raises:
-        ItemError: `decord_unsupported` where decord would give wrong frames (the detail says why; `decoder: pyav` takes
-            the file), and what `index_video` and `choose_pts` raise.
+        ItemError: `decord_unsupported` if decord would return wrong frames (the detail says why; `decoder: pyav`
+            handles the file), and what `index_video` and `choose_pts` raise.
         StageError: decord is not installed (it has x86-64 wheels only).
     """
     index = index_video(path)
@@ -42,7 +43,7 @@ def decode(path: Path, times: Times, size: FrameSize, deadline: Deadline) -> Dec
     reader = _reader(path)
     seconds = index.seconds(index.shown_pts())
     if len(reader) != seconds.size:
-        raise _refusal(f"it counts {len(reader)} frames where {seconds.size} are shown")
+        raise _refusal(f"it counts {len(reader)} frames, but {seconds.size} are shown")
     wanted = choose_pts(index, index.shown_pts(), times)
     check_whole(path, index, wanted, deadline)
     numbers = np.searchsorted(index.shown_pts(), wanted)
@@ -63,7 +64,7 @@ def check_supported(path: Path, index: PacketIndex) -> None:
         streams = len(container.streams.video)
         cut_in = _enters_at_no_idr(container, stream)
     if not index.has_all_pts:
-        raise _refusal("packets carry no presentation times")
+        raise _refusal("packets have no presentation times")
     if index.doubt:
         raise _refusal("its presentation times may not be those of its frames")
     if index.is_discard.any() or index.pts.min() < 0:
@@ -77,11 +78,11 @@ def check_supported(path: Path, index: PacketIndex) -> None:
     if cut_in:
         raise _refusal("I-frames are not IDR (intra refresh or open GOP)")
     if _turn(path) != Orientation():
-        raise _refusal("the picture is to be turned")
+        raise _refusal("the picture must be rotated")
 
 
 def _refusal(why: str) -> ItemError:
-    return ItemError("decord_unsupported", f"{why}: decord would return wrong frames; `decoder: pyav` decodes it")
+    return ItemError("decord_unsupported", f"{why}: decord would return wrong frames; use `decoder: pyav`")
 
 
 def _turn(path: Path) -> Orientation:
@@ -91,7 +92,7 @@ def _turn(path: Path) -> Orientation:
 
 
 def _enters_at_no_idr(container: av.container.InputContainer, stream: av.VideoStream) -> bool:
-    """Whether any packet marked as an I-frame holds no IDR picture: decord seeks there and shows half-built frames."""
+    """Whether any packet marked as an I-frame holds no IDR picture: decord seeks to it and shows incomplete frames."""
     kinds = IDR.get(stream.codec_context.name)
     if kinds is None:
         return False
@@ -130,11 +131,11 @@ def _reader(path: Path) -> Any:
 
 
 def _check_times(reader: Any, numbers: NDArray[np.int64], index: PacketIndex) -> None:
-    """decord's own times must be those of the packets, or its frame numbers mean other frames."""
+    """decord's times must equal those of the packets; otherwise its frame numbers mean other frames."""
     ours = index.seconds(index.shown_pts())[numbers] + index.origin_seconds
     theirs = reader.get_frame_timestamp(numbers)[:, 0]
     if np.abs(ours - theirs).max() > TICK_SECONDS:
-        raise _refusal("its frame times are not those of the packets")
+        raise _refusal("its frame times differ from those of the packets")
 
 
 def _read(reader: Any, numbers: NDArray[np.int64]) -> NDArray[np.uint8]:

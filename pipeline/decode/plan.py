@@ -12,13 +12,13 @@ def packet_ranges(index: PacketIndex, wanted_pts: NDArray[np.int64]) -> list[ran
     """Disjoint ranges of packet numbers, in decode order, that hold everything the wanted frames depend on.
 
     A frame needs the packets from an I-frame up to its own. The I-frame must come no later than the frame in decode
-    order *and* in presentation order: a frame that is decoded after an I-frame but shown before it (a leading frame of
-    an open GOP) leans on the GOP before.
+    order *and* in presentation order: a frame that is decoded after an I-frame but shown before it (a leading frame
+    of an open GOP) references the previous GOP.
 
-    If the times are in doubt, a range goes on to the next I-frame: a whole GOP shows its own order.
+    If the times are in doubt, a range extends to the next I-frame, since a whole GOP reveals its own order.
 
     Args:
-        wanted_pts: `[n]`, ticks; each is the pts of a packet that is shown.
+        wanted_pts: `[n]`, ticks; each is the pts of a shown packet.
     """
     shown = np.flatnonzero(~index.is_discard)
     by_pts = shown[np.argsort(index.pts[shown], kind="stable")]

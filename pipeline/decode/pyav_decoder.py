@@ -1,4 +1,4 @@
-"""Exact decoding with PyAV: by the packet plan, and by a full decode where the plan does not hold."""
+"""Exact decoding with PyAV: by the packet plan, or by a full decode if the plan fails."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,19 +18,19 @@ from pipeline.video.container import open_video
 from pipeline.video.doubt import MOST_DEPTH, NO_PTS
 from pipeline.video.index import PacketIndex, PacketsKept, orientation, packets_of, read_index
 
-# Codecs whose packets say themselves that no other frame leans on them.
+# Codecs whose packets tell that no other frame references them.
 SKIPPABLE = {"h264", "hevc", "mpeg4", "mpeg2video"}
 
 
 class CodecError(Exception):
-    """The codec logged an error and went on, or contradicts the container's times."""
+    """The codec logged an error and continued, or it contradicts the container's times."""
 
 
 def decode(path: Path, times: Times, size: FrameSize, deadline: Deadline) -> Decoded:
     """Backend `pyav`: the frames on screen at `times`, identical to those of a full decode.
 
     Raises:
-        ItemError: what `read_index` and `choose_pts` raise; `damaged_video` where anything that the frames depend on
+        ItemError: what `read_index` and `choose_pts` raise; `damaged_video` if anything that the frames depend on
             is damaged; `no_timestamps`; `time_limit`.
     """
     kept = PacketsKept(deadline.check)
@@ -60,11 +60,11 @@ def by_plan(
     size: FrameSize,
     deadline: Deadline,
 ) -> Decoded | None:
-    """Decode only the packet ranges that the wanted frames need; None where the plan does not hold.
+    """Decode only the packet ranges that the wanted frames need; None if the plan fails.
 
-    Then everything must be decoded: a frame that the packets promise does not come out (intra refresh, hidden frames),
-    frames come out in another order than their times say, or the codec complains (what it makes up for lost data
-    depends on frames that the plan skips).
+    The plan fails, and everything must be decoded, in three cases. A frame that the packets promise does not appear
+    (intra refresh, hidden frames); frames appear in a different order from their times; or the codec reports an
+    error (its concealment of lost data depends on frames that the plan skips).
     """
     wanted = choose_pts(index, index.shown_pts(), times)
     ranges = packet_ranges(index, np.unique(wanted))
@@ -80,7 +80,7 @@ def by_plan(
 
 
 def check_whole(path: Path, index: PacketIndex, wanted_pts: NDArray[np.int64], deadline: Deadline) -> None:
-    """Decode what the wanted frames need and throw it away.
+    """Decode what the wanted frames need and discard it.
 
     Raises:
         ItemError: `damaged_video`.
@@ -92,11 +92,11 @@ def check_whole(path: Path, index: PacketIndex, wanted_pts: NDArray[np.int64], d
             for _ in _run_plan(stream, packets_of(container, stream), index, ranges, set(unique.tolist()), deadline):
                 pass
         except CodecError as error:
-            raise ItemError("damaged_video", f"the codec complains: {error}") from error
+            raise ItemError("damaged_video", f"the codec reports an error: {error}") from error
 
 
 def by_full_decode(path: Path, index: PacketIndex, times: Times, size: FrameSize, deadline: Deadline) -> Decoded:
-    """Decode everything, twice: once to learn which frames there are, once to convert the wanted ones."""
+    """Decode everything twice: once to learn which frames there are, once to convert the wanted ones."""
     with open_video(path) as (container, stream):
         ticks = np.array([_pts(frame) for frame in _run_all(container, stream, index, deadline)], np.int64)
     shown, numbers = times_in_output_order(ticks)
@@ -118,18 +118,18 @@ def by_full_decode(path: Path, index: PacketIndex, times: Times, size: FrameSize
 def times_in_output_order(ticks: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """When each decoded frame is shown (sorted ticks), and its number in output order: `int64 [n]` each.
 
-    Times that do not rise from frame to frame are invented or damaged. The order of output is right, so the sorted
-    times belong to the frames in that order. If times rise, the first of several frames with one time counts.
+    Times that do not increase from frame to frame are invented or damaged. The output order is right, so the sorted
+    times belong to the frames in that order. If times increase, the first of several frames with the same time counts.
 
     Raises:
-        ItemError: `broken_times`, a time is so far out of place that no reordering explains it.
+        ItemError: `broken_times` if a time is so far out of place that no reordering explains it.
     """
     if (np.diff(ticks) >= 0).all():
         return np.unique(ticks, return_index=True)
     moved = np.abs(np.argsort(ticks, kind="stable") - np.arange(len(ticks))).max()
     if moved > MOST_DEPTH:
         raise ItemError(
-            "broken_times", f"the times of the frames jump back by {moved} frames: parts of two recordings?"
+            "broken_times", f"the frames' times jump back by {moved} frames: does the file join two recordings?"
         )
     return np.sort(ticks), np.arange(len(ticks))
 
@@ -137,7 +137,7 @@ def times_in_output_order(ticks: NDArray[np.int64]) -> tuple[NDArray[np.int64], 
 def _collect(
     frames: Iterator[av.VideoFrame], stream: av.VideoStream, size: FrameSize, wanted: set[int]
 ) -> dict[int, Image]:
-    """Convert the wanted frames as they come; the first of several with one pts counts."""
+    """Convert the wanted frames as they are decoded; the first of several with the same pts counts."""
     shrink = Shrinker(size, float(stream.sample_aspect_ratio or 1))
     images: dict[int, Image] = {}
     for frame in frames:
@@ -155,7 +155,7 @@ def _run_plan(
     wanted: set[int],
     deadline: Deadline,
 ) -> Iterator[av.VideoFrame]:
-    """Frames of the planned ranges. The decoder skips packets that are not wanted and that nothing leans on."""
+    """Frames of the planned ranges. The decoder skips packets that are neither wanted nor referenced."""
     remaining = iter(ranges)
     current = next(remaining, None)
     order = _Rising()
@@ -178,20 +178,20 @@ def _run_plan(
 
 
 class _Rising:
-    """Watches that the times of frames rise in the order in which they come out."""
+    """Checks that frames' times increase in output order."""
 
     def __init__(self) -> None:
         self._last = NO_PTS
 
     def check(self, pts: int) -> None:
-        """Raises CodecError if `pts` lies before the frame that came out last."""
+        """Raise CodecError if `pts` is before the previous output frame."""
         if pts < self._last:
-            raise CodecError("frames come out in another order than their times say")
+            raise CodecError("frames are output in a different order from their times")
         self._last = pts
 
 
 def _counts(frame: av.VideoFrame, first_pts: int, order: _Rising) -> bool:
-    """Whether a frame belongs to its range: leading frames of an open GOP come out without their references."""
+    """Whether a frame belongs to its range: leading frames of an open GOP are output without their references."""
     if _pts(frame) < first_pts:
         return False
     order.check(_pts(frame))
@@ -202,7 +202,7 @@ def _counts(frame: av.VideoFrame, first_pts: int, order: _Rising) -> bool:
 def _run_all(
     container: av.container.InputContainer, stream: av.VideoStream, index: PacketIndex, deadline: Deadline
 ) -> Iterator[av.VideoFrame]:
-    """All frames. What fails before the first I-frame is a stream that was cut into, not damage."""
+    """All frames. An error before the first I-frame means that the stream was cut, not that it is damaged."""
     starts = np.flatnonzero(index.is_iframe)
     first = int(starts[0]) if starts.size else 0
     hidden = set(index.pts[index.is_discard].tolist()) - set(index.shown_pts().tolist())
@@ -230,10 +230,10 @@ def _skip_unreferenced(stream: av.VideoStream, skip: bool) -> None:
 
 
 def _decode_planned(stream: av.VideoStream, packet: Any, is_leading: bool) -> list[av.VideoFrame]:
-    """Decode one packet of a plan. Leading frames of an open GOP lack what they lean on: their errors mean nothing.
+    """Decode one packet of a plan. Leading frames of an open GOP lack their references, so their errors mean nothing.
 
     Raises:
-        CodecError: the codec made something up for another packet.
+        CodecError: the codec concealed damage in another packet.
     """
     frames, errors = decode_packet(stream, packet)
     if errors and not is_leading:

@@ -1,1 +1,1 @@
-"""What `extract_frames` stores of a clip, and pictures of clips that could not be decoded."""
+"""What `extract_frames` stores for a clip, and pictures of clips that could not be decoded."""

@@ -1,4 +1,4 @@
-"""What can still be seen of a quarantined clip: for people, never for training."""
+"""What can still be seen of a quarantined clip, for people and never for training."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +14,14 @@ from pipeline.work.items import Workers
 from pipeline.work.parallel import run_parallel
 
 PICTURES = 8
-PACKETS = 400  # looked at; the rest of a long video adds nothing
+PACKETS = 400  # how many are decoded; the rest of a long video adds nothing
 SIZE = FrameSize(160 * 120, 4)
 MEGABYTES = 4096  # a picture that needs more is not worth it
 
 
 @dataclass(frozen=True)
 class BrokenClip:
-    """A quarantined clip: whose video to look at, and what the heading says."""
+    """A quarantined clip: the video to show, and the heading."""
 
     clip_id: str
     path: Path
@@ -30,7 +30,7 @@ class BrokenClip:
 
 
 def read_what_decodes(lost: BrokenClip) -> list[bytes]:
-    """Up to eight small JPEGs out of the video's first packets; [] where nothing can be decoded."""
+    """Up to eight small JPEGs from the video's first packets; [] if nothing can be decoded."""
     try:
         frames = _frames(lost.path)
     except ItemError:
@@ -39,7 +39,7 @@ def read_what_decodes(lost: BrokenClip) -> list[bytes]:
 
 
 def _frames(path: Path) -> list[Image]:
-    """Pictures as they come, damage and all, thinned to at most `PICTURES`."""
+    """Pictures as decoded, damage included, thinned to at most `PICTURES`."""
     images: list[Image] = []
     with open_video(path) as (container, stream):
         for number, packet in enumerate(container.demux(stream)):
@@ -47,7 +47,7 @@ def _frames(path: Path) -> list[Image]:
                 break
             try:
                 frames = packet.decode()
-            except (ValueError, OSError):  # av.error.InvalidDataError and its kin
+            except (ValueError, OSError):  # av.error.InvalidDataError and similar
                 continue
             for frame in frames:
                 width, height = SIZE.fit(frame.width, frame.height)
@@ -56,7 +56,8 @@ def _frames(path: Path) -> list[Image]:
 
 
 def write_sheets(folder: Path, lost: list[BrokenClip], limit: int) -> None:
-    """Write a sheet (`sheet_name`) for the first `limit` clips by id: reason and what can still be seen. Others go."""
+    """Write a sheet (`sheet_name`) for the first `limit` clips by id: the reason and what can still be seen. Delete
+    others."""
     chosen = sorted(lost, key=lambda clip: clip.clip_id)[:limit]
     if chosen:
         folder.mkdir(parents=True, exist_ok=True)

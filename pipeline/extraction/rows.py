@@ -9,12 +9,12 @@ from pipeline.frames.geometry import FrameSize
 from pipeline.frames.jpeg import encode_jpeg
 from pipeline.frames.sampling import uniform_times
 
-FORMAT = "egovlm-frames/3"  # part of every row's key: change it when the same settings give other frames or columns
+FORMAT = "egovlm-frames/3"  # part of every row's key: change it if the same settings give different frames or columns
 
 
 @dataclass(frozen=True)
 class FrameSettings:
-    """What determines the frames of a clip, beside its video."""
+    """What determines the frames of a clip, besides its video."""
 
     decoder: str
     frames_per_clip: int

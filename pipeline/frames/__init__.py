@@ -1,1 +1,1 @@
-"""Frames of clips: sizes, sampling, JPEG, sharded stores. What every stage that sees pictures reads."""
+"""Frames of clips: sizes, sampling, JPEG, sharded stores. Every stage that sees pictures reads them."""

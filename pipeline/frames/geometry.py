@@ -23,17 +23,19 @@ class FrameSize:
     def fit(self, width: float, height: float) -> tuple[int, int]:
         """(width, height) for an upright picture of `width` x `height` pixels.
 
-        Qwen's `smart_resize` (qwen-vl-utils, vision_process.py) without its lower bound: each side goes to the nearest
-        multiple; where that is too much area, both are shrunk by the same factor and rounded down.
+        Qwen's `smart_resize` (qwen-vl-utils, vision_process.py) without its lower bound: each side is rounded to the
+        nearest multiple. If the area is then too large, both are shrunk by the same factor and rounded down.
 
         Raises:
-            ItemError: `extreme_aspect`, one side is more than 200 times the other.
+            ItemError: `extreme_aspect` if one side is more than 200 times the other.
 
         >>> FrameSize(max_pixels=128 * 28 * 28, size_multiple=28).fit(1920, 1080)
         (420, 224)
         """
         if max(width, height) / min(width, height) > MAX_ASPECT:
-            raise ItemError("extreme_aspect", f"{width:g}x{height:g} pixels; at most {MAX_ASPECT}:1 can be shown")
+            raise ItemError(
+                "extreme_aspect", f"{width:g}x{height:g} pixels; the aspect ratio may be at most {MAX_ASPECT}:1"
+            )
         m = self.size_multiple
         fitted = [max(m, round(side / m) * m) for side in (width, height)]
         if fitted[0] * fitted[1] > self.max_pixels:
@@ -44,14 +46,15 @@ class FrameSize:
 
 @dataclass(frozen=True)
 class Orientation:
-    """What the display matrix asks of a viewer: mirror left-right first, then turn `rotation` degrees clockwise."""
+    """What the display matrix tells a viewer to do: mirror left-right first, then rotate `rotation` degrees
+    clockwise."""
 
     rotation: int = 0
     mirrored: bool = False
 
     @property
     def swaps_sides(self) -> bool:
-        """Whether width and height change places."""
+        """Whether width and height are swapped."""
         return self.rotation in (90, 270)
 
     def apply(self, image: Image) -> Image:
@@ -64,13 +67,15 @@ def orientation_of(matrix: tuple[int, ...]) -> Orientation:
     """Read a display matrix (9 numbers in 16.16 fixed point, ISO 14496-12 6.2.2; x' = ax + cy, y' = bx + dy, y down).
 
     Raises:
-        ItemError: `odd_rotation`, the matrix is not a turn by a multiple of 90 degrees, possibly mirrored.
+        ItemError: `odd_rotation` if the matrix is not a rotation by a multiple of 90 degrees, possibly mirrored.
     """
     a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
     mirrored = a * d - b * c < 0
-    if mirrored:  # take the mirror out: it is applied first, on x
+    if mirrored:  # undo the mirroring, which is applied first, on x
         a, b = -a, -b
     degrees = math.degrees(math.atan2(b, a))  # clockwise, as y points down
     if not (a or b) or abs(degrees - round(degrees / 90) * 90) > 1:
-        raise ItemError("odd_rotation", f"display matrix {matrix} turns by {degrees:.1f} degrees")
+        raise ItemError(
+            "odd_rotation", f"display matrix {matrix} rotates by {degrees:.1f} degrees, which is no multiple of 90"
+        )
     return Orientation(round(degrees / 90) * 90 % 360, mirrored)

@@ -22,7 +22,7 @@ def encode_jpeg(image: Image, quality: int) -> bytes:
     ]
     done, data = cv2.imencode(".jpg", image[:, :, ::-1], settings)
     if not done:
-        raise RuntimeError(f"no JPEG of an image of shape {image.shape}")
+        raise RuntimeError(f"cannot encode an image of shape {image.shape} as JPEG")
     return data.tobytes()
 
 
@@ -34,5 +34,7 @@ def decode_jpeg(data: bytes) -> Image:
     """
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     if image is None:
-        raise ArtifactError(f"a stored frame of {len(data)} bytes is not a JPEG: delete the folder and run `dvc repro`")
+        raise ArtifactError(
+            f"a stored frame of {len(data)} bytes is not a JPEG: delete the folder that holds it and run `dvc repro`"
+        )
     return image.astype(np.uint8, copy=False)

@@ -1,4 +1,4 @@
-"""Which moments to look at: pure functions of times. All times are seconds from the start of the video file."""
+"""Which moments to sample: pure functions of times. All times are seconds from the start of the video file."""
 
 import math
 
@@ -11,7 +11,7 @@ Times = NDArray[np.float64]
 def uniform_times(start_seconds: float, end_seconds: float, n: int) -> Times:
     """Midpoints of `n` equal windows of a span: `float64 [n]`.
 
-    Midpoints (not edges) so that every window of length T/n holds one and the last lies safely before the end; this is
+    Midpoints (not edges), so that every window of length T/n has one and the last is safely before the end. This is
     the "segment centre" sampling of TSN (arXiv 1608.00859).
 
     >>> uniform_times(0, 6, 3).tolist()
@@ -49,7 +49,7 @@ def frames_on_screen(pts_seconds: ArrayLike, times_seconds: ArrayLike) -> NDArra
     pts = np.asarray(pts_seconds, np.float64)
     if not pts.size:
         raise ValueError("there is no frame to choose from")
-    half_tick = 1e-6  # times that went through decimal text must still find their frame
+    half_tick = 1e-6  # times rounded by decimal text must still find their frame
     found = np.searchsorted(pts, np.asarray(times_seconds, np.float64) + half_tick, side="right") - 1
     return np.clip(found, 0, pts.size - 1).astype(np.int64)
 

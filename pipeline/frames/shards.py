@@ -1,8 +1,8 @@
-"""Rows of any schema in a few Arrow files of bounded size, each row addressed by its item's id.
+"""Rows of any schema in a few Arrow files of bounded size; each row is addressed by its item's id.
 
-An item's bucket is a stable hash of its id, so that adding one item rewrites one bucket. A bucket is one file, or more
-where it would outgrow `max_bytes`. Files are uncompressed Arrow IPC: they are memory-mapped, and reading one item
-touches its pages only. `manifest.json` is written last: a folder without one is not whole.
+An item's bucket is a stable hash of its id, so that adding one item rewrites one bucket. A bucket is one file, or
+several if it would outgrow `max_bytes`. Files are uncompressed, memory-mapped Arrow IPC, so reading one item touches
+only its pages. `manifest.json` is written last: a folder without one is incomplete.
 """
 
 import hashlib
@@ -21,12 +21,12 @@ from pipeline.files import replacing, sha256_of, write_json
 
 Row = dict[str, Any]
 MANIFEST = "manifest.json"
-PROGRESS = "progress.json"  # digests of the files while a run is at work on them; the manifest takes its place
+PROGRESS = "progress.json"  # digests of the files while a run writes them; the manifest replaces it
 COMMON = [("item_id", pa.string()), ("key", pa.string())]  # `key`: digest of everything the row was made from
 
 
 class _Listed(BaseModel, extra="allow"):
-    """One file of a manifest; its name leads nowhere but into the folder."""
+    """One file of a manifest; its name cannot lead outside the folder."""
 
     file: str = Field(pattern=r"^[^/\\\x00]+$")
     bytes: int
@@ -59,9 +59,9 @@ def digest(value: Any) -> str:
 
 
 class Digests:
-    """What every finished file of a folder holds, on disk from before a file is put in place.
+    """The digests of a folder's finished files, written to disk before each file is put in place.
 
-    A file that is not as noted (bits flipped on the disk, cut short, put there by somebody) counts as absent.
+    A file that does not match (bits flipped on the disk, truncated, put there by somebody) counts as absent.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -69,21 +69,21 @@ class Digests:
         self.noted = {**_noted(folder / MANIFEST), **_noted(folder / PROGRESS)}
 
     def open(self) -> None:
-        """Begin work on the folder: from here on it has no manifest."""
+        """Start writing the folder; from here on it has no manifest."""
         write_json(self.folder / PROGRESS, self._as_json())
         (self.folder / MANIFEST).unlink(missing_ok=True)
 
     def note(self, name: str, sha256: str) -> None:
-        """Say what the file `name` will hold."""
+        """Record what the file `name` will contain."""
         self.noted[name] = sha256
         write_json(self.folder / PROGRESS, self._as_json())
 
     def whole(self, path: Path) -> bool:
-        """Whether a file is what was written; one that is not is named."""
+        """Whether a file is what was written; a mismatch is printed."""
         wanted = self.noted.get(path.name)
         if wanted is not None and wanted == sha256_of(path):
             return True
-        tqdm.write(f"{path} does not hold what was written ({'checksum' if wanted else 'not noted'}): made again")
+        tqdm.write(f"{path} is not what was written ({'checksum differs' if wanted else 'no record'}): making it again")
         return False
 
     def _as_json(self) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def read_table(path: Path) -> pa.Table:
 
 
 def read_bucket(folder: Path, bucket: int) -> dict[str, Row]:
-    """All rows of a bucket by item id; a file that cannot be read counts as absent (its rows are made again)."""
+    """All rows of a bucket by item id; an unreadable file counts as absent (its rows are made again)."""
     rows: list[Row] = []
     for path in bucket_files(folder, bucket):
         try:
@@ -129,9 +129,9 @@ def read_bucket(folder: Path, bucket: int) -> dict[str, Row]:
 def write_bucket(
     folder: Path, layout: Layout, bucket: int, rows: Iterable[Row], digests: Digests | None = None
 ) -> None:
-    """Write a bucket's rows, sorted by item, atomically file by file; files that are no longer needed go.
+    """Write a bucket's rows, sorted by item, atomically file by file; delete files that are no longer needed.
 
-    `digests` is the folder's own where a caller does not hold it already.
+    `digests` is read from the folder unless the caller already has it.
     """
     digests = digests or Digests(folder)
     written = []
@@ -139,7 +139,7 @@ def write_bucket(
         path = folder / f"shard-{bucket:04d}-{part:03d}.arrow"
         with replacing(path) as partial:
             with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, layout.schema) as writer:
-                for row in chunk:  # a batch per row: one item is read without its neighbours
+                for row in chunk:  # one batch per row, so that one item is read without its neighbours
                     writer.write_batch(pa.RecordBatch.from_pylist([row], schema=layout.schema))
             digests.note(path.name, sha256_of(partial))
         written.append(path)
@@ -162,7 +162,7 @@ def _parts(rows: Sequence[Row], layout: Layout) -> Iterator[list[Row]]:
 
 
 def _weight(value: Any) -> int:
-    """Bytes of a row's content, nearly."""
+    """Approximate bytes of a row's content."""
     if isinstance(value, dict):
         return sum(map(_weight, value.values()))
     if isinstance(value, list):
@@ -171,7 +171,7 @@ def _weight(value: Any) -> int:
 
 
 def write_manifest(folder: Path, layout: Layout, settings: dict[str, Any]) -> None:
-    """Close the folder: list its files with their digests, drop what belongs to no bucket."""
+    """Finish the folder: list its files with their digests, and delete what belongs to no bucket."""
     files = []
     for path in sorted(folder.glob("shard-*")):
         if path.suffix != ".arrow" or int(path.name.split("-")[1]) >= layout.buckets:
@@ -183,10 +183,10 @@ def write_manifest(folder: Path, layout: Layout, settings: dict[str, Any]) -> No
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read the manifest of a whole folder.
+    """Read the manifest of a complete folder.
 
     Raises:
-        ArtifactError: there is none, or a listed file is missing or does not hold what was written.
+        ArtifactError: there is none, or a listed file is missing or is not what was written.
     """
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -197,9 +197,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     for entry in listed:
         path = folder / entry.file
         if not path.is_file() or path.stat().st_size != entry.bytes:
-            raise ArtifactError(f"{path} is missing or torn: run `dvc repro` (or `dvc pull`) to mend it")
+            raise ArtifactError(f"{path} is missing or damaged: run `dvc repro` (or `dvc pull`) to restore it")
         if sha256_of(path) != entry.sha256:
             raise ArtifactError(
-                f"{path} does not hold what was written (sha256 differs): delete it and run `dvc repro` to mend it"
+                f"{path} is not what was written (sha256 differs): delete it and run `dvc repro` to make it again"
             )
     return manifest

@@ -17,7 +17,8 @@ SCHEMA = pa.schema(
         *COMMON,
         ("video_id", pa.string()),
         ("pts_seconds", pa.list_(pa.float64())),
-        ("origin_seconds", pa.float64()),  # of the video file; pts_seconds + origin_seconds is the container's own time
+        # start of the video file; pts_seconds + origin_seconds is the container's own time
+        ("origin_seconds", pa.float64()),
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("decode_method", pa.string()),  # how the frames were decoded: `plan` or `full`
@@ -50,7 +51,7 @@ class FrameStore:
     """Read access to a folder that `extract_frames` made. Small and picklable; files are mapped when first needed.
 
     Raises:
-        ArtifactError: the folder has no manifest, or a shard is missing or torn.
+        ArtifactError: the folder has no manifest, or a shard is missing or damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -90,7 +91,10 @@ class FrameStore:
         row = self._row(clip_id)
         images = np.stack([decode_jpeg(data.as_py()) for data in row["jpegs"]])
         if images.shape[1:3] != (row["height"].as_py(), row["width"].as_py()):
-            raise ArtifactError(f"frames of {clip_id} in {self.folder} are {images.shape}: run `dvc repro` to mend it")
+            raise ArtifactError(
+                f"frames of {clip_id} in {self.folder} have the shape {images.shape}: run `dvc repro` to make them "
+                "again"
+            )
         return Frames(images, np.array(row["pts_seconds"].as_py(), np.float64))
 
     def pts_seconds(self, clip_id: str) -> NDArray[np.float64]:

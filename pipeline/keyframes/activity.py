@@ -1,9 +1,9 @@
-"""What hands and things do, told apart from what the head does.
+"""Separate what hands and objects do from what the head does.
 
-Walking and turning through a deep room leave differences everywhere, even after the camera's motion is taken out: near
-and far move differently. Five things tell an action apart: it changes the picture where there is skin, or, where none
-shows (gloves, darkness, no colour), in the lower middle, where hands work; it happens while the whole view is calm; the
-view often settles on it after a turn; and it is brief.
+Walking and turning in a deep room leave differences everywhere, even after the camera's motion is removed: near and far
+move differently. Five signs mark an action. It changes the picture where there is skin. If no skin shows (gloves,
+darkness, no colour), it changes the lower middle, where hands work. It happens while the whole view is calm. The
+view often settles on it after a turn. And it is brief.
 """
 
 from dataclasses import dataclass
@@ -17,20 +17,21 @@ from pipeline.keyframes.motion import STILL, displacement, refine_ecc, residual,
 from pipeline.keyframes.selection import rescale, smooth
 from pipeline.keyframes.views import Floats, Views
 
-# Set by hand where neighbouring values give nearly the same recall, on rendered clips and on two real ones that were
-# also cut, darkened, robbed of colour and of half their pictures (docs/log.md). The kinds of change weigh the same.
+# Set by hand in a range where neighbouring values give nearly the same recall: on rendered clips, and on two real ones
+# that were also cut, darkened, made grey and thinned to half their pictures (docs/log.md). All kinds of change weigh
+# the same.
 HANDS_AT, HANDS_REACH = (0.5, 0.7), (0.3, 0.25)  # middle and spread of where hands work; shares of width and height
-CALM_SPEED = 0.3  # picture diagonals per second: at this speed of the view, evidence counts half
-CALM_MEDIAN = 2.0  # ... or at this multiple of the clip's median speed: a shaky clip is judged by its own standard
+CALM_SPEED = 0.3  # picture diagonals per second; at this speed of the view, evidence counts half
+CALM_MEDIAN = 2.0  # ... or at this multiple of the clip's median speed, so that a shaky clip has its own standard
 FIXATION = 0.1  # weight of settling after a turn
 SETTLED_SPEED = 0.15  # picture diagonals per second
-TURN_SECONDS = (0.4, 1.6)  # how long before a fixation the turn may lie
+TURN_SECONDS = (0.4, 1.6)  # how long before a fixation the turn may be
 
 
 @dataclass(frozen=True)
 class Changes:
-    """Per view `float64 [T]`, entry 0 as entry 1: mean change left after the camera's motion is taken out (grey levels;
-    everywhere, on skin, where hands work) and the speed of the view (picture diagonals per second)."""
+    """Per view `float64 [T]`, with entry 0 equal to entry 1. Mean change after removing the camera's motion (grey
+    levels; everywhere, on skin, where hands work), and the speed of the view (picture diagonals per second)."""
 
     everywhere: Floats
     on_skin: Floats
@@ -108,5 +109,5 @@ def _change(
 
 
 def _from_second(values: Floats, views: Views) -> Floats:
-    """Changes 1..T-1 as `[T]`: of the first view nothing is known, it is taken to be like the second."""
+    """Changes 1..T-1 as `[T]`: the first view has no predecessor, so it copies the second."""
     return np.concatenate([values[:1], values])[: len(views)]

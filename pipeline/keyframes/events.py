@@ -1,8 +1,9 @@
 """Actions in an activity curve: the state before, the peak and the state after. Pure.
 
-A question about an action may turn on any of these. In a short clip, which holds one action or two, it mostly turns on
-the states: what lay where before, what the hand held, what changed. In a long clip it mostly turns on which actions
-happen at all, and those are seen at their peaks. `docs/decisions.md` says on which clips this was chosen.
+A question about an action may depend on any of these. A short clip holds one or two actions, and its questions are
+mostly about the states: what was where before, what the hand held, what changed. In a long clip they are mostly
+about which actions happen at all, and those are visible at their peaks. `docs/decisions.md` says on which clips this
+was chosen.
 """
 
 from collections.abc import Sequence
@@ -16,8 +17,8 @@ from scipy.signal import find_peaks
 Floats = NDArray[np.float64]
 
 PROMINENCE = 0.05  # of the normalised curve: how far a peak must rise above the valleys beside it
-STATE_SECONDS = 0.8  # the states before and after an action are looked for so far from its peak
-STATE_WIDTH_SECONDS = 0.3  # how long a state is taken to be visible (standard deviation)
+STATE_SECONDS = 0.8  # how far from an action's peak its states before and after are searched
+STATE_WIDTH_SECONDS = 0.3  # how long a state is assumed to be visible (standard deviation)
 ROLES = ("start", "contact", "peak", "end", "cover")
 
 
@@ -32,15 +33,15 @@ class Event:
 
 
 def find_events(score: Floats, pts_seconds: Floats) -> list[Event]:
-    """The peaks of `score` (`[T]` in [0, 1]) at `pts_seconds` (`[T]`, increasing), each between its two rests; in order
-    of time. The rest is the lowest point of the curve within `STATE_SECONDS` of the peak, on its own side.
+    """The peaks of `score` (`[T]` in [0, 1]) at `pts_seconds` (`[T]`, increasing), each between its two rests, in
+    order of time. The rest is the lowest point of the curve within `STATE_SECONDS` of the peak, on its own side.
 
-    A long action has several peaks and so several events; a curve without a prominent peak has none.
+    A long action with several peaks becomes several events; a curve without a prominent peak has none.
     """
     if len(score) < 2:
         return []
     floor = float(score.min())
-    padded = np.concatenate([[floor], score, [floor]])  # an action may be under way when the clip begins or ends
+    padded = np.concatenate([[floor], score, [floor]])  # an action may be in progress when the clip begins or ends
     peaks, facts = find_peaks(padded, prominence=PROMINENCE)
     return [
         _event(score, pts_seconds, int(peak), float(height))
@@ -56,7 +57,7 @@ def _event(score: Floats, pts: Floats, peak: int, strength: float) -> Event:
 
 
 def contacts(events: Sequence[Event]) -> NDArray[np.bool_]:
-    """Which events end in a pause before the next one begins: the hand has come and has not left. `bool [events]`."""
+    """Which events end in a pause before the next one begins, while the hand stays. `bool [events]`."""
     near = [after.start_seconds - before.end_seconds <= STATE_SECONDS for before, after in pairwise(events)]
     return np.array([*near, False], bool)[: len(events)]
 
@@ -64,8 +65,8 @@ def contacts(events: Sequence[Event]) -> NDArray[np.bool_]:
 def state_worth(events: Sequence[Event], pts_seconds: Floats) -> Floats:
     """How much each moment shows of a state before or after an action: `float64 [T]` in [0, 1].
 
-    Adds up over events, so the pause between two movements, where the hand is on the object, is worth most. The root
-    of the strength counts: a weak action is still an action.
+    Values add up over events, so the pause between two movements, when the hand is on the object, scores highest.
+    The square root of the strength counts, because a weak action is still an action.
     """
     worth = np.zeros(len(pts_seconds))
     for event in events:
@@ -78,7 +79,7 @@ def state_worth(events: Sequence[Event], pts_seconds: Floats) -> Floats:
 def place(pts_seconds: float, events: Sequence[Event]) -> tuple[int, str]:
     """Index of the event that a moment belongs to and its role there; (-1, "cover") outside every event.
 
-    Of two events that share the moment the stronger one counts. A pause between two movements is a `contact`.
+    If two events share the moment, the stronger one counts. A pause between two movements is a `contact`.
     """
     inside = [i for i, e in enumerate(events) if e.start_seconds - 0.2 <= pts_seconds <= e.end_seconds + 0.2]
     if not inside:

@@ -1,4 +1,4 @@
-"""A scorer that reads the questions: an example of the plug-in point, small enough to need no model.
+"""An example scorer for the plug-in point: it reads the questions, and is small enough to need no model.
 
     mine_keyframes:
       signal: pipeline.keyframes.examples:named_colours
@@ -27,7 +27,7 @@ HUES = {
 
 
 def named_colours(views: Views, questions: Sequence[str]) -> Floats:
-    """Share of each view that shows the colours which the questions name: `float64 [T]`; 0 where they name none."""
+    """Share of each view that shows the colours which the questions name: `float64 [T]`; 0 if they name none."""
     words = {word.strip(".,?!").lower() for question in questions for word in question.split()}
     share = np.zeros(len(views))
     for colour in sorted(words & set(HUES)):

@@ -1,4 +1,4 @@
-"""The work of `mine_keyframes` on one clip: look, score, select."""
+"""The work of `mine_keyframes` on one clip: decode, score, select."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ from pipeline.keyframes.selection import Spread, rescale, select_moments
 from pipeline.keyframes.signals import SIGNALS
 from pipeline.keyframes.views import Floats, Views, make_views
 
-FORMAT = "egovlm-keyframes/4"  # part of every row's key: change it when the same settings give other candidates
-STATE_SPACING_SECONDS = 0.6  # a peak may lie so near the states beside it
-PEAK_WORTH = 0.3  # of a peak beside its states: after them, before what only covers the clip
+FORMAT = "egovlm-keyframes/4"  # part of every row's key: change it if the same settings give different candidates
+STATE_SPACING_SECONDS = 0.6  # least distance of a peak from the states beside it
+PEAK_WORTH = 0.3  # of a peak relative to its states: chosen after them, but before frames that only cover the clip
 THUMBNAIL_PIXELS, THUMBNAIL_QUALITY = 96 * 96, 85
 
 SCHEMA = pa.schema(
@@ -32,7 +32,7 @@ SCHEMA = pa.schema(
         ("end_seconds", pa.float64()),
         ("candidate_seconds", pa.list_(pa.float64())),  # best first
         ("candidate_scores", pa.list_(pa.float64())),
-        ("candidate_events", pa.list_(pa.int32())),  # index into the events; -1: of no event
+        ("candidate_events", pa.list_(pa.int32())),  # index into the events; -1: no event
         ("candidate_roles", pa.list_(pa.string())),
         ("event_start_seconds", pa.list_(pa.float64())),  # in order of time
         ("event_peak_seconds", pa.list_(pa.float64())),
@@ -48,7 +48,7 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class MiningSettings:
-    """What determines the candidates of a clip, beside its video; see params.yaml for the meanings."""
+    """What determines the candidates of a clip, besides its video; params.yaml explains the values."""
 
     signal: str
     samples_per_second: float
@@ -116,12 +116,12 @@ def choose_moments(
 ) -> tuple[NDArray[np.int64], Floats]:
     """Indices of the candidates among the views, best first, and the worth of every view: `float64 [T]` in [0, 1].
 
-    A clip of up to `states_up_to_seconds` is taken for one action or two: the states beside its movements come first.
-    In a longer clip the peaks come first. A clip without an event gets evenly spaced candidates.
+    A clip of up to `states_up_to_seconds` is assumed to hold one or two actions, so the states around its movements
+    come first. In a longer clip the peaks come first. A clip without an event gets evenly spaced candidates.
     """
     settings, span = task.settings, (task.start_seconds, task.end_seconds)
     length = task.end_seconds - task.start_seconds
-    moves = settings.signal in SIGNALS.own  # a plug-in may score anything: its peaks are what it means
+    moves = settings.signal in SIGNALS.own  # a plug-in may score anything, so only its peaks have a meaning
     if moves and events and length <= settings.states_up_to_seconds:
         worth = rescale(state_worth(events, views.pts_seconds) + PEAK_WORTH * score)
         spread = Spread(min(STATE_SPACING_SECONDS, settings.spacing_seconds), 0.0, *span, crowding=0.0)

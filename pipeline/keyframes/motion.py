@@ -1,4 +1,4 @@
-"""How the camera moved between two pictures, and what is left when that is taken out."""
+"""How the camera moved between two pictures, and what remains after removing that motion."""
 
 import cv2
 import numpy as np
@@ -15,10 +15,10 @@ LK_LEVELS = 3
 
 
 def track_affine(before: Grey, after: Grey) -> Affine | None:
-    """Similarity transform `[2, 3]` (pixels of `before` to pixels of `after`); None where too little can be tracked.
+    """Similarity transform `[2, 3]` (pixels of `before` to pixels of `after`); None if too little can be tracked.
 
-    Corners (Shi and Tomasi 1994) are followed by pyramidal Lucas-Kanade (Bouguet 2000); RANSAC leaves out those that
-    move otherwise than the view, which is what hands and objects do.
+    Corners (Shi and Tomasi 1994) are followed by pyramidal Lucas-Kanade (Bouguet 2000); RANSAC excludes corners that
+    move differently from the view, as hands and objects do.
     """
     corners = cv2.goodFeaturesToTrack(before, CORNERS, 0.01, 5)
     if corners is None or len(corners) < MIN_TRACKS:
@@ -34,7 +34,7 @@ def track_affine(before: Grey, after: Grey) -> Affine | None:
 
 
 def refine_ecc(before: Grey, after: Grey, start: Affine) -> Affine:
-    """Full affine by enhanced correlation (Evangelidis and Psarakis 2008), from `start`; `start` where it diverges."""
+    """Full affine by enhanced correlation (Evangelidis and Psarakis 2008), from `start`; `start` if it diverges."""
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-3)
     try:
         _, matrix = cv2.findTransformECC(before, after, start.astype(np.float32), cv2.MOTION_AFFINE, stop)
@@ -54,7 +54,7 @@ def residual(before: Grey, after: Grey, matrix: Affine) -> tuple[NDArray[np.floa
 
 
 def displacement(matrix: Affine, height: int, width: int) -> float:
-    """Mean way of the picture's corners under `matrix`, as a share of its diagonal."""
+    """Mean distance that the picture's corners move under `matrix`, as a share of its diagonal."""
     corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]], np.float64)
     moved = corners @ matrix.T
     return float(np.hypot(*(moved - corners[:, :2]).T).mean() / np.hypot(height, width))

@@ -1,8 +1,8 @@
-"""How many true key times the candidates find, beside choices that look at nothing: even spacing and random times.
+"""How many true key times the candidates find, compared with two blind choices: even spacing and random times.
 
-Both are exact expectations: even spacing over all its phases, random over all draws. A difference to even spacing has a
-95 % interval clustered by clip. Counts of candidates at which even spacing covers more than half a clip are marked
-`saturated` and left out of the area: there everything is found by anything.
+Both are exact expectations: even spacing over all its phases, random over all draws. A difference from even spacing
+has a 95 % interval clustered by clip. If even spacing covers more than half a clip at some number of candidates,
+that number is marked `saturated` and left out of the area, because any choice does well there.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -59,7 +59,7 @@ def random_hits(clip: Truth, k: int, tolerance_seconds: float) -> float:
 
 
 def even_hits(clip: Truth, k: int, tolerance_seconds: float) -> float:
-    """Expected number of true times found by `k` times that are clip / k apart, over all phases (exact).
+    """Expected number of true times found by `k` times that are clip / k apart, averaged over all phases (exact).
 
     In units of the spacing, the grid is `phase + 0..k-1`. A true time at u is found by the phases that lie in
     `[u - r, u + r]` cut to `[0, k]` and folded onto `[0, 1)`.
@@ -142,7 +142,7 @@ def _f1(clips: Sequence[Truth], k: int, tolerance: float) -> float:
 
 
 def _distances(candidate_seconds: ArrayLike, true_seconds: ArrayLike) -> NDArray[np.float64]:
-    """`[true times, candidates]` in seconds; empty if either is."""
+    """Distances `[true times, candidates]` in seconds; empty if either is empty."""
     candidates = np.asarray(candidate_seconds, np.float64)
     truth = np.asarray(true_seconds, np.float64)
     return np.abs(truth[:, None] - candidates[None, :])

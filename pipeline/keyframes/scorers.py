@@ -1,7 +1,7 @@
 """The plug-in point: `mine_keyframes.signal` is a name of `SIGNALS` or `package.module:function`.
 
-A scorer takes the views of a clip and the questions asked about it and returns `float64 [T]`, larger where a frame is
-more worth asking about: a CLIP or SigLIP model by question fits, and so does the example in `examples.py`.
+A scorer takes the views of a clip and the questions asked about it. It returns `float64 [T]`, larger for frames that
+are more worth asking about. A CLIP or SigLIP model that compares frames with questions fits, and so does `examples.py`.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ Scorer = Callable[[Views, Sequence[str]], Floats]
 
 
 def check_scorer(name: str, plugins: Mapping[str, str]) -> None:
-    """Refuse a name that leads nowhere, or to a package that `mine_keyframes.plugins` does not pin.
+    """Refuse a name that does not exist, or whose package `mine_keyframes.plugins` does not pin.
 
     Raises:
         ParamsError: see `Registry.check`.
@@ -33,7 +33,7 @@ def load_scorer(name: str) -> Scorer:
     """The scorer called `name`; its result is checked at each call.
 
     Raises:
-        ParamsError: there is none of that name.
+        ParamsError: there is no scorer of that name.
     """
     if ":" not in name:
         signal = SIGNALS[name]
@@ -52,8 +52,8 @@ def _function(name: str) -> Scorer:
 
 
 def code_of(name: str) -> str | None:
-    """What changes when foreign code does, as part of each clip's key: a file's digest for `module:function`, the
-    version of a package; None for our own signals, which have `FORMAT`."""
+    """The part of each clip's key that identifies foreign code: a file's digest for `module:function`, or a
+    package's version. None for our own signals, which have `FORMAT`."""
     if ":" in name:
         file = inspect.getsourcefile(_function(name))
         return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else None

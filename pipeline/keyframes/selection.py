@@ -1,4 +1,4 @@
-"""Which moments to keep: the best ones, apart from each other, leaving no long stretch without one. Pure."""
+"""Which moments to keep: the best ones, spaced apart, without long gaps. Pure."""
 
 import math
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from pipeline.keyframes.views import Floats
 
 SMOOTH_SECONDS = 0.5
-CROWDING = 0.4  # of actions that may lie anywhere in a long clip
-UNEVENTFUL = 0.05  # score added everywhere: where nothing happens, spread decides
+CROWDING = 0.4  # for actions that may be anywhere in a long clip
+UNEVENTFUL = 0.05  # score added everywhere, so that spread decides when nothing happens
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How candidates keep apart: at least `spacing_seconds` between two, at most `max_gap_seconds` (0: no bound) of the
-    span `start_seconds`-`end_seconds` without one. A candidate makes its surroundings less wanted, up to about the
-    share `crowding` of span / k (0: it does not)."""
+    """How candidates keep apart: at least `spacing_seconds` between two, and at most `max_gap_seconds` (0: no bound)
+    of the span `start_seconds`-`end_seconds` without one. A candidate lowers the score of its surroundings, up to
+    about the share `crowding` of span / k (0: not at all)."""
 
     spacing_seconds: float
     max_gap_seconds: float
@@ -35,7 +35,7 @@ def smooth(values: Floats, step_seconds: float, window_seconds: float = SMOOTH_S
 
 
 def rescale(values: Floats) -> Floats:
-    """To [0, 1] within the clip; all 0 where nothing varies."""
+    """To [0, 1] within the clip; all 0 when nothing varies."""
     low, high = float(values.min()), float(values.max())
     return (values - low) / (high - low) if high - low > 1e-12 else np.zeros_like(values)
 
@@ -43,10 +43,10 @@ def rescale(values: Floats) -> Floats:
 def select_moments(score: Floats, pts_seconds: Floats, k: int, spread: Spread) -> NDArray[np.int64]:
     """Indices of `min(k, T)` moments, best first: `int64`.
 
-    Greedy: the moment with the best score is taken, its surroundings lose worth (1 - Gaussian of `crowding` x span /
-    k) and so on. A moment must lie `spacing_seconds` from those already chosen and leave enough picks to keep every
-    stretch without one below `max_gap_seconds`. Where no moment is far enough from the others, the spacing is halved;
-    where the bound cannot be had at all, it is dropped.
+    Greedy: take the moment with the best score, lower the score of its surroundings (1 - Gaussian of `crowding` x
+        span / k), and repeat. A moment must be `spacing_seconds` away from those already chosen. It must also leave
+        enough picks to keep every gap below `max_gap_seconds`. If no moment is far enough from the others, the
+        spacing is halved. If the gap bound cannot be met at all, it is dropped.
 
     Args:
         score: `[T]` in [0, 1].
@@ -73,7 +73,7 @@ def select_moments(score: Floats, pts_seconds: Floats, k: int, spread: Spread) -
 def _best(
     worth: Floats, pts: Floats, chosen: list[int], left: int, spacing: float, max_gap: float, spread: Spread
 ) -> int | None:
-    """The most wanted moment that is allowed, the earlier of equals; None where none is."""
+    """The allowed moment with the highest score, the earlier of equals; None if none is allowed."""
     times = pts[chosen]
     for i in np.argsort(-worth, kind="stable"):
         near = chosen and np.abs(times - pts[i]).min() < max(spacing - 1e-9, 1e-12)
@@ -83,7 +83,7 @@ def _best(
 
 
 def missing(times: Floats, max_gap: float, spread: Spread) -> int:
-    """How many more moments the span needs so that no stretch of it without one is longer than `max_gap` seconds."""
+    """How many more moments the span needs so that no gap is longer than `max_gap` seconds."""
     if max_gap <= 0:
         return 0
     stretches = np.diff(np.concatenate([[spread.start_seconds], np.sort(times), [spread.end_seconds]]))

@@ -20,23 +20,23 @@ Signal = Callable[[Views], Floats]
 
 
 def lk_affine(views: Views) -> Floats:
-    """Activity beside the camera's motion, which is tracked by Lucas-Kanade."""
+    """Activity after removing the camera's motion, which is tracked by Lucas-Kanade."""
     return activity(measure_changes(views, quality=False))
 
 
 def ecc(views: Views) -> Floats:
-    """`lk_affine` with the motion refined by enhanced correlation: dearer, better under heavy head motion."""
+    """`lk_affine` with the motion refined by enhanced correlation: slower, but better under heavy head motion."""
     return activity(measure_changes(views, quality=True))
 
 
 def lk_residual(views: Views) -> Floats:
-    """The bare change that is left after the camera's motion: no hands, no calm, no fixation."""
+    """Only the change that remains after removing the camera's motion: no hands, no calm, no fixation."""
     changes = measure_changes(views, quality=False)
     return smooth(changes.everywhere, changes.step_seconds)
 
 
 def phase(views: Views) -> Floats:
-    """What is left after the shift found by phase correlation is taken out."""
+    """What remains after removing the shift found by phase correlation."""
     return _smoothed([_left_over(a, b) for a, b in pairwise(views.grey())], views)
 
 
@@ -47,7 +47,7 @@ def histogram(views: Views) -> Floats:
 
 
 def difference(views: Views) -> Floats:
-    """Mean absolute difference of neighbouring pictures: blind to nothing, fooled by every turn of the head."""
+    """Mean absolute difference of neighbouring pictures: it misses nothing, but every turn of the head fools it."""
     return _smoothed(np.abs(np.diff(views.grey().astype(np.float32), axis=0)).mean((1, 2)), views)
 
 
@@ -63,7 +63,7 @@ def _hue_saturation(image: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _smoothed(changes: ArrayLike, views: Views) -> Floats:
-    """Changes 1..T-1 as `[T]`, smoothed; of the first view nothing is known: 0."""
+    """Changes 1..T-1 as `[T]`, smoothed; the first view has no predecessor and gets 0."""
     return smooth(np.concatenate([[0.0], np.asarray(changes, np.float64)]), views.step_seconds)
 
 

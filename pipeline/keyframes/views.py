@@ -1,4 +1,4 @@
-"""What the miner looks at: small pictures of a clip at a steady rate."""
+"""What the miner sees: small pictures of a clip at a constant rate."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,7 @@ class Views:
 
     @property
     def step_seconds(self) -> float:
-        """Median time between two views; 1 where there is one only."""
+        """Median time between two views; 1 if there is only one."""
         return float(np.median(np.diff(self.pts_seconds))) if len(self) > 1 else 1.0
 
 
@@ -53,7 +53,7 @@ def make_views(
     max_pixels: int,
     seconds_limit: float,
 ) -> Views:
-    """Decode the views of a clip; a frame that stays on screen for several samples comes once.
+    """Decode the views of a clip; a frame that is on screen for several samples appears once.
 
     Raises:
         ItemError: see `decode_frames`.

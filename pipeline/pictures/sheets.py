@@ -12,7 +12,7 @@ from pipeline.frames.shards import digest
 
 WIDTH, MARGIN, GAP, CAPTION, HEADING = 960, 14, 4, 18, 26
 INK, PAPER, MARK = "#1f2937", "#ffffff", "#0b62b8"
-FEWEST_COLUMNS = 4  # a lone picture is not drawn over the whole width
+FEWEST_COLUMNS = 4  # a single picture is not stretched over the whole width
 QUALITY = 88
 
 
@@ -24,15 +24,15 @@ def frames_sheet(
     columns: int = 8,
     width: int | None = None,
 ) -> Image.Image:
-    """Pictures `uint8 [H, W, 3]` in rows of at most `columns`, each with its caption, under a heading if there is one.
+    """Pictures `uint8 [H, W, 3]` in rows of at most `columns`, each with its caption, under an optional heading.
 
     Args:
         marked: indices of pictures that get a thick border.
-        width: pixels of a picture; None if the sheet is to be `WIDTH` wide. Small ones are enlarged without smoothing,
-            so that one sees what the model sees.
+        width: pixels of a picture; None makes the sheet `WIDTH` wide. Small pictures are enlarged without smoothing,
+            to show what the model sees.
 
     Raises:
-        ValueError: another number of captions than of pictures.
+        ValueError: the numbers of captions and pictures differ.
     """
     columns = max(1, min(columns, len(pictures)))
     whole = WIDTH if width is None else 2 * MARGIN + columns * (width + 2 * GAP)
@@ -64,6 +64,6 @@ def save_sheet(sheet: Image.Image, path: Path) -> None:
 
 
 def sheet_name(clip_id: str) -> str:
-    """File name of a clip's sheet: ids may hold slashes or be longer than a name can be."""
+    """File name of a clip's sheet. Ids may contain slashes or be too long for a file name."""
     name = quote(clip_id, safe=" @")
     return f"{name}.jpg" if len(name) < 200 else f"{name[:160]}-{digest(clip_id)}.jpg"

@@ -1,1 +1,1 @@
-"""Before hours of work: can what params.yaml asks for be done here? By looking, arithmetic and a few small files."""
+"""Before hours of work: can this machine do what params.yaml asks for? Needs only looks, arithmetic and small files."""

@@ -1,4 +1,4 @@
-"""All that can be known before the first stage, in the order of the stages."""
+"""Everything that can be checked before the first stage, in the order of the stages."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ LIGHT: tuple[Check, ...] = (check_sources, check_names, check_settings, check_co
 
 
 def preflight(params: Params, root: Path) -> list[Finding]:
-    """What stands in the way of `params` in `root`; a check that itself breaks is a finding."""
+    """Problems with `params` in `root`; a check that raises becomes a finding."""
     findings = [finding for check in LIGHT for finding in _guarded(check, params, root)]
     if params.prepare_model.recipe == "tiny":
         return findings
@@ -33,7 +33,7 @@ def _guarded(check: Check, params: Params, root: Path) -> Iterator[Finding]:
     try:
         yield from check(params, root)
     except EgovlmError as error:
-        yield Finding(check.__name__.removeprefix("check_"), "fail", str(error), "mend what it names")
+        yield Finding(check.__name__.removeprefix("check_"), "fail", str(error), "fix what it names")
 
 
 def _sized(

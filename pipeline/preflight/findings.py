@@ -1,4 +1,4 @@
-"""What a look at machine, files and params found."""
+"""What a check of machine, files and params found."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,9 +8,9 @@ State = Literal["ok", "info", "warn", "fail"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: what was looked at, what was found, what to do about it ("" if nothing).
+    """One line: what was checked, what was found, what to do about it ("" if nothing).
 
-    `stages` are those that would fail; `is_of_machine` says whether another machine could do them.
+    `stages` are those that would fail; `is_of_machine` says whether another machine could run them.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Whether this machine has what the params name: a GPU, cores, optional packages, programs."""
+"""Whether this machine has what the params ask for: a GPU, cores, optional packages, programs."""
 
 import os
 import shutil
@@ -13,23 +13,23 @@ DEVICE_STAGES = ("train_grpo", "evaluate_egoschema")
 
 
 def check_devices(params: Params, root: Path) -> Iterator[Finding]:
-    """A GPU that is asked for is there, and a model of the hub is not put on the CPU by a mere `auto`."""
+    """A requested GPU must be there, and `auto` alone must not put a hub model on the CPU."""
     device, hub = params.machine.device, params.prepare_model.recipe == "hub"
     if device == "cpu" or (device == "auto" and not hub):
         return
-    import torch  # seconds: not for the embedded default
+    import torch  # takes seconds; not needed for the embedded default
 
     if torch.cuda.is_available():
         return
     found = "machine.device is cuda, but torch sees no CUDA device"
     if device == "auto":
         found = f"machine.device is auto and torch sees no GPU: {params.prepare_model.hub.model} would run on the CPU"
-    mend = "run it on a GPU machine; if you mean the CPU, set machine.device: cpu"
+    mend = "run it on a GPU machine; if you really want the CPU, set machine.device: cpu"
     yield Finding("device", "fail", found, mend, DEVICE_STAGES, is_of_machine=True)
 
 
 def check_cores(params: Params, root: Path) -> Iterator[Finding]:
-    """Workers that are more than twice the cores only take memory."""
+    """Warn about more than two workers per core: they only take memory."""
     cores, workers = os.cpu_count() or 1, params.machine.workers
     if params.machine.executor == "processes" and workers > 2 * cores:
         yield Finding("cores", "warn", f"machine.workers is {workers}, on {cores} cores", f"set it to {cores}")
@@ -48,11 +48,11 @@ def check_packages(params: Params, root: Path) -> Iterator[Finding]:
     ]
     for package, is_needed, by, stage in needs:
         if is_needed and find_spec(package) is None:
-            found, mend = f"{by} needs {package}", "install it, or change that"
+            found, mend = f"{by} needs {package}, which is not installed", "install it, or change the setting"
             yield Finding("packages", "fail", found, mend, (stage,), is_of_machine=stage in DEVICE_STAGES)
     launcher = (params.machine.launch or "").split()[:1]
     if launcher and shutil.which(launcher[0]) is None:
-        found = f"machine.launch: no program {launcher[0]}"
+        found = f"machine.launch: the program {launcher[0]} was not found"
         yield Finding(
             "launch", "fail", found, "install it, or correct the command", ("train_grpo",), is_of_machine=True
         )

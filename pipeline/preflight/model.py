@@ -1,4 +1,4 @@
-"""The base model before its weights are fetched: does it exist, may we have it, is it one that can be trained?"""
+"""The base model before its weights are fetched: does it exist, do we have access, can it be trained?"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ REACH_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class BaseModel:
-    """What arithmetic needs of a base: numbers of weights, and the shape of its key-value cache."""
+    """What the estimates need of a base model: its numbers of weights, and the shape of its key-value cache."""
 
     parameters: int
     vision_parameters: int
@@ -32,7 +32,7 @@ class BaseModel:
 
 
 def check_base(params: Params, root: Path) -> tuple[BaseModel | None, list[Finding]]:
-    """The base as far as its small files tell, and what is wrong with it."""
+    """The base model as far as its small files describe it, and what is wrong with it."""
     hub = params.prepare_model.hub
     try:
         folder = _small_files(hub.model, hub.revision, root)
@@ -41,7 +41,9 @@ def check_base(params: Params, root: Path) -> tuple[BaseModel | None, list[Findi
         mend = "correct prepare_model.hub, log in, or name a local folder"
         return None, [Finding("base model", "fail", str(error), mend, STAGES)]
     billions = base.parameters / 1e9
-    return base, [Finding("base model", "ok", f"{hub.model}: {billions:.2f} billion weights, its template takes video")]
+    return base, [
+        Finding("base model", "ok", f"{hub.model}: {billions:.2f} billion weights, its chat template accepts video")
+    ]
 
 
 def _small_files(model: str, revision: str | None, root: Path) -> Path:
@@ -57,14 +59,14 @@ def _small_files(model: str, revision: str | None, root: Path) -> Path:
 
 
 def _config(folder: Path, name: str) -> Any:
-    """The config, once config, tokenizer and chat template have been checked as loading does."""
+    """The config, after checking config, tokenizer and chat template as loading does."""
     from pipeline.models.policy import load_small
 
     return load_small(folder, name)[0]
 
 
 def counted(config: Any) -> BaseModel:
-    """What a model of this config is made of, without any memory for it."""
+    """The weights of a model with this config, without allocating memory."""
     import torch
 
     from pipeline.models.families import family_of

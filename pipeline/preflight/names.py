@@ -1,4 +1,4 @@
-"""Names of params.yaml that stand for code: does each lead somewhere, in the version that is pinned?"""
+"""Names in params.yaml that refer to code: does each exist, in the pinned version?"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from pipeline.preflight.findings import Finding
 
 
 def check_names(params: Params, root: Path) -> Iterator[Finding]:
-    """Signal, rewards and benchmark; the kinds of the sources are `check_sources`' matter."""
+    """Signal, rewards and benchmark; `check_sources` checks the kinds of the sources."""
     mine, train, evaluate = params.mine_keyframes, params.train_grpo, params.evaluate_egoschema
     checks: list[tuple[str, Callable[[], None]]] = [
         ("mine_keyframes", lambda: check_scorer(mine.signal, mine.plugins)),

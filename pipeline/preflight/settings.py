@@ -1,4 +1,4 @@
-"""Settings that contradict each other or the sources: what a stage would say after hours, said now."""
+"""Settings that contradict each other or the sources, reported now and not by a stage after hours."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,13 +11,13 @@ from pipeline.sources.synthetic import SyntheticParams
 
 
 def check_settings(params: Params, root: Path) -> Iterator[Finding]:
-    """What the sections ask of each other."""
+    """What the sections require of each other."""
     yield from _decontamination(params, root)
     yield from _benchmark(params)
     yield from _tiny_base(params)
     if params.train_grpo.dev_questions and not has_dev_split(params):
-        found = f"train_grpo.dev_questions {params.train_grpo.dev_questions}, but no source gives a dev split"
-        mend = "let one be `split: by_hash` with prepare_questions.splits.dev above 0, or set dev_questions: 0"
+        found = f"train_grpo.dev_questions {params.train_grpo.dev_questions}, but no source has a dev split"
+        mend = "give one source `split: by_hash` with prepare_questions.splits.dev above 0, or set dev_questions: 0"
         yield Finding("dev split", "warn", found, mend)
 
 
@@ -39,7 +39,7 @@ def _decontamination(params: Params, root: Path) -> Iterator[Finding]:
     real = [name for name, section in sections if getattr(section, "split", None) in ("train", "by_hash")]
     if not real and settings.egoschema_windows is None and settings.egoschema_questions is None:
         return
-    from pipeline.checks.dataset import UNWANTED, needs_questions, needs_windows  # not for the embedded default
+    from pipeline.checks.dataset import UNWANTED, needs_questions, needs_windows  # not needed for the embedded default
 
     if real and settings.egoschema_windows is None:
         yield Finding("leakage", "fail", needs_windows(real), "set it", stages)
@@ -48,7 +48,13 @@ def _decontamination(params: Params, root: Path) -> Iterator[Finding]:
     for key in ("egoschema_windows", "egoschema_questions"):
         value = getattr(settings, key)
         if value not in (None, UNWANTED) and not (root / value).is_file():
-            yield Finding("leakage", "fail", f"validate_dataset.{key}: {value} is not there", "get it", stages)
+            yield Finding(
+                "leakage",
+                "fail",
+                f"validate_dataset.{key}: {value} does not exist",
+                "get the file, or correct the path",
+                stages,
+            )
 
 
 def _tiny_base(params: Params) -> Iterator[Finding]:
@@ -76,7 +82,7 @@ def _benchmark(params: Params) -> Iterator[Finding]:
     sources = [s for s in read_sections(params).values() if isinstance(s, EgoschemaParams)]
     stages = ("evaluate_egoschema",)
     if not sources:
-        yield Finding("benchmark", "fail", f"{name}, but no source is of kind egoschema", "switch one on", stages)
+        yield Finding("benchmark", "fail", f"{name}, but no source is of kind egoschema", "enable one", stages)
     elif name == "egoschema_full" and all(source.only_answered for source in sources):
         mend = "set only_answered: false for a submission of all 5,031"
-        yield Finding("benchmark", "warn", "egoschema_full, but the source brings only the answered questions", mend)
+        yield Finding("benchmark", "warn", "egoschema_full, but the source provides only the answered questions", mend)

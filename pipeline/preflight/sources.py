@@ -1,4 +1,4 @@
-"""Whether the files that the sources name are there. No video is read: that takes hours, and is stage one."""
+"""Whether the files that the sources name exist. No video is read: that takes hours, and is the first stage's work."""
 
 import math
 import shutil
@@ -22,7 +22,7 @@ STAGES = ("download_videos",)
 
 
 def check_sources(params: Params, root: Path) -> Iterator[Finding]:
-    """One line for each source that reads files of this machine."""
+    """One line for each source that reads local files."""
     for source in build_sources(params):
         yield from _source(source, params.max_bad_fraction, root)
 
@@ -30,10 +30,10 @@ def check_sources(params: Params, root: Path) -> Iterator[Finding]:
 def _source(source: Source, max_bad_fraction: float, root: Path) -> Iterator[Finding]:
     name, where = source.name, f"download_videos.sources.{source.name}"
     if isinstance(source, Ego4dSource) and shutil.which("ego4d") is None:
-        yield Finding(name, "fail", "the ego4d command is missing", "`pip install ego4d`", STAGES)
+        yield Finding(name, "fail", "the ego4d command is not installed", "`pip install ego4d`", STAGES)
     missing = [str(path) for path in source.local_paths() if not (root / path).exists()]
     if missing:
-        mend = f"get them, correct {where}, or switch the source off by null"
+        mend = f"get them, correct {where}, or disable the source with null"
         yield Finding(name, "fail", f"not there: {', '.join(missing)}", mend, STAGES)
         return
     if isinstance(source, LocalSource):

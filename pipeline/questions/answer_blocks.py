@@ -1,8 +1,8 @@
-"""Blocks of five open-ended rows that lend each other their answers.
+"""Blocks of five open-ended rows that share their answers as options.
 
-Every row of a block gets the same five options, the block's answers, and each of the five is right in exactly one of
-its rows. A rule that sees the options alone, whatever it has learned about length, form, words or how common an answer
-is, then names the truth exactly once in five; drawing wrong answers row by row cannot promise that.
+Every row of a block gets the same five options, the block's answers, and each of them is right in exactly one row. A
+rule that sees only the options is then right exactly once in five, whatever it has learned about length, form, words
+or how common an answer is. Drawing wrong answers row by row cannot guarantee that.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ from math import log
 from pipeline.questions.answer_queue import Queue
 from pipeline.text.options import MAX_OPTIONS, normalise_text, share_of
 
-_REACH = (64, 256)  # rows looked at for one block, in the first pass and in the second
+_REACH = (64, 256)  # rows considered for one block, in the first pass and in the second
 _BUCKET = log(1.3)  # answers whose lengths differ by less than this factor count as equally long
 
 
@@ -29,10 +29,10 @@ class OpenRow:
 
 
 def make_blocks(rows: Iterable[OpenRow], seed: int) -> list[list[OpenRow]]:
-    """Blocks of five rows of one source and question type, in O(n log n); rows that find no place are in none.
+    """Blocks of five rows of one source and question type, in O(n log n). Rows that fit nowhere are in no block.
 
-    Neighbours in length and in what is asked come together as far as frequencies allow: an answer so common that every
-    block from now on needs it goes first.
+    Rows with similar length and topic come together as far as frequencies allow: an answer so common that every
+    remaining block needs it goes first.
     """
     left = list(rows)
     blocks: list[list[OpenRow]] = []
@@ -66,7 +66,7 @@ def _by_likeness(rows: Sequence[OpenRow], seed: int) -> Order:
 
 
 def _one_pass(rows: Sequence[OpenRow], reach: int) -> list[list[OpenRow]]:
-    """Blocks made from the front of `rows`; a first row that finds no four others is passed over."""
+    """Blocks made from the front of `rows`; a first row without four partners is skipped."""
     blocks: list[list[OpenRow]] = []
     queue = Queue([row.normal for row in rows])
     while queue.remaining >= MAX_OPTIONS:
@@ -85,7 +85,7 @@ def _one_pass(rows: Sequence[OpenRow], reach: int) -> list[list[OpenRow]]:
 
 
 class _Block:
-    """Places of rows of which none has an answer that is true of another one's clip."""
+    """Positions of rows such that no row's answer is true of another row's clip."""
 
     def __init__(self, rows: Sequence[OpenRow]) -> None:
         self.places: list[int] = []
@@ -94,7 +94,7 @@ class _Block:
         self._barred: set[str] = set()
 
     def add(self, candidates: Iterable[int], most: int) -> None:
-        """Up to `most` of the candidates, five places in all."""
+        """Up to `most` of the candidates, five positions in all."""
         wanted = min(len(self.places) + most, MAX_OPTIONS)
         for place in candidates:
             if len(self.places) == wanted:

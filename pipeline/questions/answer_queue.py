@@ -1,13 +1,13 @@
-"""A queue of answers from which any place can be taken, that knows which answers are the most common of those left."""
+"""A queue of answers from which any position can be removed, and which knows the most common remaining answers."""
 
 import heapq
 from collections.abc import Iterator, Sequence
 
-_TRIES = 32  # places of one and the same answer that are offered
+_TRIES = 32  # how many positions of the same answer are offered
 
 
 class Queue:
-    """Places 0, 1, ... of `answers`; all steps are O(1) but those on the heap of counts, O(log n).
+    """Positions 0, 1, ... of `answers`. All steps are O(1), except O(log n) for those on the heap of counts.
 
     >>> queue = Queue(["cup", "pan", "cup"])
     >>> queue.remove(0)
@@ -30,11 +30,11 @@ class Queue:
         heapq.heapify(self._heap)
 
     def first(self) -> int:
-        """The first place that is left."""
+        """The first remaining position."""
         return self._next[self._end]
 
     def after(self, place: int, reach: int) -> Iterator[int]:
-        """The next `reach` places behind one that is left."""
+        """The next `reach` positions after a remaining one."""
         for _ in range(reach):
             place = self._next[place]
             if place == self._end:
@@ -42,14 +42,14 @@ class Queue:
             yield place
 
     def places_of(self, answer: str) -> Iterator[int]:
-        """The first few places left that have this answer."""
+        """The first few remaining positions with this answer."""
         places = self._places[answer]
         while places and self._gone[places[-1]]:
             places.pop()
         return (place for place in places[: -_TRIES - 1 : -1] if not self._gone[place])
 
     def due(self, count: int) -> list[str]:
-        """The answers that stand at least `count` times among those left, the most common first."""
+        """The answers that remain at least `count` times, the most common first."""
         found = []
         while self._heap and -self._heap[0][0] >= count:
             standing, answer = heapq.heappop(self._heap)
@@ -60,7 +60,7 @@ class Queue:
         return [answer for _, answer in found]
 
     def remove(self, place: int) -> None:
-        """Take a place out."""
+        """Remove a position."""
         self._gone[place] = True
         self._next[self._before[place]] = self._next[place]
         self._before[self._next[place]] = self._before[place]

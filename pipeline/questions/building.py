@@ -1,4 +1,4 @@
-"""One annotation and its video to one Question; every way this can fail has a name."""
+"""Turn one annotation and its video into one Question; every way this can fail has a name."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from pipeline.questions.distractors import AnswerPool
 from pipeline.records import Annotation, Question, Split, Video
 from pipeline.text.options import check_answer, clean_options, equal_options, shuffle_options
 
-_TAIL_SECONDS = 0.5  # annotations round up; this far past the end of the file is still the end
+_TAIL_SECONDS = 0.5  # annotations round up; up to this far past the end of the file counts as the end
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is decided outside the row: its split, whether its options get a new order, and where wrong answers for an
-    open-ended row come from."""
+    """What is decided outside the row: its split, whether its options are reordered, and where an open-ended row
+    gets its wrong answers from."""
 
     split: Split
     shuffle: bool
@@ -58,7 +58,7 @@ def build_question(row: Annotation, video: Video, plan: Plan) -> Question:
 
 
 def _check_trainable(options: Sequence[str], answer: int | None) -> None:
-    """Stricter than for evaluation: a public benchmark is taken as it is, EgoSchema has a question with equal
+    """Stricter than for evaluation: a public benchmark is used as it is, and EgoSchema has a question with equal
     options."""
     twice = equal_options(options)
     if twice is not None:
@@ -68,7 +68,7 @@ def _check_trainable(options: Sequence[str], answer: int | None) -> None:
 
 
 def span_of(row: Annotation, duration_seconds: float) -> tuple[float, float]:
-    """The span in seconds; a missing start or end is the video's, an end just past the video's end is cut to it.
+    """The span in seconds; a missing start or end is the video's. An end just past the video's end is cut to it.
 
     Raises:
         ItemError: `span_outside` the video, or `empty_span`.

@@ -1,9 +1,9 @@
 """From an open-ended row to five options: wrong answers that look like the right one.
 
-They are true answers of other rows of the same source and question type, never true of the same recording (of the same
-clip, where a recording knows nearly all answers of its type). Five rows lend each other their answers
-(`pipeline.questions.answer_blocks`), so that nothing about an option is a hint; a few rows that find no block draw from
-the answers near in length.
+They are true answers of other rows of the same source and question type, but never true of the same recording. (If
+nearly all answers of the type are true of the recording, then never of the same clip.) Five rows share their answers
+(`pipeline.questions.answer_blocks`), so that nothing about an option is a hint. The few rows without a block draw from
+answers of similar length.
 """
 
 from bisect import bisect_left, bisect_right
@@ -21,7 +21,7 @@ from pipeline.records import Annotation, Split
 from pipeline.text.options import MAX_OPTIONS, normalise_text, seeded
 
 _NEEDED = MAX_OPTIONS - 1
-_REACH = 24  # different answers looked at on either side in order of length
+_REACH = 24  # different answers considered on either side, in order of length
 Group = tuple[str, str]
 
 
@@ -37,13 +37,13 @@ class AnswerPool:
     """Options for all open-ended rows.
 
     Args:
-        rows: all annotations; those with options of their own are passed over.
-        recordings: recording of each video; a video that is not named stands for itself.
-        splits: by question id. Rows of one split lend each other their answers, and only training rows can be too many.
-        seed: of every choice by lot.
+        rows: all annotations; those with their own options are skipped.
+        recordings: recording of each video; an unlisted video is its own recording.
+        splits: by question id. Rows of one split share their answers, and only training rows can be removed.
+        seed: of every random choice.
 
     Attributes:
-        guessable: question id of each training row whose answer could be guessed -> what to say of it.
+        guessable: question id of each training row whose answer could be guessed -> the message about it.
     """
 
     def __init__(
@@ -70,8 +70,8 @@ class AnswerPool:
             yield OpenRow(row.question_id, row.question, text, normalise_text(text), banned)
 
     def _lend(self, rows: Sequence[Annotation], splits: Mapping[str, Split]) -> None:
-        """Blocks within each split, and wrong answers for the rows that found none; of a training split's, those that
-        could be guessed are named."""
+        """Make blocks within each split, and wrong answers for the rows without one; record the training rows that
+        could be guessed."""
         by_split: dict[Split, list[Annotation]] = defaultdict(list)
         for row in rows:
             by_split[splits[row.question_id]].append(row)
@@ -87,7 +87,8 @@ class AnswerPool:
                     self.guessable[gone.question_id] = detail
 
     def _draw_alone(self, rows: Sequence[Annotation]) -> list[tuple[OpenRow, list[str]]]:
-        """The rows without a block that have wrong answers, and those; the others fail when they are asked for."""
+        """The rows without a block for which wrong answers exist, and those answers; the other rows fail when they
+        are requested."""
         drawn = []
         for row in rows:
             opened = self._open[row.question_id]
@@ -97,10 +98,10 @@ class AnswerPool:
         return drawn
 
     def options(self, row: Annotation) -> tuple[tuple[str, ...], str]:
-        """The row's answer first, then the wrong ones, and in words where they are from.
+        """The row's answer, then the wrong ones; and a phrase that says where they are from.
 
         Raises:
-            ItemError: `no_answer`, or `no_distractors` where the group has not enough other answers.
+            ItemError: `no_answer`, or `no_distractors` if the group has too few other answers.
         """
         truth = (row.answer_text or "").strip()
         if not normalise_text(truth):
@@ -112,13 +113,14 @@ class AnswerPool:
         return (truth, *self._draw(row, truth)), "wrong answers of near length"
 
     def _draw(self, row: Annotation, truth: str) -> list[str]:
-        """Four other answers, as many shorter ones as a lot decides, common ones more often than rare ones."""
+        """Four other answers: a random number of shorter ones, and common answers more often than rare ones."""
         chance = seeded(self._seed, "distractors", row.question_id)
         answers = self._answers.get(_group(row), [])
         opened = self._open.get(row.question_id)
         taken = {normalise_text(truth)} | (opened.banned if opened else frozenset())
         ends = (find(answers, len(truth), key=lambda answer: answer.length) for find in (bisect_left, bisect_right))
-        middle = chance.randint(*ends)  # anywhere among answers of equal length, or the truth would be the longest
+        # anywhere among answers of equal length; otherwise the truth would be the longest
+        middle = chance.randint(*ends)
         below, above = (
             list(islice((answers[i] for i in places if answers[i].normal not in taken), _REACH))
             for places in (range(middle - 1, -1, -1), range(middle, len(answers)))
@@ -126,19 +128,20 @@ class AnswerPool:
         if len(below) + len(above) < _NEEDED:
             raise ItemError(
                 "no_distractors",
-                f"{_group(row)} has {len(below) + len(above)} answers that are not true of the same clip, {_NEEDED} "
-                "are needed",
+                f"{_group(row)} has {len(below) + len(above)} answers that are not true of the same clip, but "
+                f"{_NEEDED} are needed",
             )
         shorter = min(max(chance.randint(0, _NEEDED), _NEEDED - len(above)), len(below))
         picked: list[str] = []
         for side, number in ((below, shorter), (above, _NEEDED - shorter)):
             order = sorted(side, key=lambda answer: chance.random() ** (1 / answer.count), reverse=True)
-            picked += [answer.text for answer in order[:number]]  # weighted without return: Efraimidis, Spirakis 2006
+            # weighted, without replacement: Efraimidis, Spirakis 2006
+            picked += [answer.text for answer in order[:number]]
         return picked
 
 
 def _distinct(rows: Iterable[Annotation]) -> list[_Answer]:
-    """Every answer once, in its first form by alphabet, with its count; by length."""
+    """Every answer once, in its alphabetically first form, with its count; sorted by length."""
     texts: dict[str, list[str]] = defaultdict(list)
     for row in rows:
         text = str(row.answer_text).strip()
@@ -150,7 +153,7 @@ def _distinct(rows: Iterable[Annotation]) -> list[_Answer]:
 
 
 def _opposite(truth: str) -> str:
-    """`No.` for `Yes.`: the other word in the same letters and with the same signs, or its form would be a hint."""
+    """`No.` for `Yes.`: the opposite with the same capitals and punctuation, so that its form is no hint."""
     own = "yes" if "yes" in truth.casefold() else "no"
     start = truth.casefold().index(own)
     word, other = truth[start : start + len(own)], YES_NO[1 - YES_NO.index(own)]

@@ -9,7 +9,7 @@ from pipeline.text.options import normalise_text
 
 
 class TrueAnswers:
-    """True answers by recording, and by clip where that leaves too little to choose from."""
+    """True answers by recording, and by clip if that leaves too little to choose from."""
 
     def __init__(self, rows: Iterable[Annotation], recordings: Mapping[str, str]) -> None:
         self._recordings = recordings
@@ -25,11 +25,11 @@ class TrueAnswers:
         return self._recordings.get(row.video_id, row.video_id)
 
     def beside(self, row: Annotation, known: frozenset[str], needed: int) -> frozenset[str]:
-        """True answers of the row's recording other than its own; of clips that overlap its own in time alone, where
-        the recording leaves fewer than `needed` of the `known` answers."""
+        """True answers of the row's recording other than its own. If that leaves fewer than `needed` of the `known`
+        answers, only those of clips that overlap its own in time."""
         own = {normalise_text(str(row.answer_text))}
         true = self._of[self._recording(row)]
-        if len(known) - len(known & true) >= needed:  # the smaller set is walked
+        if len(known) - len(known & true) >= needed:  # iterates over the smaller set
             return true - own
         start, end = _span(row)
         seen = (other for other in self._rows[self._recording(row)] if other.video_id == row.video_id)

@@ -1,1 +1,1 @@
-"""One thin file per DVC stage: files in, files out, a report."""
+"""One thin file per DVC stage: it reads files, writes files and a report."""

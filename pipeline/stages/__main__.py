@@ -1,6 +1,6 @@
 """`python -m pipeline.stages STAGE`: what every DVC stage runs.
 
-Checks all of params.yaml, runs the stage's `run(params, root, report)`, writes its report and what it cost. An expected
+Checks all of params.yaml, runs the stage's `run(params, root, report)`, and writes its report and its cost. An expected
 error is one line and exit code 1.
 """
 
@@ -33,7 +33,7 @@ def run_stage(name: str, root: Path) -> None:
     """Run one stage in `root`, the folder of params.yaml.
 
     Raises:
-        StageError: its params, code or data changed meanwhile; there is no report then and its state is kept.
+        StageError: its params, code or data changed meanwhile. There is then no report, and its state is kept.
         ArtifactError: dvc.lock names other params or code for a stage whose result this one reads.
     """
     params = load_params(home_of(root) / "params.yaml")
@@ -55,8 +55,8 @@ def run_stage(name: str, root: Path) -> None:
 
 
 def _last_look(picture: Picture, root: Path) -> None:
-    """Does not come back if all is well: DVC takes over at once, without the second that Python needs to end, in which
-    an edit would still be recorded."""
+    """Does not return on success: DVC takes over at once. Python needs a second to exit, and an edit in that second
+    would still be recorded."""
     atexit._run_exitfuncs()
     drop_picture()
     sys.stdout.flush()
@@ -79,9 +79,10 @@ def _cost(wall_seconds: float) -> dict[str, float]:
 
 
 def main() -> int:
-    """Entry point; the exit code is 0, 1 for an expected error, 130/143 for an interrupt."""
+    """Entry point; the exit code is 0, or 1 for an expected error, or 130/143 for an interrupt."""
     apply_defaults()
-    if "DVC_STAGE" in os.environ:  # started by `dvc repro`: what outlives it would write into the next run's files
+    # started by `dvc repro`: a process that outlives it would write into the next run's files
+    if "DVC_STAGE" in os.environ:
         die_with_parent(signal.SIGTERM)
     stop_on_signals()
     name = sys.argv[1]
@@ -94,7 +95,7 @@ def main() -> int:
         print(f"egovlm {name}: {type(error).__name__}: {_one_line(str(error))}", file=sys.stderr)
         return 1
     except Stopped as stopped:
-        print(f"egovlm {name}: ended by {stopped}; run it again to go on", file=sys.stderr)
+        print(f"egovlm {name}: ended by {stopped}; run it again to resume", file=sys.stderr)
         return stopped.exit_code
     except Exception as error:
         refused = disk_refusal(error, Path(DATA))

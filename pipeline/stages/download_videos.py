@@ -1,6 +1,6 @@
 """Stage download_videos: every source's videos and annotations into data/raw, probed and checksummed.
 
-Files that are already there and still right are kept; files that no source asks for any more are removed.
+Files that are already there and still right are kept; files that no source asks for any longer are removed.
 """
 
 from collections import Counter
@@ -37,7 +37,7 @@ PROBE_SECONDS = 120.0  # wall clock to read one video's packets
 
 
 def run(params: Params, root: Path, report: StageReport) -> None:
-    """Fill `root/data/raw`: videos/, annotations, quarantine, benchmarks and, last, the manifest videos.parquet."""
+    """Fill `root/data/raw`: videos/, annotations, quarantine and benchmarks, and last the manifest videos.parquet."""
     settings, raw = params.download_videos, root / RAW
     raw.mkdir(parents=True, exist_ok=True)
     sources = build_sources(params)
@@ -92,20 +92,23 @@ def _leave_out(row: BadRow, source: str, report: StageReport) -> None:
 
 
 def _say_not_taken(source: str, report: StageReport) -> None:
-    """Rows on videos that the source does not have are no error: a share of a data set is a choice. It is said once.
+    """Rows about videos that the source lacks are no error: using part of a data set is a choice. They are reported
+    once.
 
     Raises:
-        EmptyInput: that is true of all of its rows, so folder and questions do not belong together.
+        EmptyInput: all of its rows are like that, so its folder and questions do not belong together.
     """
     videos: Counter[str] | None = report.values.get(NOT_TAKEN, {}).get(source)
     if videos is None:
         return
     rows, first = sum(videos.values()), min(videos)
-    told = f"{rows} rows are about {len(videos)} videos that it does not have ({first} ...)"
+    told = f"{rows} rows are about {len(videos)} videos that it lacks ({first} ...)"
     counts = report.as_dict()["by_source"]["question"][source]
     if counts == {NOT_TAKEN: rows}:
-        raise EmptyInput(f"source {source}: all of its {told}: its folder and its questions do not belong together")
-    print(f"source {source}: {told}: not taken; {counts.get('ok', 0)} rows are", flush=True)
+        raise EmptyInput(
+            f"source {source}: all of its {told}. Its folder and questions do not belong together: correct one of them"
+        )
+    print(f"source {source}: {told} and are left out; {counts.get('ok', 0)} rows are kept", flush=True)
     report.values[NOT_TAKEN][source] = {"rows": rows, "videos": len(videos), "first": first}
 
 
@@ -143,14 +146,14 @@ def _tasks(sources: Sequence[Source], videos: Path, places: Places, report: Stag
 
 
 def _videos(results: Iterable[Fetched], report: StageReport) -> Iterator[Video]:
-    """The videos that were had and can be read; the others go to quarantine."""
+    """The videos that were fetched and can be read; the others go to quarantine."""
     for done in results:
         source, video_id = done.task.source.name, done.task.item.video_id
         error = done.error
         if error is None:
             try:
                 yield _video(done)
-            except ValidationError as problem:  # facts of a file that no manifest can hold
+            except ValidationError as problem:  # facts about a file that no manifest can hold
                 error = ItemError("odd_video", explain_row(problem))
             else:
                 report.count("video", "ok", source=source)

@@ -1,4 +1,4 @@
-"""Base and policy on the held-out questions: predictions, headline metrics, controls, plots, submission."""
+"""Evaluate base and policy on the held-out questions: predictions, headline metrics, controls, plots, submission."""
 
 import json
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     questions, whole = _questions(params, root), whole_of(benchmark, root / BENCHMARK_QUESTIONS)
     stop_if_partial(benchmark, questions, whole, settings.max_missing_fraction)
     parents = _parents(root, questions)
-    rewards = params.train_grpo.reward_settings  # what a key time is worth has one home
+    rewards = params.train_grpo.reward_settings  # the value of a key time is defined only once
     folders = {"base": root / BASE, "policy": root / POLICY}
     cache = ResponseCache(root / CHECKPOINTS / "evaluate_egoschema")
     models = load_models(folders, settings, params.machine, root / CHECKPOINTS / "features")
@@ -84,16 +84,19 @@ def _questions(params: Params, root: Path) -> list[Question]:
             f"{splits}): change evaluate_egoschema.benchmark or .splits, or add a source"
         )
     if all(question.answer is None for question in chosen):
-        raise EmptyInput(f"none of the {len(chosen)} questions has a public answer: no accuracy of an empty set")
+        raise EmptyInput(
+            f"none of the {len(chosen)} questions has a public answer, so there is no accuracy to compute: add "
+            "questions with answers"
+        )
     return chosen
 
 
 def _parents(root: Path, questions: list[Question]) -> dict[str, str]:
-    """Recording of each video, by which intervals are clustered."""
+    """The recording of each video; intervals are clustered by recording."""
     parents = {v.video_id: v.parent_video_id for v in read_rows(root / VIDEOS, Video)}
     unknown = sorted({q.video_id for q in questions} - set(parents))
     if unknown:
-        raise ArtifactError(f"{VIDEOS} does not hold {unknown[0]}, which {DATASET} asks about: run `dvc repro`")
+        raise ArtifactError(f"{VIDEOS} has no {unknown[0]}, but {DATASET} asks about it: run `dvc repro`")
     return parents
 
 
@@ -134,7 +137,7 @@ def _write(result: EvaluationResult, whole: Whole, params: Params, root: Path, r
 
 
 def _dataset_context(root: Path) -> dict[str, Any]:
-    """What the data checks say about the questions: whether they leak, and what probes without video score."""
+    """What the data checks say about the questions: whether they leak, and what text-only rules score."""
     leakage = _optional_json(root / LEAKAGE)
     return {"leaky": bool(leakage.get("leaky", False)), "probes": _optional_json(root / PROBES)}
 
@@ -150,7 +153,7 @@ def _optional_json(path: Path) -> dict[str, Any]:
 
 
 def _write_exchange_formats(result: EvaluationResult, whole: Whole, params: Params, folder: Path) -> None:
-    """Results in other people's forms: lmms-eval's, and the submission of a benchmark that has a server."""
+    """Results in other projects' formats: lmms-eval's, and the submission for a benchmark that has a server."""
     benchmark = BENCHMARKS[params.evaluate_egoschema.benchmark]
     runs = by_run(result.predictions)
     for model in ("base", "policy"):

@@ -25,7 +25,7 @@ Questions = Mapping[str, Sequence[Question]]  # by clip id
 def run(params: Params, root: Path, report: StageReport) -> None:
     """Bring `root/data/keyframes` up to date: shards of mined clips, keyframes.parquet, quarantine.parquet."""
     section, out = params.mine_keyframes, root / KEYFRAMES
-    check_scorer(section.signal, section.plugins)  # an unknown name is told now, not by every worker
+    check_scorer(section.signal, section.plugins)  # report an unknown name now, not from every worker
     inputs = ClipInputs.read(root)
     questions = _by_clip(read_rows(root / PREPARED_QUESTIONS, Question))
     settings = {"format": FORMAT, **asdict(mining_settings(section)), "version": decoder_version("pyav")}
@@ -72,7 +72,7 @@ def keyframes_of(row: Row) -> Iterator[Keyframe]:
 
 
 def truths_by_source(rows: Sequence[Row], questions: Questions) -> dict[str, list[Truth]]:
-    """Mined clips whose questions carry key times, by the questions' source; times that several questions share count
+    """Mined clips whose questions have key times, by the questions' source. Times that several questions share count
     once."""
     found: dict[str, list[Truth]] = defaultdict(list)
     for row in rows:
@@ -100,7 +100,7 @@ def _item(
     settings: dict[str, Any],
     seconds_limit: float,
 ) -> Item:
-    # Built-in signals read no question: their candidates do not change with the texts.
+    # Built-in signals read no questions, so their candidates do not depend on the texts.
     texts = tuple(q.question for q in questions[clip.clip_id]) if ":" in section.signal else ()
     span = (clip.start_seconds, clip.end_seconds)
     task = MiningTask(clip.video_id, path, *span, texts, mining_settings(section), seconds_limit)

@@ -1,4 +1,4 @@
-"""Stage prepare_model: the base model in data/models/base, made here (`tiny`) or fetched as it is (`hub`)."""
+"""Stage prepare_model: put the base model into data/models/base, made here (`tiny`) or fetched unchanged (`hub`)."""
 
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ def _make_tiny(params: Params, folder: Path) -> dict[str, Any]:
     from pipeline.tiny_base.phases import new_policy, train_phase
     from pipeline.tiny_base.recipe import COMBINE, DEGRADE, LOOKUP, SEE, SHAPE
 
-    torch.set_num_threads(1)  # sums in another order would give other weights
+    torch.set_num_threads(1)  # another order of summation would give other weights
     recipe, steps = params.prepare_model.tiny, params.prepare_model.tiny.steps
     curriculum = make_curriculum(params.seed, params.prompts, recipe)
     policy = new_policy(SHAPE, texts_of_the_world(params.prompts), params.seed)
@@ -70,7 +70,7 @@ def _make_tiny(params: Params, folder: Path) -> dict[str, Any]:
 
 
 def _fetch(hub: HubRecipe, folder: Path) -> dict[str, Any]:
-    """Copy a hub or local model byte for byte, once the loader that training uses has taken it."""
+    """Copy a hub or local model byte for byte, after the loader that training uses has accepted it."""
     import torch
 
     from pipeline.models.folder import copy_whole, stored_dtype

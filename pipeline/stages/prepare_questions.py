@@ -28,7 +28,8 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     questions = _built(annotations, videos, split_of, pool, params, report)
     for question in questions:
         report.count("question", "ok", source=question.source)
-    report.stop_if_too_bad("question", params.max_bad_fraction)  # what goes after this is sound: it goes by choice
+    # rows removed after this are not bad: they are removed by choice
+    report.stop_if_too_bad("question", params.max_bad_fraction)
     questions = _without(questions, pool.guessable, "guessable_answer", report)
     questions = _without(questions, _repeats(questions, videos, settings), "near_duplicate", report)
     write_rows(root / CLIPS, clips_of(questions), Clip)
@@ -37,14 +38,14 @@ def run(params: Params, root: Path, report: StageReport) -> None:
 
 
 def usable(annotations: Iterable[Annotation], videos: Videos, report: StageReport) -> list[Annotation]:
-    """Rows with an id of their own and a video; of rows with one id the first stays."""
+    """Rows with a unique id and a video; of rows that share an id, the first stays."""
     kept: dict[str, Annotation] = {}
     for row in annotations:
         if row.question_id in kept:
             other = kept[row.question_id].source
             report.quarantine("question", row.question_id, "duplicate_id", f"also in {other}", row.source)
         elif row.video_id not in videos:
-            report.quarantine("question", row.question_id, "no_video", f"{row.video_id} was not had", row.source)
+            report.quarantine("question", row.question_id, "no_video", f"{row.video_id} was not fetched", row.source)
         else:
             kept[row.question_id] = row
     return list(kept.values())
@@ -55,8 +56,8 @@ def splits_of(
 ) -> dict[str, Split]:
     """The split of each recording (parent video) for the rows whose source leaves it open.
 
-    A recording for which some source states a split follows it (test before dev before train, so that evaluation is
-    never trained on); the others are shared out by a hash of the recording's id.
+    If some source states a split for a recording, it applies (test before dev before train, so that evaluation data
+    are never trained on). The others are assigned by a hash of the recording's id.
     """
     stated: dict[str, set[Split]] = {}
     for row in annotations:
@@ -99,7 +100,7 @@ def _built(
 def _without(
     questions: Sequence[Question], unwanted: Mapping[str, str], reason: str, report: StageReport
 ) -> list[Question]:
-    """Without the questions whose ids are in `unwanted`, which says why."""
+    """Drop the questions whose ids are in `unwanted`, which gives the reasons."""
     kept = []
     for question in questions:
         if question.question_id in unwanted:
@@ -111,7 +112,7 @@ def _without(
 
 
 def _repeats(questions: Sequence[Question], videos: Videos, settings: PrepareQuestions) -> dict[str, str]:
-    """Training questions that repeat another one. Evaluation questions stay: a benchmark is what it is."""
+    """Training questions that repeat another one. Evaluation questions stay: a benchmark is never changed."""
     rule = settings.near_duplicates
     if rule is None:
         return {}
@@ -127,7 +128,7 @@ def _compared(question: Question) -> str:
 
 
 def clips_of(questions: Iterable[Question]) -> list[Clip]:
-    """The distinct spans that questions are about, sorted by id."""
+    """The distinct spans that the questions are about, sorted by id."""
     clips = {
         q.clip_id: Clip(
             clip_id=q.clip_id, video_id=q.video_id, start_seconds=q.start_seconds, end_seconds=q.end_seconds

@@ -37,9 +37,9 @@ HANDOFF = f"{CHECKPOINTS}/train_grpo-report.json"
 def run(params: Params, root: Path, report: StageReport) -> None:
     """Read data/dataset, data/keyframes, data/frames and data/models/base; write data/models/policy.
 
-    State for resuming lies in data/checkpoints/train_grpo and is deleted once the result counts; what the base
-    answered (difficulty) and vision features are kept beside it for other runs. Live metrics are in
-    data/reports/live/train_grpo. With `machine.launch` the work is done by the processes that it starts.
+    State for resuming is in data/checkpoints/train_grpo and is deleted once the result is recorded. The base model's
+    answers (difficulty) and vision features are kept beside it for other runs. Live metrics are in
+    data/reports/live/train_grpo. With `machine.launch`, the processes that it starts do the work.
     """
     report.state.append(root / STATE)
     launch = params.machine.launch
@@ -55,12 +55,12 @@ def _train(params: Params, root: Path, report: StageReport) -> None:
     report.values["idle_settings"] = idle
     if is_main_worker() or not is_worker():
         for sentence in idle:
-            print(f"train_grpo: without effect: {sentence}", flush=True)
+            print(f"train_grpo: a setting has no effect: {sentence}", flush=True)
     report.values.update(train(work))
 
 
 def read_run(params: Params, root: Path, report: StageReport) -> TrainingRun:
-    """Everything the training needs, with unusable questions in the report."""
+    """Everything that training needs; unusable questions go to the report."""
     settings = params.train_grpo
     REWARDS.check(settings.rewards, "train_grpo.rewards", settings.plugins)
     torch.set_num_threads(settings.threads)
@@ -102,7 +102,7 @@ def _samples(
     policy: Policy,
     report: StageReport,
 ) -> list[tuple[str, Sample]]:
-    """(split, sample) of every usable train and dev question; the others are in the report with their reason."""
+    """(split, sample) of every usable train and dev question; the others go to the report with their reason."""
     mined = group_by_clip(read_rows(root / MINED, Keyframe))
     template, settings = params.prompts.reasoning, params.train_grpo
     samples: list[tuple[str, Sample]] = []
@@ -131,8 +131,8 @@ def _samples(
 def _check_length(policy: Policy, sample: Sample, store: FrameStore, max_new_tokens: int) -> None:
     """A prompt that leaves no room for a completion is refused, never cut.
 
-    Tokenizing every prompt of a large set takes minutes, so only those that might be too long are: a byte of text gives
-    at most one token, and a tokenizer's normaliser makes at most three bytes of one.
+    Tokenizing every prompt of a large set takes minutes, so only prompts that might be too long are tokenized. A
+    byte of text gives at most one token, and a tokenizer's normaliser makes at most three bytes of one.
     """
     pts = store.pts_seconds(sample.clip_id)
     width, height = store.size(sample.clip_id)
@@ -145,7 +145,10 @@ def _check_length(policy: Policy, sample: Sample, store: FrameStore, max_new_tok
         return
     ids = tokenize_prompt(policy, sample.messages, [video])
     if len(ids) + max_new_tokens > context:
-        raise ItemError("prompt_too_long", f"{len(ids)} tokens + {max_new_tokens} to write, the context is {context}")
+        raise ItemError(
+            "prompt_too_long",
+            f"{len(ids)} tokens + {max_new_tokens} for the completion exceed the context of {context}",
+        )
 
 
 def _work() -> int:

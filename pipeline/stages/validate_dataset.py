@@ -1,7 +1,7 @@
-"""Stage validate_dataset: the dataset that training and evaluation read, and why it can be trusted.
+"""Stage validate_dataset: make the dataset that training and evaluation read, and check it.
 
-Rows without frames and training rows that leak go to quarantine; what is left is checked by the suites. A critical
-failure stops the pipeline after the Data Docs are written, and no dataset is left behind.
+Rows without frames and training rows that leak go to quarantine; the suites check the rest. A critical failure stops
+the pipeline after the Data Docs are written, and leaves no dataset behind.
 """
 
 import hashlib
@@ -58,7 +58,8 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     (root / QUESTIONS).unlink(missing_ok=True)
     inputs, earlier = read_dataset(root), read_ledgers(root)
     questions = with_frames(inputs, report)
-    report.stop_if_too_bad("question", params.max_bad_fraction)  # leaks do not count: leaving them out is the work
+    # leaks do not count as bad: removing them is this stage's work
+    report.stop_if_too_bad("question", params.max_bad_fraction)
     looks = look_at_clips(inputs.store, inputs.clips, params.machine.workers)
     questions, leakage, leaking = _decontaminated(questions, looks, inputs, params, root, report)
     probes = probe_splits(questions, inputs.videos, settings, params.seed)
@@ -73,7 +74,7 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     write_rows(root / QUESTIONS, questions, Question)
     checksums = {name: hashlib.sha256((root / name).read_bytes()).hexdigest() for name in SUMMED}
     card = dataset_card(questions, inputs.videos, leakage, probes, accounts, reasons(ledger), findings, checksums)
-    for place in (root / DATASET_CARD, root / DATASET / "README.md"):  # the second travels with the data
+    for place in (root / DATASET_CARD, root / DATASET / "README.md"):  # the second one travels with the data
         write_text(place, card)
 
 
@@ -85,8 +86,9 @@ def _decontaminated(
     root: Path,
     report: StageReport,
 ) -> tuple[list[Question], dict[str, Any], set[str]]:
-    """The rows that stay, the leakage report, and the ids of rows that leak and stay: all where that is allowed, else
-    what a second look at the rows that stay finds, which is none unless something is wrong."""
+    """The rows that stay, the leakage report, and the ids of leaking rows that stay. Those are all leaking rows if
+    leaks are allowed. Otherwise they are what a second check of the remaining rows finds: none, unless something is
+    wrong."""
     settings = params.validate_dataset
     training = [q for q in questions if q.split == "train"]
     reference = reference_of(inputs, questions, settings, root)
@@ -119,7 +121,7 @@ def _check(
     root: Path,
 ) -> list[CheckFinding]:
     """Run the suites and write the Data Docs."""
-    from pipeline.checks.docs import write_docs  # Great Expectations takes seconds to import
+    from pipeline.checks.docs import write_docs  # importing Great Expectations takes seconds
     from pipeline.checks.expectations import find, validate
 
     settings = params.validate_dataset

@@ -1,4 +1,4 @@
-"""The report people look at: data/reports/index.html, and the model card beside it."""
+"""Write the report for people, data/reports/index.html, and the model card beside it."""
 
 from pathlib import Path
 

@@ -1,1 +1,1 @@
-"""A procedurally rendered egocentric world with known events, and its encoding to real video files."""
+"""A procedurally rendered egocentric world with known events, encoded to real video files."""

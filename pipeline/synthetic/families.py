@@ -1,7 +1,8 @@
-"""Question families: what can be asked about a script, with five options of one length and the true key times.
+"""Question families: what can be asked about a script, with five options of equal length and the true key times.
 
-The camera wearer is "C", as in EgoSchema. In every family the right value is uniform over the possible ones, and the
-options (one fixed cycle of values) are rotated apart from it: neither wording, length nor letter tells anything.
+The camera wearer is "C", as in EgoSchema. In every family the right value is uniform over the possible ones. The
+options (one fixed cycle of values) are rotated independently of it, so neither wording, length nor letter reveals
+anything.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,9 +22,9 @@ NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven")
 class Family:
     """One kind of question.
 
-    `wordings` are interchangeable texts; `values(script)` the five possible answers, the right one among them;
-    `right(script)` the right one; `phrase(value)` an option's text; `key_seconds(script)` when it can be seen;
-    `vocabulary` all values there are. `actions` is how many takes a clip needs.
+    `wordings` are interchangeable texts. `values(script)` are the five possible answers with the right one,
+    `right(script)`. `phrase(value)` is an option's text, `key_seconds(script)` when the answer is visible,
+    `vocabulary` the set of all values. `actions` is how many takes a clip needs.
     """
 
     wordings: tuple[str, ...]
@@ -37,7 +38,7 @@ class Family:
 
 @dataclass(frozen=True)
 class SyntheticQuestion:
-    """A question on a script: `options` in order, `answer` their right index, `value` what the right one says."""
+    """A question about a script: `options` in order, `answer` the index of the right one, `value` its value."""
 
     family: str
     question: str
@@ -48,7 +49,7 @@ class SyntheticQuestion:
 
 
 def _pairs(script: Script, rng: np.random.Generator) -> list[str]:
-    """The right order of two colours, its reverse, and three that name another object."""
+    """The right order of two colours, its reverse, and three orders that name another object."""
     first, second = script.taken(0), script.taken(1)
     others = [c for c in COLOURS if c not in (first, second)]
     a, b, c = (others[i] for i in rng.permutation(len(others)))
@@ -115,7 +116,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def actions_needed(families: Sequence[str]) -> int:
-    """How many takes a clip must show so that all these families can be asked about it."""
+    """How many takes a clip must show so that all these families apply to it."""
     return max(FAMILIES[name].actions for name in families)
 
 
@@ -126,7 +127,7 @@ def ask(script: Script, family: str, seed: int) -> SyntheticQuestion:
 
 
 def ask_at(script: Script, family: str, answer: int, rng: np.random.Generator) -> SyntheticQuestion:
-    """The question with its right option at index `answer`: the list of values is rotated until it stands there."""
+    """The question with its right option at index `answer`: the list of values is rotated to put it there."""
     kind = FAMILIES[family]
     values, right = list(kind.values(script, rng)), kind.right(script)
     start = (values.index(right) - answer) % OPTIONS

@@ -27,7 +27,7 @@ _MATS = (  # left, top, right, bottom of each, and its tone
     ((0.22, -0.08, 0.78, 0.18), (70, 150, 160)),
     ((0.22, 0.83, 0.78, 1.08), (196, 140, 176)),
 )
-_MARGIN = 0.08  # of the side: how far the head may turn before the background would end
+_MARGIN = 0.08  # share of the side: how far the head may turn before the background ends
 _SHIFT = 4  # fractional bits of the coordinates given to OpenCV
 
 
@@ -64,7 +64,7 @@ class Renderer:
         return hand_position(action, origin, self._entry_x[index], seconds, self.script.window_seconds)
 
     def _background(self, shift: NDArray[np.float64]) -> Image:
-        """The part of the larger table texture that is in view."""
+        """The visible part of the larger table texture."""
         left = _MARGIN * self.width - shift[0] * self.width
         top = _MARGIN * self.height - shift[1] * self.height
         x = int(np.clip(round(left), 0, self._table.shape[1] - self.width))
@@ -106,7 +106,8 @@ class Renderer:
             cv2.line(image, self._pixel(knuckle), self._pixel(finger), self._skin, width, cv2.LINE_AA, _SHIFT)
 
     def _blurred(self, image: Image, speed: NDArray[np.float64]) -> Image:
-        """Motion blur: the box that the head travels during a 1/30 s exposure, at least the lens's own softness."""
+        """Motion blur: a box as long as the head's motion during a 1/30 s exposure, but at least the lens's own
+        softness."""
         box = np.maximum(np.round(np.abs(speed) / 30 * (self.width, self.height)).astype(int), 1)
         return image if box.max() == 1 else _image(cv2.blur(image, (int(box[0]), int(box[1]))))
 
@@ -117,7 +118,7 @@ class Renderer:
 
 
 class _Wobble:
-    """Smooth motion in `axes` dimensions: slow swings plus a fast tremble, sums of sines with random phases."""
+    """Smooth motion in `axes` dimensions: slow swings plus a fast tremble, as sums of sines with random phases."""
 
     def __init__(self, rng: np.random.Generator, axes: int, slow: float, fast: float) -> None:
         self._amplitude = np.concatenate(
@@ -161,7 +162,8 @@ def _texture(rng: np.random.Generator, width: int, height: int, colour: tuple[in
 
 
 def _lay_mats(table: Image, width: int, height: int) -> None:
-    """Mats at the four sides of the table, each of its own tone: what "left" or "far" looks like in every clip."""
+    """Mats at the four sides of the table, each with its own tone, so that "left" or "far" looks the same in every
+    clip."""
     x0, y0 = _MARGIN * width, _MARGIN * height
     for (left, top, right, bottom), tone in _MATS:
         corner = (round(x0 + left * width), round(y0 + top * height))

@@ -1,4 +1,4 @@
-"""Random numbers that depend on a seed and a name only: not on order, process, platform hash or worker count."""
+"""Random numbers that depend only on a seed and a name: not on order, process, platform hash or worker count."""
 
 import hashlib
 
@@ -12,9 +12,9 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
 
 
 def balanced(seed: int, index: int, size: int, *names: str | int) -> int:
-    """Choice number `index` of a sequence over `range(size)` in which every block of `size` holds each value once.
+    """Choice number `index` of a sequence over `range(size)` in which every block of `size` contains each value once.
 
-    This is how answers and letters are balanced exactly, whatever the number of videos, without keeping any state.
+    This balances answers and letters exactly for any number of videos, without state.
     """
     block, place = divmod(index, size)
     return int(stream(seed, *names, block).permutation(size)[place])

@@ -5,7 +5,7 @@ from pipeline.synthetic.world import COLOURS, PLACES, WINDOWS
 
 
 def world_texts() -> list[str]:
-    """Every text that occurs in examples and in the world's questions, besides the prompts."""
+    """Every text of the examples and of the world's questions, without the prompts."""
     families = FAMILIES.values()
     wordings = [wording for family in families for wording in family.wordings]
     values = [value for family in families for value in family.vocabulary]

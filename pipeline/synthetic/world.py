@@ -1,7 +1,7 @@
 """What happens in a synthetic clip: a table, objects, and a hand that takes one, moves it and puts it down.
 
 Pure data: no pixels here. Lengths are fractions of the picture's side (0 left/top, 1 right/bottom), times are seconds.
-A clip is divided into `WINDOWS` equal windows and every grasp and every put-down dwells across the middle of its own
+A clip is divided into `WINDOWS` equal windows. Every grasp and every put-down lasts across the middle of its own
 window, so that `WINDOWS` uniform frames (window midpoints) show each of them once, at any clip length.
 """
 
@@ -42,7 +42,7 @@ class WorldSettings:
 
 @dataclass(frozen=True)
 class Thing:
-    """An object on the table: where it lies at the start, and its radius as a fraction of the picture."""
+    """An object on the table: its position at the start, and its radius as a fraction of the picture."""
 
     colour: str
     shape: str
@@ -54,7 +54,7 @@ class Thing:
 @dataclass(frozen=True)
 class Action:
     """The hand takes `things[thing]` at `grasp_seconds` and puts it down at `target` (`place`) at `put_seconds`. It
-    comes into view at `enter_seconds` and has gone at `leave_seconds`."""
+    enters the view at `enter_seconds` and has left it at `leave_seconds`."""
 
     thing: int
     place: str
@@ -88,15 +88,15 @@ class Script:
 
 
 def count_values(actions: int) -> range:
-    """Numbers of objects that a clip with this many actions can show; each is equally frequent."""
+    """Numbers of objects that a clip with this many actions can show; all are equally frequent."""
     return range(actions, actions + COUNTS)
 
 
 def make_script(seed: int, video_id: str, split: Split, index: int, settings: WorldSettings) -> Script:
-    """The script of clip `index` of a split: a function of its arguments only.
+    """The script of clip `index` of a split; it depends only on the arguments.
 
-    What is asked about (colour taken, place, number of objects) is balanced over the split and independent of each
-    other; everything else is random.
+    What questions ask about (colour taken, place, number of objects) is balanced over the split, and the three are
+    independent of each other. Everything else is random.
     """
     rng = stream(seed, video_id, "script")
     duration = _duration(rng, settings)
@@ -121,7 +121,7 @@ def _duration(rng: np.random.Generator, settings: WorldSettings) -> float:
 
 
 def _things(rng: np.random.Generator, count: int, first_colour: int, actions: int) -> tuple[Thing, ...]:
-    """`count` objects in different slots; those taken come first and no other object shares their colour."""
+    """`count` objects in different slots; those taken come first, and no other object shares their colour."""
     others = [c for i, c in enumerate(COLOURS) if i != first_colour]
     order = [others[i] for i in rng.permutation(len(others))]
     pool = order[actions - 1 :]
@@ -154,7 +154,7 @@ def _action(
 
 
 def hand_position(action: Action, origin: Point, entry_x: float, seconds: float, window_seconds: float) -> Point | None:
-    """Where the fingertips are: None while the hand is out of view. `origin` is where the object lay."""
+    """Position of the fingertips; None while the hand is out of view. `origin` is the object's first position."""
     dwell = _DWELL * window_seconds
     edge = (entry_x, 1.15)
     knots: list[tuple[float, Point]] = [
@@ -169,7 +169,7 @@ def hand_position(action: Action, origin: Point, entry_x: float, seconds: float,
 
 
 def thing_position(script: Script, thing: int, seconds: float) -> Point:
-    """Where an object is: it lies, is carried along with the fingertips, and lies again."""
+    """Position of an object: at rest, then carried with the fingertips, then at rest again."""
     position = script.things[thing].position
     for action in script.actions:
         if action.thing != thing or seconds <= action.grasp_seconds:
@@ -181,7 +181,7 @@ def thing_position(script: Script, thing: int, seconds: float) -> Point:
 
 
 def _follow(knots: list[tuple[float, Point]], seconds: float) -> Point | None:
-    """Position on a path with rests, eased in and out between knots; None outside."""
+    """Position on a path with rests, eased in and out between knots; None outside the path."""
     for (t0, (x0, y0)), (t1, (x1, y1)) in pairwise(knots):
         if t0 <= seconds <= t1:
             part = (seconds - t0) / (t1 - t0)

@@ -1,1 +1,1 @@
-"""Texts of questions and options: cleaned, compared, duplicates found."""
+"""Clean and compare the texts of questions and options, and find duplicates."""

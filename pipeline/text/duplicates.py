@@ -1,7 +1,8 @@
 """Near-duplicate texts by MinHash: word shingles, banded signatures, every candidate checked exactly.
 
 Broder 1997, "On the resemblance and containment of documents"; bands as in Leskovec et al., "Mining of Massive
-Datasets", section 3.4. In numpy because one `datasketch.MinHash` per question would cost most of the stage's time.
+Datasets", section 3.4. Written in numpy because one `datasketch.MinHash` per question would take most of the stage's
+time.
 """
 
 import hashlib
@@ -18,7 +19,7 @@ _BANDS = 16  # at similarity 0.8 a pair is missed with probability (1 - 0.8^4)^1
 
 
 def shingles(text: str, words: int = 3) -> frozenset[str]:
-    """Runs of `words` successive words of the normalised text; the whole text where it is shorter."""
+    """Runs of `words` successive words of the normalised text; the whole text if it is shorter."""
     tokens = normalise_text(text).split()
     if len(tokens) <= words:
         return frozenset([" ".join(tokens)])
@@ -31,12 +32,12 @@ def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
 
 
 def near_duplicates(texts: Sequence[str], groups: Sequence[str], similarity: float) -> dict[int, int]:
-    """Which texts repeat an earlier one.
+    """Find texts that repeat an earlier one.
 
     Args:
         texts: compared by the Jaccard similarity of their shingles.
         groups: only texts of the same group are compared.
-        similarity: from here on two texts count as one.
+        similarity: from this value on, two texts count as one.
 
     Returns:
         index of a repeated text -> index of the kept text it repeats (always the smaller index, itself kept).
@@ -89,7 +90,7 @@ def _key(text: bytes) -> bytes:
 
 def _signatures(sets: Sequence[frozenset[str]], chunk: int = 4096) -> NDArray[np.uint32]:
     """MinHash signatures, shape [len(sets), bands x rows]."""
-    rng = np.random.default_rng(0)  # the hash family: part of the method, not of the experiment
+    rng = np.random.default_rng(0)  # the hash functions: part of the method, not of the experiment
     a = rng.integers(1, int(_PRIME), size=_ROWS * _BANDS, dtype=np.uint64)
     b = rng.integers(0, int(_PRIME), size=_ROWS * _BANDS, dtype=np.uint64)
     out = np.empty((len(sets), _ROWS * _BANDS), dtype=np.uint32)

@@ -1,4 +1,4 @@
-"""Questions from annotations: options cleaned and checked, put in a new order. Pure; no torch."""
+"""Options of annotations: clean, check and reorder them. Pure; no torch."""
 
 import hashlib
 import random
@@ -19,7 +19,7 @@ _ARTICLES = ("a", "an", "the")
 
 
 def normalise_text(text: str) -> str:
-    """For comparison: NFKC, lower case, only letters and digits, single spaces, no article at the front."""
+    """Text for comparison: NFKC, lower case, only letters and digits, single spaces, no leading article."""
     if text.isascii():  # most texts by far, and several times faster
         kept = " ".join(text.translate(_ASCII).split())
     else:
@@ -31,12 +31,11 @@ def normalise_text(text: str) -> str:
 def clean_options(options: Sequence[str]) -> tuple[str, ...]:
     """Options without their letters (`A. `, `(B) `), stripped.
 
-    Letters are taken off only where every option has one; an option may well begin with "C stirs".
+    Letters are removed only if every option has one; an option may well begin with "C stirs".
 
     Raises:
         ItemError: `option_count` (not 2-5), `empty_option`, or `option_letters` (letters other than A, B, C ... in
-        order:
-            what the answer's index means is then unknown).
+            order, so that the meaning of the answer's index is unknown).
     """
     if not 2 <= len(options) <= MAX_OPTIONS:
         raise ItemError("option_count", f"expected 2-{MAX_OPTIONS} options, found {len(options)}")
@@ -47,7 +46,7 @@ def clean_options(options: Sequence[str]) -> tuple[str, ...]:
 
 
 def equal_options(options: Sequence[str]) -> str | None:
-    """The first option that says the same as an earlier one (after `normalise_text`); None where all differ."""
+    """The first option that equals an earlier one (after `normalise_text`); None if all differ."""
     normal = [normalise_text(option) or option for option in options]
     return next((option for i, option in enumerate(options) if normal[i] in normal[:i]), None)
 
@@ -65,13 +64,13 @@ def _without_letters(options: Sequence[str]) -> list[str]:
 
 
 def check_answer(answer: int | None, options: Sequence[str]) -> int | None:
-    """`answer` where it indexes `options`; None (not public) stays None.
+    """`answer` if it indexes `options`; None (not public) stays None.
 
     Raises:
         ItemError: `answer_out_of_range`.
     """
     if answer is not None and not 0 <= answer < len(options):
-        raise ItemError("answer_out_of_range", f"answer {answer} of {len(options)} options")
+        raise ItemError("answer_out_of_range", f"answer {answer}, but there are {len(options)} options, counted from 0")
     return answer
 
 
@@ -83,12 +82,12 @@ def seeded(seed: int, *keys: str) -> random.Random:
 def shuffle_options(
     options: Sequence[str], answer: int | None, question_id: str, seed: int
 ) -> tuple[tuple[str, ...], int | None]:
-    """Options in an order that a hash of `seed` and `question_id` decides, and the answer's new index."""
+    """Options in an order determined by a hash of `seed` and `question_id`, and the answer's new index."""
     order = list(range(len(options)))
     seeded(seed, "options", question_id).shuffle(order)
     return tuple(options[i] for i in order), None if answer is None else order.index(answer)
 
 
 def share_of(key: str, seed: int) -> float:
-    """A number in [0, 1) that a hash of `seed` and `key` decides; what splits are drawn by."""
+    """A number in [0, 1) determined by a hash of `seed` and `key`; it decides splits."""
     return int.from_bytes(hashlib.sha256(f"{seed}|split|{key}".encode()).digest()[:8], "big") / 2**64

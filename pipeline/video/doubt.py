@@ -1,8 +1,8 @@
-"""Whether a container's presentation times can be believed, told from its packets alone.
+"""Whether a container's presentation times can be trusted, judged from its packets alone.
 
-A decoder gives frames out in the order in which they are to be seen: that order is part of the compressed stream, and
-the truth. A container's times may be invented: AVI has none, and FFmpeg numbers its packets in the order of decoding.
-They may also be damaged: a lost or shifted `ctts` table of an MP4.
+A decoder outputs frames in display order. That order is part of the compressed stream, so it is the truth. A
+container's times may be invented: AVI has none, and FFmpeg numbers its packets in decode order. They may also be
+damaged, for example by a lost or shifted `ctts` table of an MP4.
 """
 
 from typing import Literal
@@ -14,25 +14,25 @@ NO_PTS = np.iinfo(np.int64).min
 MOST_DEPTH = 16  # H.264 and HEVC reorder at most 16 frames
 
 Doubt = Literal["", "gop", "all"]
-"""How much must be decoded to see whether the times fit the decoder's output order: nothing more, the whole GOP of each
-wanted frame, or the whole file."""
+"""How much must be decoded to see whether the times fit the decoder's output order: nothing more, the whole GOP of
+each wanted frame, or the whole file."""
 
 
 def doubt_of(pts: NDArray[np.int64], dts: NDArray[np.int64], is_discard: NDArray[np.bool_], depth: int) -> Doubt:
-    """What the times of packets, in decode order, ask to be checked.
+    """How much to check, given the times of packets in decode order.
 
     Args:
         pts: `[N]`, ticks; `NO_PTS` if there is none. `dts` likewise.
         is_discard: `[N]`, packets outside the edit list.
-        depth: how many frames the stream shows later than it decodes them, as far as its head says (0: none).
+        depth: how many frames the stream shows later than it decodes them, according to its header (0: none).
     """
     if (pts == NO_PTS).any():
-        return ""  # decoded in full anyway
+        return ""  # it is decoded in full anyway
     own, late = pts[~is_discard], overtaken(pts)
     if late > MOST_DEPTH or ((late or depth) and np.unique(own).size < own.size):
         return "all"
     early = dts != NO_PTS
-    promises_more = depth > 0 and late == 0 and len(pts) > 1  # B-frames are announced, and no time is out of order
+    promises_more = depth > 0 and late == 0 and len(pts) > 1  # B-frames are announced, but no time is out of order
     return "gop" if late > depth or promises_more or (pts[early] < dts[early]).any() else ""
 
 

@@ -17,17 +17,17 @@ from pipeline.frames.geometry import Orientation, orientation_of
 from pipeline.video.container import open_video
 from pipeline.video.doubt import NO_PTS, Doubt, doubt_of
 
-KEPT_BYTES = 48 * 2**20  # a worker may hold 300 MB; reference frames of 1080p take most of it
+KEPT_BYTES = 48 * 2**20  # a worker may use 300 MB; reference frames of 1080p take most of that
 ROUNDING_SECONDS = 0.1  # Matroska and editors round a stated duration
 STARTS_CLEAN = {"h264", "hevc"}  # their decoders give no frame before one that can be shown
-TRUNCATED_SECONDS = 2.0  # a container may round its duration; more than this is missing data
+TRUNCATED_SECONDS = 2.0  # a container may round its duration; a larger gap is missing data
 
 
 @dataclass(frozen=True)
 class PacketIndex:
     """The packets of one video stream in decode order; arrays are `[N]`, times in ticks of `time_base` seconds.
 
-    `pts` is `NO_PTS` where the container gives none. `is_iframe` packets can be decoded without what came before them.
+    `pts` is `NO_PTS` where the container gives none. `is_iframe` packets can be decoded without earlier packets.
     `is_discard` packets are decoded and never shown: they lie outside the edit list, or before the first I-frame of a
     recording that was cut. `origin_seconds` is where the file starts: a
     frame's `pts_seconds` is `pts * time_base - origin_seconds`, as players and `ffmpeg -ss` count. `last_seconds` is
@@ -56,7 +56,7 @@ class PacketIndex:
 
     @property
     def has_all_pts(self) -> bool:
-        """Whether every packet says when it is shown; without that there is no packet plan."""
+        """Whether every packet has a presentation time; a packet plan needs them all."""
         return bool((self.pts != NO_PTS).all())
 
     def shown_pts(self) -> NDArray[np.int64]:
@@ -75,9 +75,9 @@ def to_seconds(pts: NDArray[np.int64], time_base: Fraction, origin_seconds: floa
 
 @dataclass
 class PacketsKept:
-    """The packets of a small file, kept by the index pass so that they need not be read twice; None: too many bytes.
+    """The packets of a small file, kept by the index pass so that they are read only once; None: too many bytes.
 
-    `check` is called for each and may raise: a time limit.
+    `check` is called for each packet and may raise, as a time limit does.
     """
 
     check: Callable[[], None]
@@ -85,7 +85,7 @@ class PacketsKept:
     bytes: int = 0
 
     def add(self, packet: Any) -> None:
-        """Keep one more, or give all up where they outgrow `KEPT_BYTES`."""
+        """Keep one more, or drop all if they outgrow `KEPT_BYTES`."""
         self.check()
         self.bytes += packet.size
         if self.packets is not None and self.bytes <= KEPT_BYTES:
@@ -97,17 +97,18 @@ class PacketsKept:
 def read_index(
     container: av.container.InputContainer, stream: av.VideoStream, kept: PacketsKept | None = None
 ) -> PacketIndex:
-    """Read the index of an open stream (consumes the container), handing each packet to `kept`.
+    """Read the index of an open stream (this consumes the container), and hand each packet to `kept`.
 
     Raises:
-        ItemError: `no_frames`, the stream holds no packet; `truncated`, data that the container promises is missing.
+        ItemError: `no_frames` if the stream holds no packet; `truncated` if data that the container promises are
+            missing.
     """
     rows = [
         (_ticks(p.pts), _ticks(p.dts), p.duration or 0, p.is_keyframe, p.is_discard, p.is_corrupt)
         for p in packets_of(container, stream, kept)
     ]
     if not rows:
-        raise ItemError("no_frames", "the video stream holds no packet")
+        raise ItemError("no_frames", "the video stream contains no packet")
     pts, dts, durations, iframe, discard, corrupt = (np.array(column) for column in zip(*rows, strict=True))
     time_base = stream.time_base or Fraction(1, 1000)
     rate = stream.average_rate or stream.guessed_rate or stream.base_rate
@@ -140,15 +141,15 @@ def _ticks(value: int | None) -> int:
 
 
 def _usual_gap(index: PacketIndex) -> float:
-    """Seconds that a frame stays, typically."""
+    """Typical seconds that a frame stays on screen."""
     gaps = np.diff(index.seconds(index.shown_pts()))
     return float(np.median(gaps)) if gaps.size else index.frame_seconds
 
 
 def _stated_last(index: PacketIndex, durations: NDArray[np.int64], promised: float | None) -> float:
-    """How long the last shown frame stays, if its packet says so and the container's whole duration agrees; else 0.
+    """How long the last frame stays on screen, if its packet says so and the container's duration agrees; else 0.
 
-    A recording of variable rate may end on a picture that stays for seconds.
+    A recording with a variable frame rate may end on a picture that stays for seconds.
     """
     shown = np.flatnonzero(~index.is_discard & (index.pts != NO_PTS))
     if not shown.size or promised is None:
@@ -163,11 +164,11 @@ def _stated_last(index: PacketIndex, durations: NDArray[np.int64], promised: flo
 def packets_of(
     container: av.container.InputContainer, stream: av.VideoStream, kept: PacketsKept | None = None
 ) -> Iterator[Any]:
-    """The packets that count: those with data in them, in the order of the file."""
+    """The packets with data in them, in file order."""
     for packet in container.demux(stream):
         if packet.size:
             if packet.has_sidedata("encryption_info"):
-                raise ItemError("encrypted_video", "its packets are encrypted (DRM): get a copy that is not")
+                raise ItemError("encrypted_video", "its packets are encrypted (DRM): get an unencrypted copy")
             if kept is not None:
                 kept.add(packet)
             yield packet
@@ -179,8 +180,8 @@ def _origin(
     """Start of the file in seconds, no later than its first shown frame.
 
     It is 0 unless the container starts late (a transport stream) or the first frame lies below 0 (one that was
-    recorded across the wrap of the transport stream's clock). AVI has no presentation times: FFmpeg makes them up
-    some frames late, so picture 0 is where the first packet stands in the file.
+    recorded across the wrap of the transport stream's clock). AVI has no presentation times. FFmpeg invents them
+    some frames late, so time 0 is the position of the first packet.
     """
     start = max(0.0, (container.start_time or 0) / av.time_base)
     if not pts.size:
@@ -196,7 +197,7 @@ def _check_complete(
 ) -> None:
     promised = len(stream.index_entries) if container.format.name.startswith("mov") else 0
     if promised > len(index):
-        raise ItemError("truncated", f"{len(index)} of {promised} video packets are there")
+        raise ItemError("truncated", f"only only {len(index)} of {promised} video packets are there")
     duration = _promised_seconds(stream)
     if duration and index.has_all_pts:
         there = max(int(index.pts.max()), int(np.ptp(index.pts)))  # Matroska counts from zero, others from the start
@@ -224,7 +225,7 @@ def index_video(path: Path) -> PacketIndex:
 
 
 def orientation(frame: av.VideoFrame) -> Orientation:
-    """How a decoded frame wants to be shown (its display matrix; upright where it has none)."""
+    """How a decoded frame must be displayed (its display matrix; upright if it has none)."""
     _know_all_kinds()
     side_data: Any = frame.side_data  # typed as a mapping by name, but looked up by type
     data = side_data.get(SideData.DISPLAYMATRIX)
@@ -232,7 +233,8 @@ def orientation(frame: av.VideoFrame) -> Orientation:
 
 
 def _know_all_kinds() -> None:
-    """Let PyAV name kinds of side data that it does not list (spatial video, LCEVC, EXIF): else reading any raises."""
+    """Let PyAV name kinds of side data that it does not list (spatial video, LCEVC, EXIF); otherwise reading any
+    raises."""
     if "_missing_" not in vars(SideData):
         SideData._missing_ = classmethod(_unlisted)  # type: ignore[assignment]
 

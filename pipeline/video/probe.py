@@ -21,9 +21,10 @@ class VideoProbe:
     """Facts about one video stream.
 
     `width` and `height` are pixels as stored; `rotation` is degrees clockwise that a viewer must turn the picture
-    (after mirroring it where `mirrored`). `origin_seconds` is the file's own start time, taken off all `pts_seconds`.
-    `max_gop_seconds` is the longest way between two I-frames. `colour` is matrix/range as FFmpeg's numbers; `hdr` says
-    that brightness is coded for high dynamic range (PQ or HLG), which is shown too flat without tone mapping.
+    (after mirroring it if `mirrored`). `origin_seconds` is the file's own start time, already subtracted from all
+    `pts_seconds`. `max_gop_seconds` is the longest time between two I-frames. `colour` is matrix/range as FFmpeg's
+    numbers. `hdr` says that brightness is coded for high dynamic range (PQ or HLG), which looks too flat without
+    tone mapping.
     """
 
     container: str
@@ -51,7 +52,7 @@ class VideoProbe:
 
 
 def probe(path: Path) -> VideoProbe:
-    """Look at the video file `path`.
+    """Probe the video file `path`.
 
     Raises:
         ItemError: with one of the reasons `missing_file`, `symlink_loop`, `not_a_file`, `unreadable_file`,
@@ -71,7 +72,7 @@ def _first_frame(container: av.container.InputContainer, stream: av.VideoStream)
     if frame is None:
         raise ItemError("no_frames", "no packet could be decoded")
     if frame.pts is None:
-        raise ItemError("no_timestamps", "neither packets nor frames say when they are shown")
+        raise ItemError("no_timestamps", "neither packets nor frames have presentation times")
     return frame
 
 
@@ -119,7 +120,7 @@ def _describe(name: str, streams: int, index: PacketIndex, stream: av.VideoStrea
 
 
 def _duration(index: PacketIndex, seconds: NDArray[np.float64]) -> float:
-    """Until the end of the last frame, from the start of the file."""
+    """Seconds from the start of the file to the end of the last frame."""
     if not seconds.size:
         return len(index) * index.frame_seconds
     duration = round(float(seconds[-1]) + index.last_seconds, 9)

@@ -9,7 +9,7 @@ from pipeline.params import Machine
 from pipeline.workspace import is_of_the_disk
 
 ATTEMPTS = 2
-GRACE = 1.5  # the worker itself gives up at the limit; one that cannot (stuck inside a codec) is killed at 1.5 times
+GRACE = 1.5  # a worker gives up at the limit; one that cannot (stuck inside a codec) is killed at 1.5 times the limit
 
 Function = Callable[[Any], Any]
 Result = tuple[int, Any]
@@ -17,8 +17,8 @@ Result = tuple[int, Any]
 
 @dataclass(frozen=True)
 class Workers:
-    """Where and how wide to run: `executor` `processes` or `ray`, `number` of workers, wall-clock limit per item, and
-    how much memory a worker may take (on Ray the cluster sees to that)."""
+    """Where to run, and with how many workers. `executor` is `processes` or `ray`; there are limits on wall-clock
+    seconds per item and on a worker's memory (on Ray, the cluster enforces that one)."""
 
     executor: Literal["processes", "ray"]
     number: int
@@ -32,10 +32,10 @@ def workers_of(machine: Machine) -> Workers:
 
 
 def call(function: Function, task: Any) -> Any:
-    """`function(task)`, a bad item's error as a value; so is an error that nobody foresaw.
+    """`function(task)`, or a bad item's error as a value. An unexpected error is a value too.
 
     Raises:
-        EgovlmError: other than ItemError; the work as a whole cannot go on.
+        EgovlmError: other than ItemError; the work as a whole cannot continue.
         Exception: the disk is full or read-only.
     """
     try:
@@ -43,17 +43,15 @@ def call(function: Function, task: Any) -> Any:
     except ItemError as error:
         return error
     except MemoryError as error:
-        return ItemError("memory_limit", f"the worker may take no more memory for it {error}".strip())
+        return ItemError("memory_limit", f"it needs more memory than a worker may use {error}".strip())
     except EgovlmError:
         raise
     except Exception as error:
         if is_of_the_disk(error):
-            raise  # every further item would fail, through no fault of its own
+            raise  # every further item would fail through no fault of its own
         return unexpected(error)
 
 
 def lost_worker(detail: str) -> ItemError:
     """The outcome of an item whose workers died."""
-    return ItemError(
-        "worker_lost", f"{ATTEMPTS} workers died on it ({detail}): a crash in a codec or too little memory"
-    )
+    return ItemError("worker_lost", f"{ATTEMPTS} workers died on it ({detail}): a codec crashed, or memory ran out")

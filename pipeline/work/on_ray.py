@@ -1,7 +1,7 @@
-"""`run_parallel` on a Ray cluster: for those who outgrow one machine. Needs the `[ray]` extra.
+"""`run_parallel` on a Ray cluster, for work that outgrows one machine. Needs the extra `[ray]`.
 
-Joins the cluster that `RAY_ADDRESS` names, or starts one on this machine. Workers read the videos by the same paths, so
-a cluster needs a shared file system. A lost node costs nothing: Ray runs its tasks again elsewhere.
+Joins the cluster that `RAY_ADDRESS` names, or starts one on this machine. Workers read the videos by the same paths,
+so a cluster needs a shared file system. If a node is lost, Ray runs its tasks again elsewhere.
 """
 
 import os
@@ -14,7 +14,7 @@ from pipeline.work.items import ATTEMPTS, GRACE, Function, Result, Workers, call
 
 
 def run_on_ray(function: Function, tasks: Sequence[Any], workers: Workers) -> Iterator[Result]:
-    """See `run_parallel`. At most `workers.number` tasks are under way: results never pile up.
+    """See `run_parallel`. At most `workers.number` tasks run at a time, so results never pile up.
 
     Raises:
         StageError: Ray is not installed.
@@ -23,7 +23,7 @@ def run_on_ray(function: Function, tasks: Sequence[Any], workers: Workers) -> It
         import ray
     except ImportError as error:
         raise StageError(
-            "executor: ray needs the extra: pip install 'egovlm[ray]' (or set executor: processes)"
+            "executor: ray needs an extra: `pip install 'egovlm[ray]'`, or set executor: processes"
         ) from error
     started_here = not ray.is_initialized()
     if started_here:

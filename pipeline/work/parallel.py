@@ -1,7 +1,7 @@
 """One function over many items in worker processes, on this machine or on a Ray cluster.
 
-A result is a value or the item's error. A worker that dies (a crash inside a codec, the kernel's memory killer) or does
-not answer in time costs its item only: it is tried once more after a death, then given up with a reason.
+A result is a value or the item's error. If a worker dies (a codec crashes, the kernel's out-of-memory killer) or
+does not answer in time, only its item is lost. After a death the item is tried once more, then given up with a reason.
 """
 
 import math
@@ -20,13 +20,13 @@ from pipeline.work.items import ATTEMPTS, GRACE, Function, Result, Workers, call
 
 
 def run_parallel(function: Function, tasks: Sequence[Any], workers: Workers) -> Iterator[Result]:
-    """Yield `(position of the task, value or ItemError)` as they are done, in any order.
+    """Yield `(position of the task, value or ItemError)` as tasks finish, in any order.
 
     Args:
-        function: importable by name (it travels to other processes), raises ItemError for a bad item.
+        function: importable by name (it is sent to other processes); raises ItemError for a bad item.
 
     Raises:
-        StageError: more than `MOST_UNEXPECTED` items failed in ways that nobody foresaw: that is a bug.
+        StageError: more than `MOST_UNEXPECTED` items failed unexpectedly, which means a bug.
         EgovlmError: what else `function` raises, other than ItemError.
     """
     surprises = 0
@@ -34,13 +34,13 @@ def run_parallel(function: Function, tasks: Sequence[Any], workers: Workers) -> 
         if isinstance(result, ItemError) and result.reason == UNEXPECTED:
             surprises += 1
             if surprises > MOST_UNEXPECTED:
-                raise StageError(f"{surprises} items failed in ways that nobody foresaw; the last: {result.detail}")
+                raise StageError(f"{surprises} items failed unexpectedly; the last: {result.detail}")
         yield position, result
 
 
 def _run(function: Function, tasks: Sequence[Any], workers: Workers) -> Iterator[Result]:
     if workers.executor == "ray":
-        from pipeline.work.on_ray import run_on_ray  # an extra: imported where used
+        from pipeline.work.on_ray import run_on_ray  # an extra: imported when used
 
         yield from run_on_ray(function, tasks, workers)
     else:
@@ -48,7 +48,7 @@ def _run(function: Function, tasks: Sequence[Any], workers: Workers) -> Iterator
 
 
 class _Bug:
-    """An exception that ends the run, on its way home."""
+    """An exception that ends the run, on its way back from a worker."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -58,7 +58,7 @@ class _Bug:
 def _work(pipe: Connection, function: Function, megabytes_limit: int) -> None:
     """Loop of a worker process: a task in, a result out, until the other end closes."""
     die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the pool's owner decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the pool's owner decides
     limit_memory(megabytes_limit)
     while True:
         try:
@@ -73,7 +73,7 @@ def _work(pipe: Connection, function: Function, megabytes_limit: int) -> None:
 
 
 class _Worker:
-    """A worker process and the position of the task it is on."""
+    """A worker process and the position of its current task."""
 
     def __init__(self, function: Function, megabytes_limit: int) -> None:
         context = multiprocessing.get_context("spawn")  # fork would copy threads and locks in unknown states
@@ -89,7 +89,7 @@ class _Worker:
         self.pipe.send(task)
 
     def take(self) -> Any:
-        """The result; raises EOFError where the process is dead."""
+        """The result; raises EOFError if the process is dead."""
         result = self.pipe.recv()
         if isinstance(result, _Bug):
             result.error.add_note(f"in a worker process:\n{result.text}")
@@ -130,13 +130,13 @@ class _Pool:
         return _Worker(self._function, self._megabytes_limit)
 
     def feed(self) -> bool:
-        """Give every idle worker a task; whether anything is under way."""
+        """Give every idle worker a task; returns whether any task is running."""
         while self._idle and self._queue:
             worker = self._idle.pop()
             position = self._queue.popleft()
             try:
                 worker.give(position, self._tasks[position])
-            except OSError:  # it died while idle: no fault of the task
+            except OSError:  # it died while idle, so the task is not at fault
                 worker.stop()
                 self._queue.appendleft(position)
                 self._idle.append(self._worker())
@@ -145,7 +145,7 @@ class _Pool:
         return bool(self._busy)
 
     def results(self) -> Iterator[Result]:
-        """Wait for the next results, deaths or expired tasks."""
+        """Wait for the next results, deaths or timeouts."""
         now = time.monotonic()
         next_expiry = min(worker.since for worker in self._busy) + self._kill_after - now
         timeout = None if next_expiry == math.inf else max(next_expiry, 0) + 0.01
@@ -154,7 +154,10 @@ class _Pool:
             yield from self._take(worker)
         for worker in [w for w in self._busy if time.monotonic() - w.since > self._kill_after]:
             position = self._replace(worker)
-            yield position, ItemError("time_limit", f"killed after {self._kill_after:g} s: stuck inside the decoder")
+            yield (
+                position,
+                ItemError("time_limit", f"killed after {self._kill_after:g} s: it was stuck inside the decoder"),
+            )
 
     def _take(self, worker: _Worker) -> Iterator[Result]:
         try:
@@ -175,7 +178,7 @@ class _Pool:
             yield position, lost_worker(f"exit code {worker.process.exitcode}")
 
     def _replace(self, worker: _Worker) -> int:
-        """End a worker, put a fresh one in its place and return the position it was on."""
+        """End a worker, replace it with a fresh one and return the position it was working on."""
         worker.stop()
         self._busy.remove(worker)
         self._idle.append(self._worker())

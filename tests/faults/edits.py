@@ -35,7 +35,7 @@ _LOADED = '    params = load_params(home_of(root) / "params.yaml")\n'
 _WITNESS = """\
     print("WITNESS params " + __import__("json").dumps(params.model_dump(mode="json")), file=sys.stderr, flush=True)
 """
-_REFUSED = "the result is not recorded"
+_REFUSED = "The result is not recorded"
 
 
 @dataclass

@@ -74,7 +74,7 @@ def test_a_stream_that_appears_later_is_refused(tmp_path: Path) -> None:
             probe(tmp_path / "v.ts")
         except ItemError as error:
             reasons.add(f"{error.reason}: {error.detail}")
-    assert "damaged_file: 'v.ts': a stream appears that was not there at the start" in reasons
+    assert "damaged_file: 'v.ts': a stream appears later that was not there at the start" in reasons
 
 
 def test_a_video_is_decoded_or_refused(tmp_path: Path) -> None:

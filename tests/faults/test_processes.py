@@ -105,7 +105,7 @@ def small_disk(root: Path) -> Iterator[Path]:
 def test_a_full_disk_is_said_so_and_the_run_goes_on_when_there_is_room(root: Path, small_disk: Path) -> None:
     code, said = finish(root)
     assert code == 1
-    assert "is full" in said and "make room" in said
+    assert "is full" in said and "free some space" in said
     assert "Traceback" not in said
     assert not (small_disk / "raw/videos.parquet").exists()
     subprocess.run(["mount", "-o", "remount,size=50m", str(small_disk)], check=True)
@@ -121,7 +121,7 @@ def test_a_read_only_data_folder_is_said_so(root: Path) -> None:
     if done.returncode:
         pytest.skip(f"a read-only tmpfs cannot be mounted here: {done.stderr.strip()}")
     try:
-        with pytest.raises(StageError, match=r"may not write.*make data/ writable"), sole_run(root, "download_videos"):
+        with pytest.raises(StageError, match=r"cannot write.*make data/ writable"), sole_run(root, "download_videos"):
             pass
     finally:
         subprocess.run(["umount", "-l", str(data)], check=True)
@@ -133,7 +133,7 @@ def test_what_a_library_says_of_a_full_disk_is_understood(tmp_path: Path) -> Non
     inner = RuntimeError("cannot save")
     inner.__cause__ = OSError(errno.EDQUOT, "quota")
     assert "is full" in (disk_refusal(inner, tmp_path) or "")
-    assert "may not write" in (disk_refusal(PermissionError(errno.EACCES, "no", "x.json"), tmp_path) or "")
+    assert "cannot write" in (disk_refusal(PermissionError(errno.EACCES, "no", "x.json"), tmp_path) or "")
     assert disk_refusal(ValueError("a bug"), tmp_path) is None
     stop_if_full(OSError(errno.ECONNRESET, "reset"), tmp_path)
     with pytest.raises(StageError, match="is full"):

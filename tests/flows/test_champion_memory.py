@@ -78,7 +78,7 @@ def test_a_fetch_that_prunes_takes_no_champion_away(project: Project, tmp_path: 
     said: list[str] = []
     verdict = promote(project, _better(project), said.append)
     assert verdict.promote and verdict.rival == "the champion"
-    assert "git had lost egovlm-policy#champion#1, egovlm-policy@v1.0.0 (a fetch that prunes?): put back" in said
+    assert "git had lost egovlm-policy#champion#1, egovlm-policy@v1.0.0 (a fetch that prunes?): restored" in said
 
     write_merged(project.root, {"publish": {"git_remote": "origin"}})  # our own fetches do not prune
     git(tmp_path / "origin.git", "config", "core.bare", "true")
@@ -110,7 +110,7 @@ def test_a_remote_that_does_not_answer_is_told(project: Project, tmp_path: Path)
     clone, said = Project(tmp_path / "clone"), list[str]()
     git(clone.root, "remote", "set-url", "origin", str(tmp_path / "nowhere"))
     assert known_champion(clone, said.append) is None
-    assert said == ["origin does not answer: whether it has a champion is not known"]
+    assert said == ["origin does not answer: it is unknown whether it has a champion"]
 
 
 def test_a_new_clone_and_a_worktree_know_the_champion(project: Project, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_make_clean_leaves_the_champion_and_two_ways_out(project: Project, monke
     with pytest.raises(ChampionUnresolvable) as refused:
         promote(project, better, print)
     said = str(refused.value)
-    assert "the answers of the champion v1.0.0" in said and "egovlm rollback --forget" in said
+    assert "the predictions of the champion v1.0.0" in said and "egovlm rollback --forget" in said
 
     commit = said.split("`dvc exp apply ")[1].split("`")[0]  # make it again, as the message says
     subprocess.run(["dvc", "exp", "apply", commit], cwd=project.root, check=False, capture_output=True)
@@ -163,9 +163,9 @@ def test_a_champion_is_forgotten_deliberately(
     better = _better(project)
     assert promote(project, better, print).promote
     assert egovlm(["rollback", "--forget", "--to", "v1.0.0"]) == 1
-    assert "give one of the two" in capsys.readouterr().err
+    assert "use only one of them" in capsys.readouterr().err
     assert egovlm(["rollback", "--forget"]) == 0
-    assert "there is no champion any more; taken out of its place: v1.0.0, v2.0.0" in capsys.readouterr().out
+    assert "there is no champion any more; removed: v1.0.0, v2.0.0" in capsys.readouterr().out
     assert known_champion(project, print) is None and champion_stack(project) == []
     shown = subprocess.run(
         ["gto", "show", f"{MODEL}#champion", "--json"], cwd=project.root, capture_output=True, text=True

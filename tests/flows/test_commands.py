@@ -81,14 +81,14 @@ def test_base_against_policy_of_one_run(two_revisions: Project, capsys: pytest.C
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["compare", "no-such-revision"], "the predictions of no-such-revision are not to be had"),
+        (["compare", "no-such-revision"], "the predictions of no-such-revision are unavailable"),
         (
             ["compare", "first", "workspace", "--run", "direct/video"],
             "holds no scored prediction of policy direct/video",
         ),
         (["promote"], "nothing has run in this checkout: `egovlm run` first"),
         (["promote", "no-such-commit"], "no-such-commit"),
-        (["rollback"], "no champion came before"),
+        (["rollback"], "there is no champion before"),
     ],
 )
 def test_errors_are_one_line(

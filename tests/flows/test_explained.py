@@ -69,10 +69,10 @@ def _writes(name: str, text: str) -> Callable[[Path], None]:
         (_writes("dvc.lock", ""), "dvc.lock"),  # a power cut
         (_writes("dvc.lock", "\0" * 400), "dvc.lock"),
         (_no_git, "git init && git add -A && git commit"),
-        (_cycle, "no stage may need what comes of it"),
+        (_cycle, "no stage may depend on its own results"),
         (_writes("dvc.yaml", "stages:\n  a: [\n"), "dvc.yaml"),
-        (_writes(".dvc/config", "[core\n"), "mend .dvc/config"),
-        (_writes(".dvc/tmp/rwlock", "{"), "remove it while no DVC command is at work"),
+        (_writes(".dvc/config", "[core\n"), "fix .dvc/config"),
+        (_writes(".dvc/tmp/rwlock", "{"), "remove it while no DVC command is running"),
     ],
     ids=["merge marks", "empty lock", "zeroed lock", "no git", "cycle", "torn dvc.yaml", "torn config", "torn rwlock"],
 )
@@ -104,11 +104,11 @@ def test_another_dvc_command_is_waited_for_then_named(
         until(lambda: (root / "locked").exists(), 60, "DVC is locked")
         monkeypatch.setattr(graph, "LOCK_ATTEMPTS", 1)
         assert run([]) == 1
-        assert "another DVC command is at work in this checkout: let it end" in capsys.readouterr().err
+        assert "another DVC command is running in this checkout: wait for it to end" in capsys.readouterr().err
         monkeypatch.setattr(graph, "LOCK_ATTEMPTS", 20)
         told: list[str] = []
         monkeypatch.setattr(graph.logger, "warning", lambda text, *_: (told.append(text), holder.kill()))
-        assert run([]) == 0 and told == ["waiting: another DVC command is at work in %s"]
+        assert run([]) == 0 and told == ["waiting: another DVC command is running in %s"]
     finally:
         holder.kill()
         holder.wait()

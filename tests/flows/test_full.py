@@ -68,4 +68,6 @@ def test_a_wrong_parameter_is_one_clear_line_and_changes_nothing(service: Servic
     assert (service.project.root / "params.yaml").read_bytes() == before
     lonely = service.run(train_on="gpu")
     assert lonely.state is not None and lonely.state.is_failed() and service.tasks(lonely.id) == {}
-    assert "name the remotes that both reach, publish.git_remote and publish.dvc_remote" in (lonely.state.message or "")
+    assert "name remotes that both machines reach, as publish.git_remote and publish.dvc_remote" in (
+        lonely.state.message or ""
+    )

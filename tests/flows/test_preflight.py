@@ -27,7 +27,7 @@ def test_cuda_without_cuda_stops_before_the_first_stage(project: Project, capsys
     assert main(["--set", "machine.device=cuda"]) == 1
     assert not _has_run(project)
     said = capsys.readouterr().err
-    assert "this run cannot be finished here: device: machine.device is cuda, but torch sees no CUDA device" in said
+    assert "this run cannot finish here: device: machine.device is cuda, but torch sees no CUDA device" in said
     assert said.count("\n") == 1
 
 

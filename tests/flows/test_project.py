@@ -98,7 +98,7 @@ def test_what_the_user_changed_during_a_run_stays(project: Project, capsys: pyte
     with overlaid(project, "quick", {}, parse_params):
         path.write_text(edited)
     assert path.read_text() == edited
-    assert "left as it is" in capsys.readouterr().err
+    assert "your edit is kept" in capsys.readouterr().err
     assert not restore(project)
 
 
@@ -133,7 +133,7 @@ def test_a_snapshot_takes_no_data_of_a_source_and_no_video(project: Project, cap
     travelled = git(project.root, "ls-tree", "-r", "--name-only", snapshot(project)).split()
     assert "notes/code.py" in travelled and "params.yaml" in travelled and "stage.py" not in travelled
     assert not {"clips/a/licensed.bin", "notes/mine.jsonl", "elsewhere/b.MP4"} & set(travelled)
-    assert "3 files with data of sources (0.0 MB, first clips/a/licensed.bin) stay here" in caplog.text
+    assert "3 data files of sources (0.0 MB, first clips/a/licensed.bin) stay here" in caplog.text
     assert "mine" in params.read_text()
 
 

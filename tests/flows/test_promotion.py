@@ -44,12 +44,12 @@ def test_a_complete_run_is_saved_once_and_an_unfinished_one_not_at_all(project: 
 
     write_merged(project.root, {"train_grpo": {"learning_rate": 6e-4}})  # training and evaluation are now out of date
     graph = Graph(project)
-    with pytest.raises(StageError, match=r"experiment half is not saved: .*train_grpo did not finish"):
+    with pytest.raises(StageError, match=r"experiment half was not saved: .*train_grpo did not finish"):
         save_experiment(graph, "half", "no")
     graph.close()
     assert second != first
     for name in ("a b", "-x", "x/../y", ""):
-        with pytest.raises(ParamsError, match="experiment must be"):
+        with pytest.raises(ParamsError, match="an experiment's name must be"):
             check_name(name)
 
 
@@ -78,9 +78,9 @@ def test_promotion_rollback_and_refusal(project: Project, tmp_path: Path) -> Non
     dvc(project.root, "artifacts", "get", ".", "egovlm-policy", "--stage", "champion", "-o", str(fetched))
     assert json.loads((fetched / "out.json").read_text())["params"]["learning_rate"] == 5e-4
     for to, message in (
-        (None, r"no champion came before v1.0.0"),
-        ("v9", r"v9 never was champion; champions: v1.0.0, v2.0.0"),
-        ("v1.0.0", r"v1.0.0 is champion already"),
+        (None, r"there is no champion before v1.0.0"),
+        ("v9", r"v9 was never champion; champions: v1.0.0, v2.0.0"),
+        ("v1.0.0", r"v1.0.0 is already champion"),
     ):
         with pytest.raises(StageError, match=message):
             roll_back(project, to)
@@ -102,13 +102,13 @@ def test_an_unresolvable_champion_is_never_replaced(project: Project, tmp_path: 
     lock = git(project.root, "show", f"{one}:dvc.lock")
     digest = lock.split("path: data/predictions")[1].split("md5: ")[1].split(".dir")[0]
     (project.root / ".dvc/cache/files/md5" / digest[:2] / f"{digest[2:]}.dir").rename(kept)  # its answers are gone
-    with pytest.raises(ChampionUnresolvable, match=r"the answers of the champion v1.0.0 .* are not to be had"):
+    with pytest.raises(ChampionUnresolvable, match=r"the predictions of the champion v1.0.0 .* are unavailable"):
         promote(project, better, print)
     kept.rename(project.root / ".dvc/cache/files/md5" / digest[:2] / f"{digest[2:]}.dir")
 
     git(project.root, "remote", "add", "origin", str(tmp_path / "nowhere.git"))  # nobody can say who is champion
     write_merged(project.root, {"publish": {"git_remote": "origin"}})
-    with pytest.raises(ChampionUnresolvable, match="the champion is not known"):
+    with pytest.raises(ChampionUnresolvable, match="the champion is unknown"):
         promote(project, better, print)
     write_merged(project.root, {"publish": {"git_remote": None}})
 

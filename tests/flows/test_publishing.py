@@ -37,7 +37,7 @@ def test_unset_nothing_is_sent_and_every_run_is_a_row(
     project: Project, origin: RecordingRemote, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run([]) == 0
-    assert "kept as experiment run-" in (said := capsys.readouterr().out) and "on this machine only" in said
+    assert "saved as experiment run-" in (said := capsys.readouterr().out) and "on this machine only" in said
     assert egovlm(["promote"]) == 0
     _learn(project, 8e-4)
     assert run(["--experiment", "better"]) == 0
@@ -77,7 +77,7 @@ def test_without_push_rights_a_promotion_is_complete_and_sent_later(
     _publish(project, git_remote="origin")
     origin.refuses.touch()
     assert run([]) == 0
-    assert "is saved here but not sent: `git push" in capsys.readouterr().out
+    assert "is saved here but was not sent: `git push" in capsys.readouterr().out
     assert egovlm(["promote"]) == 0
     error = capsys.readouterr().err
     assert error.startswith("registered on this machine, but not sent: ") and error.count("\n") == 1
@@ -106,7 +106,7 @@ def test_the_champion_of_a_clone_is_named_before_it_is_used(
     egovlm(["promote"])
     told = capsys.readouterr().err.splitlines()[0]
     assert told.startswith("the champion is v1.0.0 (") and "registered by toy on 20" in told
-    assert told.endswith("its run is not in this checkout: it came with the clone or from a remote")
+    assert told.endswith("its run is not in this checkout, so it came with the clone or from a remote")
 
 
 def test_of_two_who_register_at_once_the_second_is_withdrawn(project: Project, origin: RecordingRemote) -> None:
@@ -126,7 +126,7 @@ def test_what_a_store_did_not_take_is_remembered(project: Project, origin: Recor
     finish_run(project, "one")
     (tmp_path / "store").write_text("the remote's disk is not mounted")
     to = Destination("origin", "store")
-    with pytest.raises(StageError, match="one is saved here but not sent: DVC remote store did not take its data"):
+    with pytest.raises(StageError, match="one is saved here but was not sent: DVC remote store refused its data"):
         send_experiments(project, ["one"], to, lambda text, is_progress: None)
     finish_run(project, "two", learning_rate=7e-4)
     assert unsent(project) == ["one"]
@@ -138,9 +138,12 @@ def test_what_a_store_did_not_take_is_remembered(project: Project, origin: Recor
 @pytest.mark.parametrize(
     ("remotes", "message"),
     [
-        ({"git_remote": "upstream"}, r"publish.git_remote names 'upstream', which is no remote here \(found: origin\)"),
+        (
+            {"git_remote": "upstream"},
+            r"publish.git_remote names 'upstream', which is not a " r"remote here \(found: origin\)",
+        ),
         ({"git_remote": "origin", "dvc_remote": "s3"}, r"publish.dvc_remote names 's3', .* \(found: none\)"),
-        ({}, r"train_on=gpu sends code and data to another machine: name the remotes"),
+        ({}, r"train_on=gpu sends code and data to another machine: name remotes that both machines reach"),
         ({"git_remote": "origin"}, r"train_on=gpu sends code and data"),
     ],
 )
@@ -155,7 +158,7 @@ def test_a_remote_that_is_missing_is_named(
 def test_a_stage_travels_through_one_dvc_remote(project: Project, origin: RecordingRemote, tmp_path: Path) -> None:
     dvc(project.root, "remote", "add", "--local", "store", str(tmp_path / "store"))
     _publish(project, git_remote="origin", dvc_remote="store")
-    with pytest.raises(ParamsError, match=r"DVC's default remote \(none\), and publish.dvc_remote is store"):
+    with pytest.raises(ParamsError, match=r"DVC's default remote \(none\), but publish.dvc_remote is store"):
         for_another_machine(project)
     dvc(project.root, "remote", "default", "--local", "store")
     assert for_another_machine(project) == ("origin", "store")

@@ -66,7 +66,9 @@ def test_a_result_comes_home_whole_and_a_wrong_one_does_not(clones: tuple[Graph,
 
     with pytest.raises(ResultMissing, match="without naming its result"):
         restore_result(graph, "train_grpo", "all went well", "egovlm", _silent)
-    with pytest.raises(ResultMissing, match=r"its result \(0+\) is not in the DVC remote; it is not run here instead"):
+    with pytest.raises(
+        ResultMissing, match=r"its result \(0+\) is not in the DVC remote; the stage " "is not run here instead"
+    ):
         restore_result(graph, "train_grpo", f"result {'0' * 32}", "egovlm", _silent)
     assert (here.root / "dvc.lock").read_bytes() == taken
     there.close()

@@ -184,7 +184,7 @@ def test_other_data_and_other_graphs_in_the_repository_are_no_part_of_a_run(
     write_merged(root, {"train_grpo": {"learning_rate": 7e-4}})
     monkeypatch.chdir(root)
     assert run([]) == 0
-    assert "kept as experiment" in capsys.readouterr().out
+    assert "saved as experiment" in capsys.readouterr().out
     assert (root / "notes/a.txt").read_text() == "two"
 
 

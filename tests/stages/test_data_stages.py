@@ -198,14 +198,14 @@ def test_a_share_of_a_data_set_is_taken_without_an_error(tmp_path: Path, capsys:
     report = _run("download_videos", params, tmp_path)
     assert report.as_dict()["by_source"]["question"] == {"local": {"not_taken": 45, "ok": 5}}
     assert report.values["not_taken"] == {"local": {"rows": 45, "videos": 9, "first": "v1.mp4"}}
-    said = "source local: 45 rows are about 9 videos that it does not have (v1.mp4 ...): not taken; 5 rows are"
+    said = "source local: 45 rows are about 9 videos that it lacks (v1.mp4 ...) and are left out; 5 rows are kept"
     assert said in capsys.readouterr().out
     assert len(_run("prepare_questions", params, tmp_path).quarantined) == 0
 
 
 def test_questions_that_belong_to_another_folder_stop_the_stage(tmp_path: Path) -> None:
     clip(tmp_path / "in/other.mp4")
-    with pytest.raises(EmptyInput, match="all of its 5 rows are about 1 videos that it does not have"):
+    with pytest.raises(EmptyInput, match="all of its 5 rows are about 1 videos that it lacks"):
         _run("download_videos", _params(tmp_path, _questions(1)), tmp_path)
 
 
@@ -226,7 +226,7 @@ def test_a_video_below_inputs_is_read_in_place_and_takes_no_second_room(
     assert dict(_run("extract_frames", params, Path()).outcomes["clip"]) == {"ok": 1}
     before = given.read_bytes()
     given.write_bytes(before[:-1])
-    with pytest.raises(ArtifactError, match=r"inputs/mine/v0\.mp4 is gone or not the file that was probed"):
+    with pytest.raises(ArtifactError, match=r"inputs/mine/v0\.mp4 is missing or has changed since it was probed"):
         _run("extract_frames", params, Path())
     clip(given, seed=5, frames=30)
     _run("download_videos", params, Path())

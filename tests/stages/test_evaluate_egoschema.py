@@ -200,13 +200,13 @@ def test_a_benchmark_without_questions_is_a_clear_error(root: Path, repository: 
 def test_questions_without_public_answers_have_no_accuracy(root: Path, repository: Path) -> None:
     path = root / "data/dataset/questions.parquet"
     write_rows(path, [q.model_copy(update={"answer": None}) for q in _questions()], Question)
-    with pytest.raises(EmptyInput, match="no accuracy of an empty set"):
+    with pytest.raises(EmptyInput, match="so there is no accuracy to compute"):
         run(root, make_params(repository, runs=("reasoning/video",)))
 
 
 def test_missing_inputs_are_named(root: Path, repository: Path) -> None:
     write_rows(root / "data/raw/videos.parquet", [_video("v0")], Video)
-    with pytest.raises(ArtifactError, match="does not hold v1"):
+    with pytest.raises(ArtifactError, match="has no v1"):
         run(root, make_params(repository))
     (root / "data/dataset/questions.parquet").unlink()
     with pytest.raises(ArtifactError, match="is missing"):

@@ -113,7 +113,7 @@ def test_what_cannot_take_effect_with_these_data_is_said(root: Path, capsys: pyt
     no_dev, no_times = report.values["idle_settings"]
     assert no_dev.startswith("dev_questions 60, dev_every 2, patience 3, select best: no question is in the dev split")
     assert no_times.startswith("rewards.keyframe 0.3: no training question has key times")
-    assert capsys.readouterr().out.count("train_grpo: without effect: ") == 3
+    assert capsys.readouterr().out.count("train_grpo: a setting has no effect: ") == 3
     assert run(root, dev_questions=0, rewards=_without_keyframe()).values["idle_settings"] == []
 
 

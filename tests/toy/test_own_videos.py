@@ -34,9 +34,9 @@ def test_five_clips_go_through_and_the_score_says_that_so_few_show_nothing(repos
     told = {line: project.run(*shlex.split(line, comments=True)).stdout for line in lines}
     assert len(told) == 4
     said, out = told["egovlm init inputs/clips"], told["egovlm run"]
-    assert "questions  19: 16 to train on (recordings: 4), 3 to judge by (recordings: 1)" in said
+    assert "questions  19: 16 for training (recordings: 4), 3 for the score (recordings: 1)" in said
     assert sorted(path.suffix for path in project.root.glob("noodles*")) == [".jpg", ".jpg"]
-    assert "9 stages up to date" in out and "kept as experiment run-" in out
+    assert "9 stages up to date" in out and "saved as experiment run-" in out
     metrics = json.loads((project.root / "data/reports/metrics.json").read_text())
     assert metrics["questions"] == 3 and "detectable_gain" not in metrics
     page = (project.root / "data/reports/index.html").read_text()

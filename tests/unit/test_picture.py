@@ -133,7 +133,7 @@ def test_a_change_that_dvc_would_record_fails_the_stage(
     replace(root / path, before, after)
     code, said = running.ends()
     assert code == 1
-    assert f"egovlm {STAGE}: StageError: {message} while {STAGE} ran: the result is not recorded" in said
+    assert f"egovlm {STAGE}: StageError: {message} while {STAGE} ran. The result is not recorded" in said
     assert not (root / f"data/reports/{STAGE}.json").exists()
     assert (root / f"data/checkpoints/{STAGE}").is_dir()  # it can go on
 
@@ -159,7 +159,7 @@ def test_a_change_is_told_when_it_happens(
     with watching(read_picture(STAGE), root, seconds=0.01):
         replace(root / "params.yaml", "seed: 0", "seed: 7")
         said = ""
-        while "fails at its end if that is not undone" not in said:
+        while "will fail at its end unless you undo the change" not in said:
             said += capfd.readouterr().err
             time.sleep(0.01)
     assert said.count("params.yaml: seed changed from 0 to 7 while it runs") == 1
@@ -178,7 +178,7 @@ def test_a_lock_that_names_another_value_or_code_is_found(root: Path, start: Cal
     lock(code, seed)
     assert disagreements(root) == {}
     lock({**code, "pipeline/sources": "0" * 32 + ".dir"}, {"seed": 9})
-    found = ["the code of pipeline/sources is another", "seed was 0, dvc.lock says 9"]
+    found = ["the code of pipeline/sources differs", "seed was 0, dvc.lock says 9"]
     assert disagreements(root) == {STAGE: found}
     with pytest.raises(ArtifactError, match=f"seed was 0, dvc.lock says 9.*egovlm run {STAGE} --force"):
         refuse_disagreements(root)
@@ -186,7 +186,7 @@ def test_a_lock_that_names_another_value_or_code_is_found(root: Path, start: Cal
     (root / "dvc.yaml").write_text(DVC_YAML.replace("stages:", f"stages:{READER}"))  # what reads it does not start
     command = [sys.executable, "-W", "ignore", "-m", "pipeline.stages", "prepare_questions"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and f"ArtifactError: dvc.lock does not say what {STAGE} ran from" in done.stderr
+    assert done.returncode == 1 and f"ArtifactError: dvc.lock does not match what {STAGE} ran from" in done.stderr
 
     (root / "dvc.lock").write_text("<<<<<<< HEAD\n")
     with pytest.raises(ArtifactError, match=r"dvc\.lock cannot be read"):

@@ -35,7 +35,7 @@ def test_in_the_repository_nothing_fails(
     *lines, gap, verdict = capsys.readouterr().out.splitlines()
     assert {"python", "packages", "codecs", "params"} <= {line.split()[1] for line in lines}
     assert gap == ""
-    assert verdict.startswith("Fit for the embedded default.")
+    assert verdict.startswith("Ready for the embedded default.")
 
 
 def test_a_secret_is_never_printed(

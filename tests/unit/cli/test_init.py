@@ -51,9 +51,9 @@ def test_five_clips_become_the_source_and_both_sides_have_some(own: Path, capsys
         "frame_rate": None, "split": "by_hash", "licence": "mine",
     }  # fmt: skip
     assert params.validate_dataset.egoschema_windows == "none"
-    assert "questions  20: 16 to train on (recordings: 4), 4 to judge by (recordings: 1)" in said
+    assert "questions  20: 16 for training (recordings: 4), 4 for the score (recordings: 1)" in said
     assert "score      4 questions are too few to show any difference" in said
-    assert "words of your questions are unknown to it" in said and "well formed but meaningless" in said
+    assert "words in your questions are unknown to it" in said and "well formed but meaningless" in said
     kept = [line for line in Path("params.yaml").read_text().splitlines() if line in before.splitlines()]
     assert len(kept) > len(before.splitlines()) - 16  # one source and two values are all that differs
 
@@ -75,7 +75,7 @@ def test_looking_changes_nothing_and_a_shortcut_is_told(own: Path, capsys: pytes
     _write(own, rows)
     assert main(["init", "inputs/clips", "--check"]) == 0
     said = capsys.readouterr().out
-    assert "`shortest option 5` is right in 100% of 16 questions (chance 20%): validate_dataset will stop" in said
+    assert "`shortest option 5` answers 100% of 16 questions correctly (chance 20%): validate_dataset will stop" in said
     assert Path("params.yaml").read_bytes() == before
 
 
@@ -85,7 +85,7 @@ def test_bad_items_are_named(own: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert main(["init", "inputs/clips"]) == 0
     said = capsys.readouterr().out
     (told,) = [line for line in said.splitlines() if line.startswith("left out")]
-    assert told == "left out   1 (1 answer_out_of_range): pan-9: answer 7 of 5 options"
+    assert told == "left out   1 (1 answer_out_of_range): pan-9: answer 7, but there are 5 options, counted from 0"
 
 
 @pytest.mark.parametrize(

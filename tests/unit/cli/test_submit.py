@@ -47,7 +47,7 @@ def test_without_a_benchmark_the_question_file_has_to_be_named(capsys: pytest.Ca
     assert "run `dvc repro download_videos`" in capsys.readouterr().err
     write_json(Path("data/raw/benchmarks.json"), {})
     assert _submit({"q0": 1}) == 1
-    assert "name EgoSchema's question file by --questions" in capsys.readouterr().err
+    assert "name EgoSchema's question file with --questions" in capsys.readouterr().err
     Path("questions.json").write_text(json.dumps([{"q_uid": uid} for uid in IDS]))
     assert _submit({"q0": 1}, "--questions", "questions.json") == 1
     assert "missing 2 ids" in capsys.readouterr().err

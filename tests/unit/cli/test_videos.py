@@ -37,7 +37,7 @@ def test_a_span_is_respected_and_checked(video: Path, tmp_path: Path, capsys: py
     span = ("--start", "2", "--end", "4", "--count", "2", "--out", str(tmp_path / "f.jpg"))
     assert _json(capsys, "frames", str(video), *span)["pts_seconds"] == [2.5, 3.5]
     assert main(["frames", str(video), "--start", "3", "--end", "9"]) == 1
-    assert "does not lie in the 4.0 s" in capsys.readouterr().err
+    assert "does not fit into the 4.0 s" in capsys.readouterr().err
 
 
 def test_keyframes_find_the_jump(video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,7 +81,7 @@ def test_a_policy_is_asked_as_it_was_trained(
         trained["extract_frames"]["frames"] = 3
         (model / "training.json").write_text(json.dumps({"params": trained}), encoding="utf-8")
         assert main(list(asked)) == 1
-        assert "name the params it was trained with by --params" in capsys.readouterr().err
+        assert "name the params it was trained with, using --params" in capsys.readouterr().err
     finally:
         (model / "training.json").unlink()
 
@@ -110,8 +110,8 @@ def test_an_open_question_has_no_probabilities(
         (["--option", "a"], "found 1 options"),
         ([part for i in range(30) for part in ("--option", str(i))], "found 30 options: give none"),
         (["--option", "a", "--option", " "], "an option is empty"),
-        (["--option", "a cup", "--option", "A cup "], "two options say the same"),
-        (["--model", "nowhere"], "nowhere holds no model: `make run` makes one"),
+        (["--option", "a cup", "--option", "A cup "], "two options are the same"),
+        (["--model", "nowhere"], "nowhere holds no model: `make run` trains one"),
     ],
 )
 def test_ask_refuses_in_one_line(extra: list[str], words: str, video: Path, capsys: pytest.CaptureFixture[str]) -> None:

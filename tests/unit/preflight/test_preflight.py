@@ -99,7 +99,7 @@ def test_packages_and_programs_that_params_name(tmp_path: Path) -> None:
     params = full(train_grpo__rollout="vllm_colocate", machine__launch="no-such-launcher --n 2")
     said = "; ".join(finding.found for finding in preflight(params, tmp_path))
     assert "train_grpo.rollout: vllm_colocate needs vllm" in said
-    assert "machine.launch: no program no-such-launcher" in said
+    assert "machine.launch: the program no-such-launcher was not found" in said
 
 
 # --- sources ----------------------------------------------------------------------------------------------------------
@@ -240,5 +240,5 @@ def test_a_disk_that_is_too_small_is_told(
         monkeypatch.setattr(shutil, "disk_usage", lambda folder, free=free: shutil._ntuple_diskusage(0, 0, int(free)))
         (found,) = check_disk(full(), tmp_path, three_billion)
         assert found.state == state
-        assert "models take about 132 GB" in found.found
-        assert "3.0 MB a clip" in found.found
+        assert "models need about 132 GB" in found.found
+        assert "3.0 MB per clip" in found.found
