@@ -16,7 +16,7 @@ test: $(STAMP)  ## all quick tests that need neither a GPU nor a network
 faults: $(STAMP)  ## kills, cancels, stale clones and slow clusters: the long campaign
 	@EGOVLM_SLOW=1 python -m pytest -m "faults or slow"
 
-portable: $(STAMP)  ## the quick tests as on other machines: CPU kernels, threads, encoders, time zones, locales; an hour
+portable: $(STAMP)  ## the quick tests under other CPU kernels, threads, encoders, time zones and locales; an hour
 	@python -m benchmarks.portable
 
 rehearse: $(STAMP)  ## the full profile on two CPU cores and no network, with stand-ins; ten minutes, a page at the end
@@ -46,5 +46,5 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m flows.dvc.plots_page
 	@touch $(STAMP)
 
-clean:  ## forget all products (data/, DVC cache); keeps code, reports in git and the environment
+clean:  ## delete all products (data/, DVC cache); keeps code, reports in git and the environment
 	rm -rf data/raw data/questions data/frames data/keyframes data/dataset data/models data/predictions data/checkpoints .dvc/cache .dvc/tmp wandb

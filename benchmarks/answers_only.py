@@ -2,10 +2,11 @@
 
     python benchmarks/answers_only.py --cpu-seconds 63    # in place of `python -m pipeline.stages train_grpo`
 
-Reads what train_grpo reads (params.yaml included) and writes data/models/policy, which evaluate_egoschema then judges:
-same prompt, same questions, same peak learning rate, warm-up and linear decay (over the time), vision tower frozen and
-its features cached, best of eight dev measurements. What is learned is `<answer>X</answer>`, without thinking or key
-times. No part of the product: EgoVLM is tuned by GRPO alone. Loading the model and measuring count as time.
+Reads what train_grpo reads (params.yaml included) and writes data/models/policy, which evaluate_egoschema then
+scores. It uses the same prompt, questions, peak learning rate and warm-up, and a linear decay (over the time). The
+vision tower is frozen, its features are cached, and the best of eight dev measurements is kept. The model learns
+`<answer>X</answer>`, without thinking or key times. This is not part of the product: EgoVLM is tuned by GRPO alone.
+Loading the model and measuring count as time.
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """One recipe on several machines and seeds: `python -m benchmarks.machines FOLDER [--seeds 0 1 2] [--jobs 1]`.
 
 PyTorch picks its kernels by the vector units that it finds, and each kind adds floats in another order. Held to fewer
-units by ATEN_CPU_CAPABILITY, one computer is several "machines". Each cell is the README's run in a clone of its own,
-of the last commit, with a DVC cache of its own: a shared one would hand a machine the products of another. A cell that
-is done is not run again; one that was interrupted goes on. `--table` only prints what is there.
+units by ATEN_CPU_CAPABILITY, one computer is several "machines". Each cell is the README's run in its own clone of
+the last commit. It has its own DVC cache, because a shared one would give a machine another's products. A finished
+cell is not run again; an interrupted one continues. `--table` only prints what is there.
 """
 
 import argparse

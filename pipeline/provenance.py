@@ -2,7 +2,7 @@
 
 A stage cannot tell DVC what it ran from: DVC reads the files when the stage has ended. The files may change between the
 stage's own last check (pipeline/picture.py) and DVC's. So the two records are compared wherever a result counts:
-when the next stage reads it, before it is saved as an experiment, and before a card is written or a model promoted.
+when the next stage reads it, before an experiment is saved, a card is written or a model is promoted.
 """
 
 import hashlib

@@ -25,7 +25,7 @@ ONE_PROCESS = ("tests/toy", "tests/flows")  # they share a server and a project 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes, tests that share the costly fixtures stay together; the others go where room is."""
+    """With several processes, tests that share the costly fixtures stay together; the others go to any free worker."""
     for item in items:
         where = str(item.path.relative_to(ROOT))
         group = "road" if where.startswith(ONE_PROCESS) else where
@@ -52,7 +52,7 @@ def _left_out(config: pytest.Config) -> list[str]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Where nothing may be left out, a run that left something out fails."""
+    """If nothing may be left out, a run that left something out fails."""
     if exitstatus == pytest.ExitCode.OK and not hasattr(session.config, "workerinput") and _left_out(session.config):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -72,7 +72,7 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """Real data that may lie beside the repository; tests that need it are skipped where it is absent."""
+    """Real data that may lie beside the repository; tests that need it are skipped if it is absent."""
     folder = ROOT.parent / "shared"
     if not folder.is_dir():
         pytest.skip("no ../shared folder with real data beside the repository")
@@ -102,7 +102,7 @@ TOY = {
 def whole_road(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project in which `dvc repro` has run once, from videos to the report.
 
-    Trained on rendered videos, tested on rendered ones and, where they lie beside the repository, on real clips.
+    Trained on rendered videos, tested on rendered ones and, if they are beside the repository, on real clips.
     """
     project = make_project(repository, tmp_path_factory.mktemp("road"))
     project.change(TOY)

@@ -1,6 +1,6 @@
 """Runs whose process is gone but whose state still says otherwise.
 
-`kill -9` or a power cut of a worker leaves its run `Running` for ever. A run that takes the project's lock has proof
+`kill -9` or a power cut of a worker leaves its run `Running` forever. A run that takes the project's lock has proof
 that the last holder is dead (flows/dvc/lock.py) and marks it. For a host that never comes back, the automation
 `egovlm-heartbeat` (flows/service/automations.py) does the same from the server's side.
 """

@@ -1,7 +1,7 @@
 """Answers in prose: places where a text says that the words after or before are the answer. Imports no torch.
 
-"A" is an article and "C" the camera wearer, so a letter counts only if no words continue from it: at the end of its
-clause, in brackets, or with its own text.
+"A" is an article and "C" the camera wearer, so a letter counts only if no words continue from
+it. That is at the end of its clause, in brackets, or with its own text.
 """
 
 import re

@@ -1,8 +1,8 @@
 """The one answer parser, used by the rewards and by the evaluation. Imports no torch.
 
 It returns the option a completion names, or nothing: it never guesses. The camera wearer of EgoSchema is called "C" and
-two options in five begin with "C", so outside tags a letter counts only if the text says that it is the answer
-(`anchors.py`); what counts as an option by itself is in `forms.py`.
+two options in five begin with "C". So outside tags a letter counts only if the text says that it is the answer
+(`anchors.py`). `forms.py` says what counts as an option by itself.
 """
 
 import re

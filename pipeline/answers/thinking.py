@@ -51,7 +51,7 @@ def reopen(completion: str) -> Reopened:
 def chosen_letter(completion: str) -> str | None:
     """The letter alone that follows what `reopen` keeps; None if something else does.
 
-    In a greedy completion it is the likeliest of all tokens at this place, hence the likeliest of the letters: the
+    In a greedy completion it is the likeliest of all tokens at this place, so the likeliest of the letters: the
     forced choice is made.
     """
     text = SPECIAL_TOKEN.sub("", completion)

@@ -59,7 +59,7 @@ def compare(
     before, after = _rows(first, models[0], run, "first"), _rows(second, models[1], run, "second")
     shared = {p.question_id for p in before} & {p.question_id for p in after}
     if not shared:
-        raise EmptyInput(f"the two evaluations share no scored question ({run}): they are of different benchmarks")
+        raise EmptyInput(f"the two evaluations share no scored question ({run}): they used different benchmarks")
     _same_data(before, after)
     a, b = ([p for p in rows if p.question_id in shared] for rows in (before, after))
     difference = gain(a, b, intervals)
@@ -78,13 +78,13 @@ def compare(
 
 
 def _same_data(before: Sequence[Prediction], after: Sequence[Prediction]) -> None:
-    """Ids alone do not make a pair: the synthetic world of another seed asks other questions under the same ids."""
+    """Equal ids are not enough: with another seed, the synthetic world asks other questions under the same ids."""
     answers = {p.question_id: p.answer for p in before}
     other = [p.question_id for p in after if answers.get(p.question_id, p.answer) != p.answer]
     if other:
         raise EmptyInput(
-            f"{len(set(other))} questions of the two evaluations have one id and different answers ({other[0]} ...): "
-            "they are of different data (another seed or dataset) and cannot be paired"
+            f"{len(set(other))} questions of the two evaluations have the same id but different answers ({other[0]} "
+            "...): they come from different data (another seed or dataset) and cannot be paired"
         )
 
 
@@ -92,7 +92,7 @@ def _rows(predictions: Sequence[Prediction], model: str, run: str, which: str) -
     rows = scored(by_run(predictions).get((model, run), []))
     if not rows:
         found = ", ".join(sorted({f"{m} {r}" for m, r in by_run(predictions)})) or "nothing"
-        raise EmptyInput(f"the {which} evaluation holds no scored prediction of {model} {run} (it holds {found})")
+        raise EmptyInput(f"the {which} evaluation has no scored prediction of {model} {run} (it has {found})")
     return rows
 
 
@@ -122,15 +122,15 @@ def render(comparison: Comparison, questions: Mapping[str, Question], most: int 
 
 
 def verdict(comparison: Comparison) -> str:
-    """One sentence a person may quote."""
+    """One sentence that a person can quote."""
     difference = comparison.gain.difference
     if difference.low > 0:
-        return "the second is better: the whole interval lies above 0"
+        return "the second is better: the whole interval is above 0"
     if difference.high < 0:
-        return "the second is worse: the whole interval lies below 0"
+        return "the second is worse: the whole interval is below 0"
     if comparison.detectable is None:
         return f"no difference shown: {comparison.questions} questions are too few to show any"
-    return f"no difference shown; this many questions find one of {100 * comparison.detectable:.1f} points or more"
+    return f"no difference shown; this many questions can show one of {100 * comparison.detectable:.1f} points or more"
 
 
 def _interval(estimate: Estimate) -> str:

@@ -1,6 +1,6 @@
-"""The promotion gate: is a challenger better than the champion, beyond doubt, on the same questions? Pure.
+"""The promotion gate: is a challenger significantly better than the champion on the same questions? Pure.
 
-It fails closed: what cannot be shown counts against the challenger.
+It fails closed: anything that cannot be shown counts against the challenger.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`promote`, with the gain it rests on and every reason against."""
+    """`promote`, with the gain behind it and every reason against it."""
 
     promote: bool
     against: tuple[str, ...]
@@ -53,7 +53,7 @@ def decide(challenger: Evidence, champion: Evidence | None, rules: Promotion, in
     """Compare on the champion's questions (the frozen set); the first champion has to beat its own base model.
 
     The interval of the gain is paired and clustered by recording (`clustered_mean`): both models answer the same
-    questions, and questions on one recording stand or fall together.
+    questions, and questions about one recording are correlated.
     """
     mine = _answers(challenger, "policy")
     theirs = _answers(champion, "policy") if champion else _answers(challenger, "base")
@@ -96,22 +96,22 @@ def _gain(
 
 
 def _too_little(gain: Estimate, rules: Promotion) -> list[str]:
-    if not gain.low >= rules.min_gain:  # so written that NaN is too little as well
+    if not gain.low >= rules.min_gain:  # written so that NaN fails too
         return [f"the lower bound of the gain, {gain.low:+.4f}, is below promotion.min_gain={rules.min_gain:+.4f}"]
     return []
 
 
 def _leak(challenger: Evidence) -> list[str]:
     if challenger.leaky is None:
-        return ["nothing says whether the training data leak (data/dataset/leakage.json is missing)"]
+        return ["it is unknown whether the training data leak (data/dataset/leakage.json is missing)"]
     return ["the training data leak into the benchmark"] if challenger.leaky else []
 
 
 def _floor(challenger: Evidence) -> list[str]:
     low = challenger.above_floor_low
     if low is None:
-        return ["nothing says how far it is above what can be had without watching (metrics.json has no above_floor)"]
-    return [] if low > 0 else [f"it is not shown to be above what can be had without watching ({low:+.4f} or more)"]
+        return ["it is unknown how far it is above an answer without watching (metrics.json has no above_floor)"]
+    return [] if low > 0 else [f"it is not shown to be above an answer without watching ({low:+.4f} or more)"]
 
 
 def _not_counted(challenger: Evidence) -> list[str]:
@@ -126,19 +126,19 @@ def _unlike(
     theirs: Mapping[str, Prediction],
     rules: Promotion,
 ) -> list[str]:
-    """Why the two were not asked the same."""
+    """Reasons why the two were not asked the same questions."""
     missing = sorted(set(theirs) - set(mine))
     against = (
         [f"{len(missing)} of the {len(theirs)} frozen questions are unanswered, first {missing[0]}"] if missing else []
     )
     common = set(mine) & set(theirs)
     if len(common) < rules.min_questions:
-        against.append(f"{len(common)} common questions are fewer than promotion.min_questions={rules.min_questions}")
+        against.append(f"{len(common)} common questions are too few: promotion.min_questions={rules.min_questions}")
     if champion:
         now, then = _asked(challenger), _asked(champion)
         changed = sorted(q for q in common if now.get(q) is None or now.get(q) != then.get(q))
         if changed:
-            against.append(f"{len(changed)} frozen questions are not the same any more, first {changed[0]}")
+            against.append(f"{len(changed)} frozen questions have changed, first {changed[0]}")
     return against
 
 
@@ -172,7 +172,7 @@ def _agreement(now: float | None, then: float | None, rules: Promotion) -> list[
     if then is None:
         return []
     if now is None:
-        return [f"nothing says whether its answers agree with their thinking; {then:.1%} of the champion's do"]
+        return [f"it is unknown whether its answers agree with their thinking; {then:.1%} of the champion's do"]
     if not now >= then - rules.max_agreement_drop:  # NaN counts as worse
         return [f"{now:.1%} of the answers agree with their own thinking, {then:.1%} of the champion's"]
     return []

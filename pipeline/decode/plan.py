@@ -12,7 +12,7 @@ def packet_ranges(index: PacketIndex, wanted_pts: NDArray[np.int64]) -> list[ran
     """Disjoint ranges of packet numbers, in decode order, that hold everything the wanted frames depend on.
 
     A frame needs the packets from an I-frame up to its own. The I-frame must come no later than the frame in decode
-    order *and* in presentation order: a frame that is decoded after an I-frame but shown before it (a leading frame
+    order *and* in presentation order. A frame that is decoded after an I-frame but shown before it (a leading frame
     of an open GOP) references the previous GOP.
 
     If the times are in doubt, a range extends to the next I-frame, since a whole GOP reveals its own order.

@@ -63,8 +63,8 @@ def by_plan(
     """Decode only the packet ranges that the wanted frames need; None if the plan fails.
 
     The plan fails, and everything must be decoded, in three cases. A frame that the packets promise does not appear
-    (intra refresh, hidden frames); frames appear in a different order from their times; or the codec reports an
-    error (its concealment of lost data depends on frames that the plan skips).
+    (intra refresh, hidden frames). Frames appear in a different order from their times. Or the codec reports an
+    error: its concealment of lost data depends on frames that the plan skips.
     """
     wanted = choose_pts(index, index.shown_pts(), times)
     ranges = packet_ranges(index, np.unique(wanted))

@@ -1,1 +1,1 @@
-"""Predict, score, compare: one parser, controls beside every score, intervals, submission files."""
+"""Predict, score, compare: one parser, controls with every score, intervals, submission files."""

@@ -1,6 +1,6 @@
-"""What answers prompts: transformers (the loop that training uses too) or vLLM, behind one interface.
+"""Backends that answer prompts: transformers (the loop that training uses too) or vLLM, behind one interface.
 
-A request is a chat message list that names at most one clip, and that clip's frames. Batching is the caller's.
+A request is a chat message list that names at most one clip, and that clip's frames. The caller does the batching.
 """
 
 from collections.abc import Mapping, Sequence

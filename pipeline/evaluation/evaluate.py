@@ -23,8 +23,8 @@ from pipeline.records import Prediction, Question
 def load_models(
     folders: Mapping[str, Path], settings: EvaluateEgoschema, machine: Machine, features: Path
 ) -> list[EvaluatedModel]:
-    """Load the models named in `folders`; those with one and the same vision tower share the features of clips, which
-    are also kept below `features` where params say so."""
+    """Load the models named in `folders`. Models with the same vision tower share the features of clips, which are
+    also kept below `features` if params say so."""
     digests = {name: folder_digest(folder) for name, folder in folders.items()}
     if settings.backend == "vllm":
         return [
@@ -61,7 +61,7 @@ def evaluate_models(
     prompts: Prompts,
     seed: int,
 ) -> list[Prediction]:
-    """All predictions of all runs of all models, in a fixed order. What the cache holds is not computed again."""
+    """All predictions of all runs of all models, in a fixed order. Cached answers are not computed again."""
     modes = modes_of(settings, prompts)
     runs = run_order(settings.runs)
     context = Context(questions, parents, {}, seed, settings.permutations, settings.control_questions)

@@ -1,8 +1,8 @@
-"""What can be had without the evidence, and how far above it a score stands.
+"""The score that is possible without the evidence, and how far above it a model is.
 
 Three kinds of floor: guessing, the same model without the video, and rules that see only the text of questions and
-options (`pipeline/checks/shortcuts.py`). The largest counts. The largest of several measured figures is rather too high
-than too low, so a score above it is not flattered.
+options (`pipeline/checks/shortcuts.py`). The largest counts. The largest of several measured figures tends to be too
+high, so it does not flatter a score above it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,8 +19,7 @@ Shares = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Floor:
-    """`of` names what is had without evidence, `value` is its accuracy; `above` the score minus it, question by
-    question."""
+    """`of` names the floor, `value` is its accuracy; `above` is the score minus it, question by question."""
 
     of: str
     value: float
@@ -33,7 +32,7 @@ def floor(
     intervals: IntervalSettings,
     model: str = "policy",
 ) -> Floor:
-    """The largest floor under the model's headline run, and what lies above it on the questions of both.
+    """The largest floor under the model's headline run, and the difference on the questions of both.
 
     `probes` holds per rule what it has right; a question that a rule does not judge counts as guessed.
     """

@@ -1,4 +1,4 @@
-"""Are the named key times true ones? Precision, recall and F1 beside what naming without looking earns."""
+"""Are the named key times right? Precision, recall and F1, compared with naming times blindly."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -22,8 +22,8 @@ class MatchSettings:
 
 @dataclass(frozen=True)
 class KeyframeQuality:
-    """Means over the questions that have true key times: of the named ones, and F1 of as many times named evenly or at
-    random from the frames. `named_fraction` is the share of completions that name any, `count` the questions."""
+    """Means over the questions with true key times: scores of the named times, and F1 of as many times chosen evenly
+    or at random from the frames. `named_fraction` is the share of completions that name any, `count` the questions."""
 
     precision: float
     recall: float
@@ -37,9 +37,9 @@ class KeyframeQuality:
 def keyframe_quality(
     predictions: Sequence[Prediction], questions: Mapping[str, Question], settings: MatchSettings
 ) -> KeyframeQuality | None:
-    """Quality of the times named in `predictions` (of a run that shows whole clips); None where no question has truth.
+    """Quality of the times named in `predictions` (of a run that shows whole clips); None if no question has truth.
 
-    The baselines name as many times as the prediction does, or as there are true ones where it names none.
+    The baselines name as many times as the prediction does, or as there are true ones if it names none.
     """
     judged = [(p, questions[p.question_id]) for p in predictions if len(p.frame_seconds) > 1]
     judged = [(p, q) for p, q in judged if q.keyframe_seconds]
@@ -81,7 +81,7 @@ def _uniform(count: int, question: Question) -> list[float]:
 
 
 def _random(count: int, prediction: Prediction) -> list[list[float]]:
-    """`BASELINE_DRAWS` lists of `count` different shown frames' times (all frames where there are fewer)."""
+    """`BASELINE_DRAWS` lists of `count` different shown frames' times (all frames if there are fewer)."""
     digest = hashlib.sha256(f"random keyframes|{prediction.question_id}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
     times = np.asarray(prediction.frame_seconds)

@@ -1,8 +1,8 @@
 """Results in the layout that lmms-eval writes, so that its tools and other people's can load them.
 
-Layout of lmms-eval 0.7 (`--output_path` with `--log_samples`), as its own reader wants it: `<prefix>_results.json` with
-`results`, `configs`, `n-samples`, and `<prefix>_samples_<task>.jsonl` with one line per question. Its prefix is a
-time; ours is a word, since the same inputs give the same files.
+Layout of lmms-eval 0.7 (`--output_path` with `--log_samples`), as its own reader expects it: `<prefix>_results.json`
+with `results`, `configs`, `n-samples`, and `<prefix>_samples_<task>.jsonl` with one line per question. Its prefix is
+a time; ours is a word, so that the same inputs give the same files.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""The numbers that stand for a run: headline metrics (flat) and the details behind them.
+"""The numbers of a run: headline metrics (flat) and the details behind them.
 
-The gain is over the base model at its best way of being asked: a reasoning prompt alone can cost a base model ten
-points, which training then seems to win. The gain under the same prompt stands beside it.
+The gain is over the base model under its best prompt. A reasoning prompt alone can cost a base model ten points, which
+training would then seem to gain. The gain under the same prompt is given too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ ALTERNATIVES = (HEADLINE, "direct/video", "likelihood/video", "forced/video")
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """All predictions of one evaluation and what is needed to score them. `probes` holds what rules that never see
+    """All predictions of one evaluation, and what is needed to score them. `probes` holds what rules that never see
     the video have right, by rule and question."""
 
     predictions: Sequence[Prediction]
@@ -56,7 +56,7 @@ class EvaluationResult:
 def headline_metrics(result: EvaluationResult) -> dict[str, Any]:
     """Flat metrics: fractions, intervals at the confidence of `result.intervals`.
 
-    Runs that were not made leave no key. What a row of `dvc exp show` has no room for is in `detail_metrics`.
+    Runs that were not made have no key. Everything else is in `detail_metrics`.
 
     Raises:
         EmptyInput: no question has a public answer.
@@ -105,7 +105,7 @@ def _gains(runs: Mapping[RunKey, list[Prediction]], result: EvaluationResult) ->
         "gain_same_prompt_p_value": over.p_value,
     }
     detectable = minimal_detectable_difference(questions, differing, result.intervals.confidence)
-    if detectable is not None:  # else the questions are too few for any
+    if detectable is not None:  # None: too few questions to detect any
         values["detectable_gain"] = detectable
     if ("base", "sampled/video") in runs:
         drawn = gain(runs["base", "sampled/video"], runs["policy", "sampled/video"], result.intervals).difference
@@ -133,7 +133,7 @@ _NAMES = {
 
 
 def _other_runs(runs: Mapping[RunKey, list[Prediction]], intervals: IntervalSettings) -> dict[str, Any]:
-    """Accuracies of the other runs; of the base only as it does best, for its controls are in the details. A control
+    """Accuracies of the other runs; for the base model only its best, since its controls are in the details. A control
     whose answers cannot be read has none: it is named in `invalid_controls`."""
     values: dict[str, Any] = {"invalid_controls": ", ".join(invalid_controls(runs))}
     for (model, run), predictions in sorted(runs.items()):
@@ -155,7 +155,7 @@ def invalid_controls(runs: Mapping[RunKey, Sequence[Prediction]]) -> list[str]:
 
 
 def _above_floor(runs: Mapping[RunKey, list[Prediction]], result: EvaluationResult) -> dict[str, Any]:
-    """What the evidence adds: accuracy minus the most that can be had without it."""
+    """What the evidence adds: accuracy minus the best possible without it."""
     found = floor(runs, result.probes, result.intervals)
     above = found.above
     return {

@@ -38,7 +38,7 @@ def _families(result: EvaluationResult) -> list[list[object]]:
 
 
 def _answers(result: EvaluationResult) -> list[list[object]]:
-    """The policy's headline answers as letters, `-` where it gave none."""
+    """The policy's headline answers as letters; `-` if it gave none."""
     predictions = result.runs["policy", HEADLINE]
     return [[LETTERS[p.answer or 0], "-" if p.option is None else LETTERS[p.option]] for p in predictions]
 

@@ -1,4 +1,5 @@
-"""Questions to predictions: plan what each model is shown, ask in batches of like length, read the answers."""
+"""From questions to predictions: plan what each model is shown, prompt in batches of similar length, parse the
+answers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from pipeline.models.vision import clip_digest
 from pipeline.records import LETTERS, Prediction
 
 LoadClip = Callable[[str], ClipFrames]
-"""Clip id to frames; raises ItemError where the clip has none."""
+"""Clip id to frames; raises ItemError if the clip has none."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class PromptedQuestion:
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """A model under evaluation: the backend that answers, and the digest of its files."""
+    """A model to evaluate: the backend that answers, and the digest of its files."""
 
     name: str
     digest: str
@@ -61,7 +62,7 @@ class EvaluationSetup:
 
 
 def plan(view: str, context: Context) -> list[ViewedQuestion]:
-    """Every way in which `view` puts the questions."""
+    """Every way in which `view` presents the questions."""
     return [shown for question in context.questions_of(view) for shown in VIEWS[view](question, context)]
 
 
@@ -84,12 +85,12 @@ def predict(run: Run, model: EvaluatedModel, setup: EvaluationSetup, context: Co
 
 
 def _length(shown: ViewedQuestion) -> int:
-    """Characters of text: prompts of like length stand in one batch (clips mostly have one number of frames)."""
+    """Characters of text: prompts of similar length share a batch (clips mostly have the same number of frames)."""
     return len(shown.question.question) + sum(map(len, shown.question.options))
 
 
 def build_request(shown: ViewedQuestion, template: str, load_clip: LoadClip, view: str) -> PromptedQuestion:
-    """Load and choose the frames and write the prompt; a clip that cannot be loaded makes a question that fails."""
+    """Load and choose the frames and write the prompt; a clip that cannot be loaded makes its question fail."""
     question, clip = shown.question, shown.donor or shown.question
     options = [question.options[i] for i in shown.order]
     try:
@@ -122,7 +123,7 @@ def _chosen_already(
 
 
 def _begin(prompted: PromptedQuestion, run: Run, mode: Mode, context: Context) -> PromptedQuestion:
-    """The question as `mode` scores it: behind the completion's own thinking if the mode goes on from one."""
+    """The question as `mode` scores it: after the completion's own thinking, if the mode continues one."""
     if mode.begun_by is None or prompted.request is None:
         return replace(prompted, continuation=mode.continuation or "")
     reordered = run.name == REASKED
@@ -168,8 +169,8 @@ def _seeds(prompted: Sequence[PromptedQuestion], run: Run, seed: int) -> list[st
 def _respond_in_parts(
     run: Run, mode: Mode, prompted: Sequence[PromptedQuestion], backend: Backend, seed: int
 ) -> list[dict[str, Any]]:
-    """Replies to a batch. One that does not fit into GPU memory is run in halves; if one of its questions cannot be
-    prompted, each is run by itself, so that only that one fails."""
+    """Replies to a batch. A batch that does not fit into GPU memory is run in halves. If one of its questions cannot
+    be prompted, each is run separately, so that only that one fails."""
     try:
         return _respond(run, mode, prompted, backend, seed)
     except torch.OutOfMemoryError:
@@ -234,7 +235,7 @@ def read_reply(
 
 
 def _decide(reply: Mapping[str, Any], shown: ViewedQuestion) -> tuple[int | None, str, tuple[float, ...] | None]:
-    """(own index of the option chosen, outcome, probability per own option where they were scored)."""
+    """(own index of the option chosen, outcome, probability per own option if they were scored)."""
     if "failure" in reply:
         return None, reply["failure"], None
     if "log_probabilities" in reply:
@@ -249,7 +250,7 @@ def _decide(reply: Mapping[str, Any], shown: ViewedQuestion) -> tuple[int | None
 
 
 def _named(completion: str, prompted: PromptedQuestion) -> tuple[tuple[float, ...] | None, tuple[int, ...] | None]:
-    """(key times in seconds of the video file, indices of the nearest shown frames); None where none can be read."""
+    """(key times in seconds of the video file, indices of the nearest shown frames); None if none can be read."""
     named = parse_keyframes(completion)
     if named is None or prompted.shown.donor is None:
         return None, None
@@ -259,6 +260,6 @@ def _named(completion: str, prompted: PromptedQuestion) -> tuple[tuple[float, ..
 
 
 def is_strict(prediction: Prediction, modes: Mapping[str, Mode]) -> bool:
-    """Whether the answer came in the form that was asked for."""
+    """Whether the answer has the requested form."""
     bare = prediction.outcome == ParseOutcome.BARE and modes[prediction.mode].bare_is_strict
     return bare or prediction.outcome in (ParseOutcome.TAGGED, "scored")

@@ -1,8 +1,8 @@
-"""Answers already given, one small file per batch under a key of everything that determines them.
+"""Cached answers: one small file per batch, under a key of everything that determines them.
 
-An interrupted evaluation goes on with the batch it was in, and the base model answers once however many policies are
-compared with it. The key holds the model's files, the prompts, the frames' pixels, the decoding, the code that decodes
-and the libraries' versions: what is found under it is what would be computed.
+An interrupted evaluation resumes with the batch it was in. The base model answers once, however many policies are
+compared with it. The key covers the model's files, the prompts, the frames' pixels, the decoding settings and code,
+and the libraries' versions, so a cached answer is what would be computed.
 """
 
 import hashlib
@@ -59,7 +59,7 @@ class ResponseCache:
         return answers
 
     def forget_unused(self) -> int:
-        """Delete the files no key of this run led to; returns how many."""
+        """Delete the files that this run did not use; returns how many."""
         stale = [p for p in sorted(self.folder.glob("*.json*")) if p.name.split(".")[0] not in self.used]
         for path in stale:
             path.unlink()
@@ -67,7 +67,7 @@ class ResponseCache:
 
 
 def _read(path: Path) -> list[dict[str, Any]] | None:
-    """The answers in `path`; None where it is missing or not whole (it is then made again)."""
+    """The answers in `path`; None if it is missing or incomplete (it is then made again)."""
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -76,6 +76,7 @@ def _read(path: Path) -> list[dict[str, Any]] | None:
 
 
 def batches_by_length(lengths: Sequence[int], size: int) -> list[list[int]]:
-    """Indices in batches of at most `size`, of neighbouring lengths, longest first: an out-of-memory shows at once."""
+    """Indices in batches of at most `size` with similar lengths, longest first, so that running out of memory shows
+    at once."""
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     return [order[i : i + size] for i in range(0, len(order), size)]

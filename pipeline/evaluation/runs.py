@@ -1,4 +1,4 @@
-"""What a run of the evaluation is: how a model is asked (mode) and what it is shown (view)."""
+"""A run of the evaluation: how a model is asked (mode) and what it is shown (view)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ def modes_of(settings: EvaluateEgoschema, prompts: Prompts) -> dict[str, Mode]:
 
 
 def run_order(names: Sequence[str]) -> list[str]:
-    """Runs in the order made: the headline first, for other views are made from what it names; runs that go on from
-    another's completions last."""
+    """Runs in order of execution: the headline first, because other views use the frames it names; last, runs that
+    continue another's completions."""
     rest = sorted(name for name in set(names) if name != HEADLINE)
     return [HEADLINE, *sorted(rest, key=lambda name: name.startswith("forced/"))]

@@ -1,4 +1,4 @@
-"""Predictions to accuracies: right over asked, with intervals. A question that got no answer is a wrong one."""
+"""From predictions to accuracies: right over asked, with intervals. A question without an answer counts as wrong."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -109,7 +109,7 @@ def gain(first: Sequence[Prediction], second: Sequence[Prediction], intervals: I
 
 
 def unparsed_fraction(predictions: Sequence[Prediction]) -> float:
-    """Share of predictions in which no option could be read."""
+    """Share of predictions in which no option could be parsed."""
     return sum(p.option is None for p in predictions) / len(predictions)
 
 
@@ -124,8 +124,8 @@ def outcome_counts(predictions: Iterable[Prediction]) -> dict[str, int]:
 
 
 def consistency(predictions: Sequence[Prediction], reference: Sequence[Prediction]) -> float:
-    """Share of questions whose chosen option is one and the same in all option orders: those of `predictions` and the
-    own one of `reference`. A model that answers by letter scores 0; an unanswered order breaks it."""
+    """Share of questions with the same chosen option in all option orders: those of `predictions` and the original
+    one of `reference`. A model that answers by letter scores 0; an unanswered order counts as a difference."""
     chosen: dict[str, set[int | None]] = defaultdict(set)
     for prediction in [*predictions, *reference]:
         chosen[prediction.question_id].add(prediction.option)
@@ -148,7 +148,7 @@ def per_family(predictions: Sequence[Prediction], intervals: IntervalSettings) -
 
 
 def rounded(value: Any) -> Any:
-    """JSON types with floats at six significant digits: readable, and equal where only the last bits differ."""
+    """JSON types with floats at six significant digits: readable, and equal if only the last bits differ."""
     if isinstance(value, Estimate | Gain):
         return rounded(asdict(value))
     if isinstance(value, Mapping):

@@ -12,7 +12,7 @@ from pipeline.errors import EmptyInput
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its interval, all in the unit of the value; `count` items stand behind it."""
+    """A value with its interval, all in the same unit, based on `count` items."""
 
     value: float
     low: float
@@ -44,18 +44,18 @@ def clustered_mean(
     """Mean of `values` and an interval that holds at any number of values, in units of `values`.
 
     Gaffke's interval for the mean of a bounded variable (Gaffke 2005; Learned-Miller & Thomas 2019, arXiv 1905.06208):
-    a Bayesian bootstrap in which every draw also holds one value that was not seen, at the worst end of `bounds`. For
-    rights and wrongs on separate recordings it is Clopper and Pearson's exact interval. The percentile bootstrap knows
-    no value that it has not seen: seven questions that all stay the same gave it [0, 0].
+    a Bayesian bootstrap in which every draw also holds one value that was not seen, at the worst end of `bounds`.
+    For right and wrong answers on separate recordings it is Clopper and Pearson's exact interval. The percentile
+    bootstrap ignores values that it has not seen: for seven questions that all stayed the same it gave [0, 0].
 
-    Values of one cluster (the questions on a recording) stand or fall together, so each draw weighs whole clusters.
+    Values of one cluster (the questions about a recording) are correlated, so each draw weighs whole clusters.
     With paired differences as values, `bounds` are (-1, 1).
 
     Raises:
         EmptyInput: no value.
     """
     if not values:
-        raise EmptyInput("no mean of an empty set of questions: check evaluate_egoschema.splits and the answers")
+        raise EmptyInput("there are no questions to average over: check evaluate_egoschema.splits and the answers")
     names = {name: i for i, name in enumerate(sorted(set(clusters)))}
     index = np.array([names[c] for c in clusters])
     sums = np.bincount(index, weights=np.asarray(values, float), minlength=len(names))
@@ -84,7 +84,7 @@ def seeds_mean(
         EmptyInput: no run or no value.
     """
     if not per_seed or not per_seed[0]:
-        raise EmptyInput("no mean of an empty set of runs")
+        raise EmptyInput("there are no runs to average over")
     values = np.asarray(per_seed, float)
     names = {name: i for i, name in enumerate(sorted(set(clusters)))}
     index = np.array([names[c] for c in clusters])
@@ -104,7 +104,7 @@ def seeds_mean(
 
 def mcnemar_exact(first: Sequence[bool], second: Sequence[bool]) -> float:
     """Two-sided p value of McNemar's exact test: among the questions on which two models differ, could the share that
-    the second gets right be one half? (McNemar 1947; exact binomial form.) 1 where they never differ."""
+    the second gets right be one half? (McNemar 1947; exact binomial form.) 1 if they never differ."""
     gained = sum(b and not a for a, b in zip(first, second, strict=True))
     lost = sum(a and not b for a, b in zip(first, second, strict=True))
     differing = gained + lost
@@ -119,15 +119,15 @@ def minimal_detectable_difference(
     `questions` questions, if the models differ in right and wrong on the share `differing` of them. None if even a
     model that is right wherever the other is wrong would not be noticed.
 
-    Computed from the distributions of the flips (Lachenbruch 1992). Two models differ on at least as many questions as
-    their difference says, so `differing` counts only as long as it is larger: where nothing flipped, the result is the
+    Computed from the distributions of the flips (Lachenbruch 1992). Two models differ on at least as many questions
+    as their difference says, so `differing` counts only if it is larger. If nothing flipped, the result is the
     difference that flips in one direction alone would have shown.
 
     Raises:
         EmptyInput: no question.
     """
     if questions < 1:
-        raise EmptyInput("no detectable difference on an empty benchmark")
+        raise EmptyInput("the benchmark has no questions, so no difference is detectable")
     critical = _critical_flips(questions, 1 - confidence)
     low, high = 0.0, 1.0
     if _power(questions, critical, 1.0, 1.0) < power:
@@ -143,7 +143,7 @@ def minimal_detectable_difference(
 def _critical_flips(questions: int, level: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """For 0 ... `questions` flips: at most so many against the trend make McNemar's exact test significant; -1: none
     do."""
-    from scipy.stats import binom  # half a second to import: not for those who only want an interval
+    from scipy.stats import binom  # takes half a second to import; not needed for an interval
 
     flips = np.arange(questions + 1)
     at = binom.ppf(level / 2, flips, 0.5)  # the smallest count whose tail reaches level / 2

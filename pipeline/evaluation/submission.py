@@ -1,8 +1,8 @@
-"""EgoSchema submission files: written, validated, and posted only when a person asks.
+"""EgoSchema submission files: write, validate, and post them only on request.
 
 `submission.json` is `{q_uid: int 0-4}`, the body that the benchmark's own `validate.py` posts; `submission.csv` has the
-header `q_uid,answer` (the Kaggle form). Every question of the pinned file must be there. One that was not asked, or got
-no answer, is written as -1: it names no option, so it cannot be counted as right, here or there. It is never a random
+header `q_uid,answer` (the Kaggle form). Every question of the pinned file must be there. A question that was not
+asked, or got no answer, is written as -1. That names no option, so it can never count as right. It is never a random
 letter.
 """
 
@@ -25,11 +25,11 @@ COLD_START_SECONDS = (5.0, 15.0, 45.0, 90.0)
 
 
 class SubmissionError(StageError):
-    """A submission file is not what the server takes, or the server did not take it."""
+    """A submission file is invalid, or the server refused it."""
 
 
 def q_uid(question_id: str) -> str:
-    """The benchmark's id of a question: the UUID in ours, or all of it where there is none."""
+    """The benchmark's id of a question: the UUID in ours, or all of it if there is none."""
     found = _UUID.search(question_id)
     return found.group() if found else question_id
 
@@ -42,7 +42,7 @@ def answers_of(predictions: Iterable[Prediction], expected: Collection[str]) -> 
 
 
 def validate_submission(answers: Mapping[str, Any], expected: Collection[str], unanswered_allowed: bool = True) -> None:
-    """Check that every expected id stands there once, no other, with an integer 0 to 4 (or -1 where allowed).
+    """Check that each expected id occurs once, without others, with an integer from 0 to 4 (or -1 if allowed).
 
     Raises:
         SubmissionError: naming up to three offenders of the first kind found.
@@ -87,7 +87,7 @@ def read_submission(path: Path) -> dict[str, int]:
         hint = "evaluate_egoschema writes one with benchmark: egoschema_full"
         raise SubmissionError(f"no submission file {path} ({error.strerror}): {hint}") from error
     except (ValueError, TypeError, KeyError) as error:
-        raise SubmissionError(f"{path} is no submission file: {error}") from error
+        raise SubmissionError(f"{path} is not a submission file: {error}") from error
     twice = sorted({key for key in ids if ids.count(key) > 1}) if len(set(ids)) < len(ids) else []
     if twice:
         raise SubmissionError(f"{path} names {twice[0]} more than once")
@@ -99,7 +99,7 @@ def _csv_pairs(text: str) -> list[tuple[str, int]]:
 
 
 Post = Callable[[str, Any], tuple[int, str]]
-"""(address, JSON) to (status, text); raises OSError where the server cannot be reached."""
+"""(address, JSON) to (status, text); raises OSError if the server cannot be reached."""
 
 
 def post_json(address: str, body: Any) -> tuple[int, str]:
@@ -132,7 +132,7 @@ def submit(path: Path, expected: Collection[str], post: Post, pause: Callable[[f
         if wait is None or (status not in (0, 429) and status < 500):
             break
         pause(wait)
-    raise SubmissionError(f"{SERVER} did not take {path} ({last[:200]}); the file is whole: try again later")
+    raise SubmissionError(f"{SERVER} did not accept {path} ({last[:200]}); the file is valid: try again later")
 
 
 def _attempt(post: Post, answers: Mapping[str, int]) -> tuple[int, str]:

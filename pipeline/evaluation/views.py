@@ -1,7 +1,7 @@
-"""What a model is shown of a question: its clip, or a control in place of it. Pure; a view is a function in `VIEWS`.
+"""What a model is shown of a question: its clip, or a control instead. Pure; a view is a function in `VIEWS`.
 
-A view says which frames of which clip go in and in which order the options stand; it never touches pixels, so that all
-of them are cheap to plan and the frames are read when a batch needs them.
+A view says which frames of which clip to show, and in which order to list the options. It never touches pixels, so
+planning is cheap, and frames are read only when a batch needs them.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from pipeline.records import Prediction, Question
 
 @dataclass(frozen=True)
 class ViewedQuestion:
-    """One way to put a question.
+    """One way to ask a question.
 
     `donor` is the question whose clip is shown (None: no video). `pick` chooses from the indices 0..T-1 of its frames,
     in the order shown. `order[i]` is the question's own index of the option shown as letter i.
@@ -28,9 +28,9 @@ class ViewedQuestion:
 
 @dataclass(frozen=True)
 class Context:
-    """What views may draw on: all questions evaluated, their recordings, the frames already named per question (indices
-    into the question's own clip), how many option orders to try, of how many questions the views other than `video`
-    are asked (None: of all), and what was written already, by view and question."""
+    """What views may use: all evaluated questions, their recordings, and the frames already named per question
+    (indices into the question's own clip). Also how many option orders to try, on how many questions to ask the
+    views other than `video` (None: all), and what was already written, by view and question."""
 
     questions: Sequence[Question]
     parents: Mapping[str, str]
@@ -41,7 +41,7 @@ class Context:
     written: Mapping[str, Mapping[str, Prediction]] = field(default_factory=dict)
 
     def questions_of(self, view: str) -> Sequence[Question]:
-        """The questions of a view. A sample is drawn by a hash of seed and id: a larger one holds the smaller."""
+        """The questions of a view. A sample is drawn by a hash of seed and id, so a larger one contains the smaller."""
         if view == "video" or self.control_questions is None:
             return self.questions
         drawn = sorted(self.questions, key=lambda q: _draw(self.seed, "control", q.question_id))
@@ -72,7 +72,7 @@ def _blind(question: Question, context: Context) -> list[ViewedQuestion]:
 
 
 def _shuffled(question: Question, context: Context) -> list[ViewedQuestion]:
-    """The clip of another recording, drawn by the question's id; nothing where there is only one recording."""
+    """The clip of another recording, drawn by the question's id; nothing if there is only one recording."""
     own = context.parents[question.video_id]
     others = [q for q in context.questions if context.parents[q.video_id] != own]
     if not others:
@@ -92,13 +92,13 @@ def _reversed(question: Question, context: Context) -> list[ViewedQuestion]:
 
 
 def _named_frames(question: Question, context: Context) -> list[ViewedQuestion]:
-    """Only the frames that the model named as key frames before; nothing where it named none."""
+    """Only the frames that the model named as key frames before; nothing if it named none."""
     named = sorted(set(context.named_frames.get(question.question_id, ())))
     return [ViewedQuestion(question, question, lambda count: named, _own_order(question))] if named else []
 
 
 def _permuted(question: Question, context: Context) -> list[ViewedQuestion]:
-    """The options in up to `permutations` cyclic orders that are not their own."""
+    """The options in up to `permutations` cyclic orders other than the original."""
     own = _own_order(question)
     orders = [own[k:] + own[:k] for k in range(1, len(own))]
     return [ViewedQuestion(question, question, _all_frames, order) for order in orders[: context.permutations]]

@@ -13,7 +13,7 @@ def lora_config(settings: Lora, policy: Policy) -> Any:
     """PEFT's configuration for the language model's layers named in `targets`.
 
     Raises:
-        ParamsError: a target is no linear layer of the language model.
+        ParamsError: a target is not a linear layer of the language model.
     """
     from peft import LoraConfig
 
@@ -29,7 +29,7 @@ def lora_config(settings: Lora, policy: Policy) -> Any:
         r=settings.rank,
         lora_alpha=settings.alpha,
         target_modules=list(settings.targets),
-        exclude_modules=rf".*{policy.family.tower}.*",  # the tower has layers of the same names
+        exclude_modules=rf".*{policy.family.tower}.*",  # the vision tower has layers of the same names
         lora_dropout=0.0,
         task_type="CAUSAL_LM",
     )

@@ -1,4 +1,4 @@
-"""What happens beside the steps: dev accuracy, budgets, live metrics."""
+"""What happens around the steps: dev accuracy, budgets, live metrics."""
 
 import math
 import shutil
@@ -19,7 +19,7 @@ from pipeline.grpo.rewards import REWARDS
 from pipeline.grpo.samples import Sample
 from pipeline.grpo.training import Args, Control, Logs, State, Training
 
-# What is shown live: functions of the inputs only, so that a resumed run writes the same files; no times.
+# Live metrics depend only on the inputs (no times), so that a resumed run writes the same files.
 SHOWN = {
     "loss": "loss",
     "reward": "reward",
@@ -45,12 +45,12 @@ class DevAccuracy(TrainerCallback):
         self.training, self.samples, self.settings = training, samples, training.settings
 
     def on_train_begin(self, args: Args, state: State, control: Control, **kwargs: Any) -> None:
-        """The base's own accuracy, unless the run is resumed and knows it."""
+        """The base model's accuracy, unless the run is resumed and knows it already."""
         if state.global_step == 0:
             self._measure()
 
     def on_step_end(self, args: Args, state: State, control: Control, **kwargs: Any) -> None:
-        """A measurement is followed by a checkpoint, so that the best step can be had."""
+        """A checkpoint follows every measurement, so that the best step is available."""
         if state.global_step % self.settings.dev_every == 0 or state.global_step == self.settings.max_steps:
             self._measure()
             control.should_save = control.should_log = True
@@ -79,13 +79,13 @@ class DevAccuracy(TrainerCallback):
 
 
 class TimeBudget(TrainerCallback):
-    """Stops after `max_seconds` of this process, with a checkpoint; all processes of a run together."""
+    """Stops all processes of a run together after `max_seconds`, with a checkpoint."""
 
     def __init__(self, max_seconds: float) -> None:
         self.deadline = time.monotonic() + max_seconds
 
     def on_step_end(self, args: Args, state: State, control: Control, **kwargs: Any) -> None:
-        """The step in progress is finished first. One process that stopped alone would leave the others waiting."""
+        """The current step is finished first. A process that stopped alone would leave the others waiting."""
         late = torch.tensor(float(time.monotonic() > self.deadline))
         if dist.is_initialized():
             late = late.to(args.device)
@@ -95,13 +95,13 @@ class TimeBudget(TrainerCallback):
 
 
 class TrainingProgress(TrainerCallback):
-    """One bar with the numbers that matter, instead of a line of forty per step."""
+    """One progress bar with the important numbers, instead of a line of forty per step."""
 
     def __init__(self) -> None:
         self.bar: tqdm[NoReturn] | None = None
 
     def on_train_begin(self, args: Args, state: State, control: Control, **kwargs: Any) -> None:
-        """Start where a resumed run stands."""
+        """Start at the step of a resumed run."""
         if state.is_world_process_zero:
             self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc="train_grpo", unit="step")
 
@@ -149,7 +149,7 @@ class LiveMetrics(TrainerCallback):
         self.live.step = step
         for name, shown in SHOWN.items():
             value = logs.get(name)
-            if isinstance(value, int | float) and math.isfinite(value):  # a gradient that was left out has no norm
+            if isinstance(value, int | float) and math.isfinite(value):  # a skipped gradient has no norm
                 self.live.log_metric(shown, round(float(value), 6) + 0.0, timestamp=False)
         self.live.make_summary()
 

@@ -1,4 +1,4 @@
-"""Checkpoints that can be trusted: written aside, sealed with a manifest of hashes, renamed, bounded in number.
+"""Reliable checkpoints: written to a temporary folder, sealed with a manifest of hashes, renamed, bounded in number.
 
 <folder>/checkpoint-000020/{model.safetensors, optimizer.pt, trainer_state.json ..., manifest.json}
 <folder>/writing/          what a killed process left half-written; cleared at the next start
@@ -23,9 +23,9 @@ MANIFEST = "manifest.json"
 class Checkpoints:
     """The checkpoints of one run.
 
-    `origin` is what the run is determined by (flattened params and data hashes); a checkpoint made under another is
-    refused. `keep` newest ones stay, and of the one with the best dev accuracy its weights: nobody goes on from it, and
-    the optimizer's state is two thirds of a checkpoint.
+    `origin` is what determines the run (flattened params and data hashes); a checkpoint with another origin is
+    refused. The `keep` newest ones stay. Of the one with the best dev accuracy only the weights stay: no run resumes
+    from it, and the optimizer's state is two thirds of a checkpoint.
     """
 
     folder: Path
@@ -38,10 +38,10 @@ class Checkpoints:
         return self.folder / "writing"
 
     def start(self) -> Path | None:
-        """Clear what a killed run left half-written; the newest whole checkpoint, or None to start anew.
+        """Clear what a killed run left half-written. Returns the newest complete checkpoint, or None to start again.
 
         Raises:
-            ModelError: the newest whole checkpoint was made under other params, code or data; what differs is named.
+            ModelError: the newest complete checkpoint was made with other params, code or data; the message names them.
         """
         shutil.rmtree(self.writing, ignore_errors=True)
         for path in reversed(self.all()):
@@ -50,12 +50,12 @@ class Checkpoints:
                 self._refuse_other_origin(path)
                 if _resumable(path):
                     return path
-                problem = "its weights were kept, to choose the best step, and not the optimizer's state"
-            print(f"train_grpo: {path.name} is left out: {problem}", file=sys.stderr)
+                problem = "only its weights were kept (to choose the best step), not the optimizer's state"
+            print(f"train_grpo: {path.name} is skipped: {problem}", file=sys.stderr)
         return None
 
     def best(self, scores: Mapping[int, float]) -> int | None:
-        """The step with the best dev accuracy whose checkpoint is whole; None where there is none."""
+        """The step with the best dev accuracy among complete checkpoints; None if there is none."""
         step, left = best_step(scores), dict(scores)
         while step is not None:
             problem = _damage(self.path(step))
@@ -101,8 +101,8 @@ class Checkpoints:
         if differing:
             changes = ", ".join(f"{k} ({made_under.get(k)!r} -> {now.get(k)!r})" for k in differing[:5])
             raise ModelError(
-                f"{path} was made under other params, code or data: {changes}; set them back to go on with that "
-                f"run, or delete {self.folder} to start anew"
+                f"{path} was made with other params, code or data: {changes}; set them back to resume that run, or "
+                f"delete {self.folder} to start again"
             )
 
 
@@ -112,13 +112,14 @@ def dev_scores(log: Iterable[Mapping[str, Any]]) -> dict[int, float]:
 
 
 def best_step(scores: Mapping[int, float]) -> int | None:
-    """The step after 0 with the best dev accuracy, the later one of equals; None where nothing was measured."""
+    """The step after 0 with the best dev accuracy, the later one of equals; None if nothing was measured."""
     measured = {step: score for step, score in scores.items() if step > 0}
     return max(measured, key=lambda step: (measured[step], step)) if measured else None
 
 
 def _drop_optimizer(path: Path) -> None:
-    """Keep what a policy is made of. The manifest comes first: killed in between, the folder only holds too much."""
+    """Keep only the files of a policy. The manifest is written first, so that a kill in between only leaves extra
+    files."""
     manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
     manifest["files"] = {n: digest for n, digest in manifest["files"].items() if not n.startswith("optimizer")}
     write_json(path / MANIFEST, {**manifest, "weights_only": True})
@@ -131,7 +132,7 @@ def _resumable(path: Path) -> bool:
 
 
 def _damage(path: Path) -> str | None:
-    """What is wrong with a checkpoint folder; None for a whole one."""
+    """What is wrong with a checkpoint folder; None if it is complete."""
     try:
         files = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["files"]
         changed = [name for name, digest in files.items() if sha256_of(path / name) != digest]
@@ -141,7 +142,7 @@ def _damage(path: Path) -> str | None:
 
 
 def digest_path(path: Path) -> str:
-    """SHA-256 of a file, of a folder's manifest.json (which holds hashes) where there is one, or of all its files."""
+    """SHA-256 of a file, of a folder's manifest.json (which contains hashes) if there is one, or of all its files."""
     if path.is_dir() and (path / MANIFEST).is_file():
         return sha256_of(path / MANIFEST)
     if path.is_file():

@@ -29,7 +29,7 @@ class ClipLoader:
 
 
 class Shuffled:
-    """A clip whose frames are in another order, at the same times."""
+    """A clip with its frames in another order, at the same times."""
 
     def __init__(self, frames: ClipFrames, seed: str) -> None:
         order = np.random.default_rng(list(seed.encode())).permutation(len(frames.images))
@@ -40,14 +40,14 @@ class Shuffled:
 def encode_samples(
     policy: Policy, samples: Sequence[Sample], clips: Mapping[str, ClipFrames], cache: FeatureCache | None
 ) -> tuple[ModelInputs, list[torch.Tensor] | None]:
-    """Model inputs of one prompt per sample, on the policy's device, and the features of their videos where cached."""
+    """Model inputs of one prompt per sample, on the policy's device, and their videos' features if cached."""
     inputs = encode_prompts(policy, [s.messages for s in samples], clips, with_pixels=cache is None)
     features = None if cache is None else [cache.get(clips[name]) for row in inputs.clip_ids for name in row]
     return inputs.to(policy.device), features
 
 
 def feature_cache(policy: Policy, settings: TrainGrpo, machine: Machine, folder: Path) -> FeatureCache | None:
-    """The feature cache that the settings ask for; None where features may not be shared (the tower trains)."""
+    """The feature cache that the settings ask for; None if features cannot be shared because the tower is trained."""
     if not (settings.cache_vision and settings.freeze_vision):
         return None
     return FeatureCache(policy, machine.feature_cache_megabytes, folder if machine.features_on_disk else None)

@@ -14,11 +14,11 @@ from pipeline.train_params import TrainGrpo
 
 
 def make_config(settings: TrainGrpo, machine: Machine, seed: int, output: Path, questions: int) -> GRPOConfig:
-    """TRL's configuration for training on so many `questions`.
+    """TRL's configuration for training on `questions` questions.
 
     Raises:
-        ParamsError: the batch does not divide over processes and micro-batches, or a checkpoint would fall between two
-            rollouts.
+        ParamsError: the batch is not divisible by processes and micro-batches, or a checkpoint would fall between
+            two rollouts.
     """
     rows = questions_per_step(settings, questions) // _parts(settings) * settings.num_generations
     _check_checkpoint_steps(settings, machine)
@@ -67,34 +67,34 @@ def make_config(settings: TrainGrpo, machine: Machine, seed: int, output: Path, 
 
 
 def questions_per_step(settings: TrainGrpo, questions: int) -> int:
-    """`prompts_per_step`, or as many as there are if those are fewer.
+    """`prompts_per_step`, or all questions if there are fewer.
 
     Raises:
-        ParamsError: they do not divide over processes and micro-batches: groups are never split.
+        ParamsError: they are not divisible by processes and micro-batches, and groups are never split.
     """
     parts = _parts(settings)
     if settings.prompts_per_step % parts:
         raise ParamsError(
-            f"train_grpo.prompts_per_step ({settings.prompts_per_step}) is no multiple of "
-            f"gradient_accumulation_steps x processes ({parts}): groups are never split"
+            f"train_grpo.prompts_per_step ({settings.prompts_per_step}) must be a multiple of "
+            f"gradient_accumulation_steps x processes ({parts}), because groups are never split"
         )
     whole = parts * settings.updates_per_generation
     if questions < whole:
         raise ParamsError(
-            f"{questions} training questions cannot be divided over "
-            f"train_grpo.steps_per_generation x processes ({whole}): lower it, or add questions"
+            f"{questions} training questions are too few for train_grpo.steps_per_generation x processes ({whole}): "
+            "lower it, or add questions"
         )
     return min(settings.prompts_per_step, questions // whole * parts)
 
 
 def questions_used(settings: TrainGrpo) -> int:
-    """Questions that all steps of a run take together, one that is taken again counted again."""
+    """How many questions all steps of a run use together; repeated ones count again."""
     rollouts = -(-settings.max_steps // (settings.updates_per_generation * settings.num_iterations))
     return rollouts * settings.updates_per_generation * settings.prompts_per_step
 
 
 def _parts(settings: TrainGrpo) -> int:
-    """Forward passes that a step is divided into, over all processes."""
+    """Forward passes per step, over all processes."""
     return settings.gradient_accumulation_steps * int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -103,6 +103,6 @@ def _check_checkpoint_steps(settings: TrainGrpo, machine: Machine) -> None:
     for name, value in (("machine.save_steps", machine.save_steps), ("train_grpo.dev_every", settings.dev_every)):
         if value % steps:
             raise ParamsError(
-                f"{name} ({value}) is no multiple of updates per batch of completions x num_iterations "
-                f"({steps}): a run could not be resumed exactly from between two rollouts"
+                f"{name} ({value}) must be a multiple of updates per batch of completions x num_iterations "
+                f"({steps}), because a run cannot resume exactly between two rollouts"
             )

@@ -19,7 +19,7 @@ def count_correct(
     max_new_tokens: int,
     batch: int,
 ) -> int:
-    """How many of `samples` the policy answers right, greedily, `batch` prompts at a time."""
+    """How many of `samples` the policy answers correctly with greedy decoding, `batch` prompts at a time."""
     return sum(
         _correct(policy, samples[i : i + batch], clips, cache, max_new_tokens) for i in range(0, len(samples), batch)
     )

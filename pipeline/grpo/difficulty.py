@@ -1,8 +1,8 @@
-"""Prompts of the right difficulty: those the base model answers right sometimes, but not always.
+"""Prompts of the right difficulty: those that the base model answers correctly sometimes, but not always.
 
-The base is asked only until the run has the questions that its steps use: in an order drawn from the seed, on all
-processes, in the precision of training. Its answers are appended to a file named by what they depend on, so that a
-killed, repeated or longer run does not ask again.
+The base model is asked only until the run has enough questions for its steps. They come in an order drawn from the
+seed, on all processes, in the precision of training. The answers are appended to a file named after what they depend
+on, so that a killed, repeated or longer run does not ask again.
 """
 
 import hashlib
@@ -33,8 +33,8 @@ from pipeline.train_params import TrainGrpo
 
 @dataclass(frozen=True)
 class Asker:
-    """Who is asked, and how: `seed` and `prompt` (the template) of the run, `hashes` of the data that answers depend
-    on."""
+    """Which model is asked, and how: `seed` and `prompt` (the template) of the run, `hashes` of the data that
+    answers depend on."""
 
     seed: int
     prompt: str
@@ -45,7 +45,7 @@ class Asker:
     hashes: Mapping[str, str]
 
     def ask(self, samples: Sequence[Sample]) -> dict[str, float]:
-        """Share of right answers of the base on each sample, by question id."""
+        """The base model's share of right answers on each sample, by question id."""
         settings = self.settings
         frames = {s.clip_id: self.clips.load(s.clip_id) for s in samples}
         sampling = Sampling(settings.max_completion_length, settings.temperature, settings.top_p)
@@ -59,7 +59,7 @@ class Asker:
         }
 
     def answers_file(self, folder: Path) -> Path:
-        """Where the answers are kept; its name is a digest of what they depend on."""
+        """The file of answers; its name is a digest of what they depend on."""
         settings = self.settings
         how = [settings.temperature, settings.top_p, settings.max_completion_length, settings.dtype]
         key = [self.seed, self.prompt, *how, settings.difficulty.samples, dict(self.hashes)]
@@ -67,11 +67,11 @@ class Asker:
 
 
 def filter_by_difficulty(asker: Asker, samples: Sequence[Sample], folder: Path, report: StageReport) -> list[Sample]:
-    """Samples whose accuracy under the base lies in the range of `train_grpo.difficulty`, as many as the run's steps
-    use (fewer if there are no more); all of them if the filter is off. All processes of a run enter it together.
+    """Samples whose accuracy under the base model is in the range of `train_grpo.difficulty`. As many as the run's
+    steps use (fewer if there are no more), or all if the filter is off. All processes of a run must call this together.
 
     Raises:
-        EmptyInput: none does.
+        EmptyInput: no sample is in the range.
     """
     limits = asker.settings.difficulty
     if not limits.samples:
@@ -104,10 +104,10 @@ def filter_by_difficulty(asker: Asker, samples: Sequence[Sample], folder: Path, 
 def _accuracies(
     asker: Asker, order: Sequence[Sample], path: Path, missing: Callable[[], int]
 ) -> Iterator[tuple[Sample, float]]:
-    """Each sample with the base's accuracy on it, asked when its turn comes; at most `missing()` at a time."""
+    """Each sample with the base model's accuracy on it, asked on demand; at most `missing()` at a time."""
     world = PartialState()
     known = _read(path)
-    rows = asker.settings.prompts_per_step * asker.settings.num_generations  # as many as a rollout holds
+    rows = asker.settings.prompts_per_step * asker.settings.num_generations  # as many rows as a rollout has
     size = max(1, rows // asker.settings.difficulty.samples)
     for place, sample in enumerate(order):
         if sample.question_id not in known:
@@ -124,7 +124,8 @@ def _accuracies(
 
 
 def _read(path: Path) -> dict[str, float]:
-    """Answers that are kept already, the same on all processes; a line that a killed run left torn is not one."""
+    """Answers that are already saved, the same on all processes; a line that a killed run left incomplete is
+    ignored."""
     known: dict[str, float] = {}
     if PartialState().is_main_process and path.is_file():
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -142,4 +143,5 @@ def _append(path: Path, answers: Mapping[str, float]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps({"question_id": name, "accuracy": accuracy}) for name, accuracy in answers.items()]
     with path.open("a", encoding="utf-8") as file:
-        file.write("".join(f"\n{line}" for line in lines))  # in front: a line that was torn stays alone
+        # the break comes first, so that an incomplete line stays alone
+        file.write("".join(f"\n{line}" for line in lines))

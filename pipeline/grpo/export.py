@@ -11,19 +11,19 @@ from pipeline.files import replacing_folder, write_json
 from pipeline.models.folder import copy_small, stored_dtype
 from pipeline.models.policy import Policy
 
-# Written here, or of no use beside a policy: the base's card, and a generation config that it was not trained with.
+# Written here, or useless for a policy: the base model's card, and a generation config that it was not trained with.
 _OWN = frozenset({"README.md", "generation_config.json", "training.json"})
 
 
 def export_policy(
     policy: Policy, folder: Path, card: dict[str, Any], text: str, state: dict[str, Any] | None = None
 ) -> None:
-    """Write weights (safetensors; a LoRA adapter merged), `training.json` (`card`) and the model card `text`, whole or
-    not at all. `state` holds the weights where the model itself has only a piece of them.
+    """Write weights (safetensors, with a LoRA adapter merged), `training.json` (`card`) and the model card `text`,
+    whole or not at all. `state` holds the weights if the model itself has only a shard of them.
 
-    Weights are stored in the precision of the base's files, and the model is left in it. Every small file of the base
-    (tokenizer, templates, processors, licence) is copied as it is, so that another program shows base and policy the
-    same pixels and tokens. The generation config is the one that scores are made with: greedy, without penalties.
+    Weights are stored in the precision of the base model's files, and the model is left in it. Every small file of
+    the base (tokenizer, templates, processors, licence) is copied unchanged, so that other programs give base and
+    policy the same pixels and tokens. The generation config is the one used for scores: greedy, without penalties.
     """
     model = policy.model.merge_and_unload() if hasattr(policy.model, "merge_and_unload") else policy.model
     base = Path(policy.folder) if policy.folder else None
@@ -47,7 +47,7 @@ def export_policy(
 
 
 def readme(card: dict[str, Any]) -> str:
-    """The model card that travels with the weights, in the hub's format: what is known when training ends.
+    """The model card beside the weights, in the hub's format: what is known when training ends.
 
     Scores come later: data/reports/model_card.md has them, with controls, licences of the data and leakage.
     """
@@ -77,8 +77,8 @@ def readme(card: dict[str, Any]) -> str:
 Trained by GRPO alone from {base}: step {numbers["chosen_step"]} of {numbers["steps"]}, on {numbers["questions_train"]}
 questions. {told}
 
-Its scores on held-out questions with intervals and controls, the licences of its data and what was done about leakage
-stand in the full card. Evaluation writes it after this folder is closed: `data/reports/model_card.md`.
+Its scores on held-out questions with intervals and controls, the licences of its data and the leakage checks are in the
+full card, `data/reports/model_card.md`. It is written after evaluation, when this folder is already complete.
 
 ## Recipe
 
@@ -95,7 +95,7 @@ def _dev_score(numbers: dict[str, Any]) -> str:
     """What training itself measured."""
     by_step, chosen = numbers["dev_accuracy_by_step"], str(numbers["chosen_step"])
     if chosen not in by_step:
-        return "No dev question was asked while it was trained."
+        return "No dev questions were asked during training."
     before = f" (the base: {100 * by_step['0']:.1f} %)" if "0" in by_step else ""
     return (
         f"On the {numbers['questions_dev']} dev questions, by which the step was chosen, it is right in "

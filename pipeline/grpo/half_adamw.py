@@ -1,8 +1,9 @@
-"""AdamW for weights in bfloat16: everything is computed in float32 and rounded by chance.
+"""AdamW for weights in bfloat16: computed in float32, with stochastic rounding.
 
-Rounded to nearest, an update of 1e-6 on a weight of 0.02 is lost, for bfloat16 knows that weight to 1e-4; and a second
-moment that falls by a thousandth stays where it is. Rounded up or down with the right odds both are kept on average
-(Gupta et al., 2015, arXiv 1502.02551). Weights, gradients and moments take 8 bytes a weight instead of 16.
+Rounded to nearest, an update of 1e-6 on a weight of 0.02 is lost, because bfloat16 resolves that weight to 1e-4. A
+second moment that decays by a thousandth would not change either. Rounded up or down with the right probabilities,
+both are kept on average (Gupta et al., 2015, arXiv 1502.02551). Weights, gradients and moments take 8 bytes per
+weight instead of 16.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,11 +11,11 @@ from typing import Any
 
 import torch
 
-_CHUNK = 1 << 24  # weights at a time: what is computed in float32 takes little beside the model
+_CHUNK = 1 << 24  # weights at a time, so that float32 values take little memory compared with the model
 
 
 class HalfAdamW(torch.optim.Optimizer):
-    """As `torch.optim.AdamW`, for bfloat16 parameters. The chance depends on step and parameter alone, so that a
+    """Like `torch.optim.AdamW`, for bfloat16 parameters. The rounding depends only on step and parameter, so that a
     resumed run and every process round alike."""
 
     def __init__(
@@ -65,7 +66,7 @@ def _update_piece(pieces: tuple[torch.Tensor, ...], group: dict[str, Any], step:
 
 
 def round_by_chance(values: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
-    """float32 to bfloat16: to one of the two neighbours, the nearer one likelier, so that the mean is kept.
+    """float32 to bfloat16: to one of the two neighbours, more likely the nearer one, so that the mean is preserved.
 
     bfloat16 is float32 without its last 16 bits: a random number is added to them, and they are cut off.
     """

@@ -1,4 +1,4 @@
-"""Settings that cannot take effect with the data at hand: said once, before the first step, never kept quiet."""
+"""Settings that cannot take effect with these data: reported once, before the first step."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,7 +7,7 @@ from pipeline.train_params import TrainGrpo
 
 
 def idle_settings(settings: TrainGrpo, train: Sequence[Sample], dev: Sequence[Sample]) -> list[str]:
-    """One sentence for each, with the way out; `dev` is what of the dev split is used."""
+    """One sentence for each, with the remedy; `dev` is what is used of the dev split."""
     return [*_without_dev(settings, len(dev)), *_without_key_times(settings, train)]
 
 
@@ -20,8 +20,8 @@ def _without_dev(settings: TrainGrpo, dev: int) -> Iterator[str]:
     named += f", patience {settings.stopping.patience}" if settings.stopping.patience else ""
     choice = ", select best" if settings.stopping.select == "best" else ""
     yield (
-        f"{named}{choice}: no question is in the dev split, so nothing is measured while training and the last step is "
-        "kept; let a source be `split: by_hash` (prepare_questions.splits), or set dev_questions: 0"
+        f"{named}{choice}: the dev split is empty, so nothing is measured during training and the last step is "
+        "kept; give a source `split: by_hash` (prepare_questions.splits), or set dev_questions: 0"
     )
 
 

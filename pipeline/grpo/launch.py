@@ -1,4 +1,4 @@
-"""Several processes for one training stage: the stage starts a launcher, whose workers run the stage's module."""
+"""Run one training stage in several processes: the stage starts a launcher, whose workers run the stage's module."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from pipeline.records import Quarantined
 from pipeline.reports import StageReport
 
 GRACE_SECONDS = 5.0
-JOIN_SECONDS = 1800.0  # how long a process waits for the others, as transformers has it
+JOIN_SECONDS = 1800.0  # how long a process waits for the others; transformers' default
 LAUNCHERS = {"torchrun": "torch.distributed.run", "accelerate": "accelerate.commands.accelerate_cli"}
 
 
@@ -31,12 +31,12 @@ def is_worker() -> bool:
 
 
 def is_main_worker() -> bool:
-    """Whether this process is the one that writes."""
+    """Whether this process writes the results."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def join_processes(machine: Machine) -> None:
-    """Let the processes of a launcher know each other, and each take its own device, before a model is loaded."""
+    """Connect the processes of a launcher and give each its device, before a model is loaded."""
     PartialState(cpu=resolve_device(machine) == "cpu", timeout=timedelta(seconds=JOIN_SECONDS))
 
 
@@ -56,7 +56,7 @@ def run_workers(launch: str, module: str, root: Path, handoff: Path, report: Sta
     """Run the workers in `root` and take over the report that the main one leaves in `handoff`.
 
     Raises:
-        StageError: a worker failed; its own message is above.
+        StageError: a worker failed; its message was printed before.
     """
     handoff.unlink(missing_ok=True)
     process = subprocess.Popen(
@@ -68,7 +68,7 @@ def run_workers(launch: str, module: str, root: Path, handoff: Path, report: Sta
         if process.poll() is None:
             _end(process)
     if code or not handoff.is_file():
-        raise StageError(f"train_grpo: {launch!r} ended with code {code}; the message of the worker is above")
+        raise StageError(f"train_grpo: {launch!r} exited with code {code}; see the worker's message above")
     collect_report(handoff, report)
 
 

@@ -1,6 +1,6 @@
 """Log-probabilities of completions with their videos: one row for all (shared prompt) or one row each.
 
-Both go through TRL's fused head (`add_fused_lm_head`), which never holds the logits of a whole sequence.
+Both use TRL's fused head (`add_fused_lm_head`), which never keeps the logits of a whole sequence in memory.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,14 +29,14 @@ class Groups:
     completions: Sequence[torch.Tensor]
 
 
-LogProbs = tuple[torch.Tensor, torch.Tensor | None]  # the reference model's head gives no entropies
+LogProbs = tuple[torch.Tensor, torch.Tensor | None]  # the reference model's head returns no entropies
 
 
 def shared_log_probs(forward: Forward, policy: Policy, groups: Groups, width: int) -> LogProbs:
     """Log-probabilities and entropies [R, width] (0 beyond a completion's end), every prompt computed once.
 
-    A completion of no tokens takes one place in the row and gives zeros, so that a batch of nothing but such ones still
-    has a forward, and a gradient of zero.
+    A completion without tokens takes one position in the row and gives zeros, so that a batch of only such
+    completions still has a forward pass, and a gradient of zero.
     """
     lengths = torch.tensor([len(c) for c in groups.completions])
     filled = [c if len(c) else c.new_full((1,), policy.pad_token_id) for c in groups.completions]
@@ -64,7 +64,7 @@ def separate_log_probs(forward: Forward, policy: Policy, groups: Groups, width: 
     """The same as `shared_log_probs` with one row per completion, as stock trainers compute it."""
     counts = {len(rows) for rows in groups.rows}
     if len(counts) != 1:
-        raise ValueError(f"groups of one size expected, found sizes {sorted(counts)}")
+        raise ValueError(f"expected groups of equal size, found sizes {sorted(counts)}")
     prompts, features = repeat_prompts(groups.inputs, groups.features, counts.pop())
     order = [row for rows in groups.rows for row in rows]
     inputs, labels = _append(prompts, [groups.completions[r] for r in order], policy.pad_token_id)

@@ -1,7 +1,8 @@
 """A rollout batch before the loss: completions of each question, their accuracy, and which questions are replaced.
 
-Groups whose answers are all right or all wrong have no advantage in accuracy and teach nothing but form. They are told
-by accuracy alone: under the summed reward a group of wrong answers in different forms would pass (as in EasyR1).
+Groups whose answers are all right or all wrong have no advantage in accuracy and teach nothing but format. They are
+recognised by accuracy alone: by the summed reward, a group of wrong answers in different formats would pass (as in
+EasyR1).
 """
 
 from collections.abc import Callable, Sequence
@@ -43,9 +44,9 @@ def plan_groups(
 ) -> tuple[list[Group], list[Group]]:
     """Groups for a batch, and the ones that were replaced.
 
-    In each of up to `rounds` rounds, groups that are not informative give their place to the next of the `spare`
-    samples; a spare one that turns out no better is dropped in its turn. What is still not informative at the end
-    stays, so that the batch keeps its size.
+    In each of up to `rounds` rounds, the next `spare` samples replace groups that are not informative; a spare group
+    that is no better is dropped as well. Groups that are still not informative at the end stay, so that the batch
+    keeps its size.
     """
     groups = [Group(s, c) for s, c in zip(batch, roll(batch), strict=True)]
     used = {s.question_id for s in batch}

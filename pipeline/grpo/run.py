@@ -36,10 +36,10 @@ from pipeline.models.vision import FeatureCache
 from pipeline.params import Params
 from pipeline.train_params import TrainGrpo
 
-# Sections that decide nothing of a policy: under other values its folder, and so its digest, must be the same.
+# Sections that do not affect a policy: with other values its folder, and so its digest, must be the same.
 _NOT_OF_A_POLICY = {"machine", "write_report", "promotion", "publish"}
 
-WANDB = Path(CHECKPOINTS, "wandb")  # as it stands in the checkout: what a report says must not name this machine
+WANDB = Path(CHECKPOINTS, "wandb")  # relative to the checkout, because a report must not name this machine
 
 
 @dataclass(frozen=True)
@@ -61,19 +61,20 @@ class TrainingRun:
 
     @property
     def wandb(self) -> Path:
-        """Where an offline wandb run is kept: beside the checkpoints, no artifact."""
+        """Where an offline wandb run is kept: beside the checkpoints, not as an artifact."""
         return self.checkpoints.parent / "wandb"
 
     @property
     def origin(self) -> dict[str, Any]:
-        """What determines the steps of a run, flat: params, and digests of data and code; not when it stops."""
+        """What determines the steps of a run, flattened: params, and digests of data and code, but not when it
+        stops."""
         sections = {"seed": self.params.seed, "prompts": self.params.prompts.model_dump(mode="json")}
         sections["train_grpo"] = self.params.train_grpo.model_dump(mode="json", exclude={"stopping"})
         return {**flatten_metrics(sections), **self.hashes, **self.code}
 
 
 def flatten_metrics(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one with dotted keys."""
+    """Nested mappings flattened to dotted keys."""
     flat: dict[str, Any] = {}
     for key, item in value.items():
         flat.update(flatten_metrics(item, f"{prefix}{key}.") if isinstance(item, Mapping) else {f"{prefix}{key}": item})
@@ -85,8 +86,8 @@ def train(run: TrainingRun) -> dict[str, Any]:
 
     Raises:
         EmptyInput: no training sample.
-        StageError: a reward fails on gold, or more steps than allowed could not be computed.
-        ModelError: a checkpoint of another run lies there, or the GPU is out of memory.
+        StageError: a reward fails on gold completions, or more steps than allowed could not be computed.
+        ModelError: there is a checkpoint of another run, or the GPU is out of memory.
     """
     settings = run.params.train_grpo
     if not run.train:
@@ -116,7 +117,7 @@ def explain_out_of_memory() -> Iterator[None]:
     """Turns "out of memory" of a GPU, or of torch's CPU allocator, into a message that says what to change.
 
     Raises:
-        ModelError: memory ended.
+        ModelError: memory ran out.
     """
     try:
         yield

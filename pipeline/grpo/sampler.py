@@ -1,4 +1,5 @@
-"""Which question comes when: a pure function of seed, so that a resumed run goes on where the first one stopped."""
+"""Deterministic order of training questions: a function of the seed, so that a resumed run continues where it
+stopped."""
 
 from collections.abc import Iterator
 from itertools import count, islice
@@ -10,7 +11,7 @@ from pipeline.errors import StageError
 
 
 def order_of_pass(size: int, seed: int, number: int) -> list[int]:
-    """The order in which pass `number` over `size` questions takes them."""
+    """The order of questions in pass `number` over `size` questions."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
     order: list[int] = torch.randperm(size, generator=generator).tolist()
     return order
@@ -20,13 +21,15 @@ class GroupSampler(Sampler[int]):
     """Row numbers of the dataset for a whole run.
 
     Each rollout batch holds `prompts` different questions, each `group` times in a row; the batch comes `repeats` times
-    (once per forward that uses it). Every pass over the `size` questions has its own order, from `seed` and the number
-    of the pass; what is left of a pass and does not fill a batch is skipped.
+    (once per forward that uses it). Every pass over the `size` questions has its own order, from `seed` and the
+    number of the pass. A remainder that does not fill a batch is skipped.
     """
 
     def __init__(self, size: int, prompts: int, group: int, repeats: int, batches: int, seed: int) -> None:
         if size < prompts:
-            raise StageError(f"{size} training questions do not fill a batch of {prompts}")
+            raise StageError(
+                f"{size} training questions do not fill a batch of {prompts}: lower train_grpo.prompts_per_step"
+            )
         self.size, self.prompts, self.group = size, prompts, group
         self.repeats, self.batches, self.seed = repeats, batches, seed
 

@@ -1,4 +1,4 @@
-"""What training knows about a question: its prompt, its clip and what a right answer is."""
+"""What training knows about a question: its prompt, its clip and its right answer."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from pipeline.train_params import RewardSettings
 
 
 class FrameSource(Protocol):
-    """Where frames come from: the frame store."""
+    """The source of frames: the frame store."""
 
     def load(self, clip_id: str) -> ClipFrames:
         """Frames of one clip."""
@@ -24,10 +24,10 @@ class FrameSource(Protocol):
 
 @dataclass(frozen=True)
 class Sample:
-    """One training question. `messages` name the clip by id, never hold frames; `key_seconds` are the times a right
-    answer names, from the start of the clip (empty if nothing is known). `key_targets` are what they are scored
-    against: the same instants if the source knows them, else the mined events (start, end) that hold them.
-    `sigma_seconds` is the width of a hit."""
+    """One training question. `messages` name the clip by id and never contain frames. `key_seconds` are the times
+    that a right answer names, from the start of the clip (empty if unknown). They are scored against `key_targets`:
+    the same instants if the source knows them, else the mined events (start, end) around them. `sigma_seconds` is
+    the width of a hit."""
 
     question_id: str
     clip_id: str
@@ -45,7 +45,7 @@ def build_sample(
 ) -> Sample:
     """A sample from a question, the times of its clip's frames and its clip's mined candidates.
 
-    Key times are the question's own where its source has them, else the best mined ones.
+    Key times are the question's own if its source has them, else the best mined ones.
 
     Raises:
         ItemError: the question has no public answer, or its clip fewer than two frames.
@@ -91,7 +91,7 @@ def _key_times(
 
 
 def _best_of_each_event(mined: Sequence[Keyframe]) -> list[Keyframe]:
-    """The best candidate of each event, best first; candidates of no event are there to cover the clip and are no
+    """The best candidate of each event, best first. Candidates outside events only cover the clip and are not
     targets."""
     best: dict[int, Keyframe] = {}
     for keyframe in sorted(mined, key=lambda k: k.rank):
@@ -101,7 +101,7 @@ def _best_of_each_event(mined: Sequence[Keyframe]) -> list[Keyframe]:
 
 
 def _anywhere(question: Question, count: int) -> list[float]:
-    """`count` times drawn evenly from the clip by the question's id: targets that looking cannot find."""
+    """`count` uniform random times of the clip, by the question's id: targets that cannot be found by looking."""
     draw = np.random.default_rng(list(f"random key times|{question.question_id}".encode()))
     return sorted(draw.uniform(0.0, question.end_seconds - question.start_seconds, count).tolist())
 
@@ -123,7 +123,7 @@ def reordered(sample: Sample, order: Sequence[int]) -> Sample:
 
 
 def gold_completion(sample: Sample) -> str:
-    """A completion that deserves every reward."""
+    """A completion that earns every reward."""
     times = ", ".join(f"{t:.3f}" for t in sample.key_seconds)
     keyframes = f"<keyframes>{times}</keyframes>" if times else ""
     return f"<think>The frames show it.</think>{keyframes}<answer>{LETTERS[sample.answer]}</answer>"

@@ -1,7 +1,7 @@
-"""What FSDP2 and DeepSpeed ZeRO-3 change: weights lie in pieces, and putting them together takes every process.
+"""Support for FSDP2 and DeepSpeed ZeRO-3: weights are sharded, and gathering them takes every process.
 
-Completions end at different steps on different processes. A forward that gathers weights inside such a loop waits for
-processes that have left it, so weights are gathered once before and scattered once after.
+Completions end at different steps on different processes. A forward pass that gathers weights inside such a loop
+would wait for processes that have left it. So weights are gathered once before and scattered once after.
 """
 
 import os
@@ -24,9 +24,9 @@ def wrap_decoder_layers(policy: Policy) -> None:
 
 @contextmanager
 def whole_weights(model: torch.nn.Module) -> Iterator[None]:
-    """All weights of an FSDP2 model whole on every process for a while; nothing to do for other models.
+    """Keep all weights of an FSDP2 model whole on every process during the block; nothing to do for other models.
 
-    All processes have to enter and leave together; inside, each may run as many forwards as it likes.
+    All processes must enter and leave together; inside, each may run any number of forward passes.
     """
     parts = [module for module in model.modules() if isinstance(module, FSDPModule)]
     for part in parts:
@@ -36,18 +36,18 @@ def whole_weights(model: torch.nn.Module) -> Iterator[None]:
         yield
     finally:
         for part in parts:
-            part.set_reshard_after_forward(part is not parts[0], recurse=False)  # the root stays, as FSDP2 has it
+            part.set_reshard_after_forward(part is not parts[0], recurse=False)  # the root stays gathered, as in FSDP2
             part.reshard()
 
 
 def shards_weights(accelerator: Accelerator) -> bool:
-    """Whether each process holds a piece of the weights only."""
+    """Whether each process holds only a shard of the weights."""
     plugin = accelerator.state.deepspeed_plugin
     return accelerator.distributed_type.value == "FSDP" or (plugin is not None and plugin.zero_stage == 3)
 
 
 def whole_state(training: Training) -> dict[str, Any] | None:
-    """The weights gathered for saving where they are sharded, else None; a call for all processes."""
+    """The weights gathered for saving if they are sharded, else None. All processes must call it."""
     if not shards_weights(training.accelerator):
         return None
     state: dict[str, Any] = training.accelerator.get_state_dict(training.model_wrapped)

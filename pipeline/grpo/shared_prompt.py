@@ -1,13 +1,15 @@
-"""One row for a whole batch of groups: every prompt once, its completions behind it.
+"""One row for a whole batch of groups: every prompt once, followed by its completions.
 
     prompt 1 | last token + c1 | last token + c2 | ... | prompt 2 | last token + c1 | ...
 
 Each completion sees its own prompt and itself, nothing else, and its positions restart at the prompt's end. The
-prompt's last token is repeated in front of each completion, because it predicts the first token of each: so every
-position has at most one label. The result equals that of separate rows; the prompt is computed once instead of G times.
+prompt's last token is repeated before each completion, because it predicts the first token of each. So every
+position has at most one label. The result equals that of separate rows, but the prompt is computed once instead of G
+times.
 
-The idea is that of TRL 1.16's `experimental/async_grpo/packing.py::tree_attention`, which needs FlashAttention 3; here
-attention is split by segment over `scaled_dot_product_attention`, so that it runs, and has a backward, everywhere.
+The idea is that of TRL 1.16's `experimental/async_grpo/packing.py::tree_attention`, which needs FlashAttention 3;
+here attention is split by segment over `scaled_dot_product_attention`, so that it runs everywhere, with a backward
+pass.
 """
 
 from collections.abc import Sequence
@@ -39,7 +41,7 @@ class Segment:
 @dataclass(frozen=True)
 class SharedRow:
     """The row: `input_ids`, `labels` int64 [1, L] (the token each position predicts, or -100), `positions` int64
-    [3, 1, L], and where the prompts and completions lie in it."""
+    [3, 1, L], and the positions of prompts and completions in it."""
 
     input_ids: torch.Tensor
     labels: torch.Tensor
@@ -90,7 +92,8 @@ def shared_forward_kwargs(
 
 
 def enable_shared_prompt(policy: Policy) -> None:
-    """Let the policy's language model attend by segment where a forward is given `segments`; others are as before.
+    """Let the policy's language model attend by segment if a forward pass is given `segments`; other passes are
+    unchanged.
 
     It stays switched on, because gradient checkpointing runs the forward again during the backward.
     """

@@ -1,4 +1,5 @@
-"""A run in wandb: the numbers of every step, and now and then what the policy wrote, beside the frames it saw."""
+"""A run in wandb: the numbers of every step, and now and then sample completions with the frames that the policy
+saw."""
 
 import hashlib
 import json
@@ -22,15 +23,15 @@ REACH_SECONDS = 20.0  # how long training waits for wandb, at its start and at i
 
 
 def run_id(origin: Mapping[str, Any]) -> str:
-    """Name of a run: a digest of what determines it, so that a resumed run goes on in the same place."""
+    """Name of a run: a digest of what determines it, so that a resumed run continues in the same place."""
     return hashlib.sha256(json.dumps(origin, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class Wandb(TrainerCallback):
     """Everything the trainer logs, and a table of completions every `table_every` steps (the first of each group).
 
-    Offline unless WANDB_MODE says otherwise, and where wandb is not reached within `REACH_SECONDS`: training goes on,
-    and `wandb sync` sends what was kept.
+    Offline unless WANDB_MODE says otherwise, or if wandb cannot be reached within `REACH_SECONDS`. Training
+    continues, and `wandb sync` sends the saved run.
     """
 
     def __init__(
@@ -46,12 +47,13 @@ class Wandb(TrainerCallback):
             import wandb
 
             self.folder.mkdir(parents=True, exist_ok=True)
-            os.environ.setdefault("WANDB_DATA_DIR", str(self.folder.resolve()))  # pictures beside the run, not in $HOME
+            # keep pictures beside the run, not in $HOME
+            os.environ.setdefault("WANDB_DATA_DIR", str(self.folder.resolve()))
             try:
                 self.run = self._init(os.environ.get("WANDB_MODE", "offline"))
             except (wandb.errors.Error, OSError) as error:  # no key, no server, no answer in time
                 first = (str(error) or type(error).__name__).splitlines()[0]
-                print(f"train_grpo: wandb is not reached ({first}); logging offline", file=sys.stderr)
+                print(f"train_grpo: wandb cannot be reached ({first}); logging offline", file=sys.stderr)
                 self.run = self._init("offline")
 
     def _init(self, mode: Any) -> Any:
@@ -91,9 +93,9 @@ class Wandb(TrainerCallback):
             self.run.finish()
 
     def where(self, folder: Path) -> dict[str, str]:
-        """How a reader of the report finds the run: its address, and for one kept offline what sends it.
+        """How a reader of the report finds the run: its address or, for an offline run, the command that sends it.
 
-        `folder` is the run's folder as it stands in the checkout: a report must not name this machine.
+        `folder` is the run's folder relative to the checkout: a report must not name this machine.
         """
         name, url = run_id(self.origin), getattr(self.run, "url", None)
         found = {"project": self.project, "run": name, "sync": f"wandb sync {folder.as_posix()}/wandb/*-{name}"}
@@ -115,7 +117,7 @@ class Wandb(TrainerCallback):
 
 
 def _caption(frames: ClipFrames, rollout: Rollout) -> str:
-    """When the frames are, and when the answer is to be seen; seconds from the start of the video and of the clip."""
+    """The times of the frames, and when the answer is visible; seconds from the start of the video and of the clip."""
     times = ", ".join(f"{t:.1f}" for t in frames.pts_seconds)
     keys = ", ".join(f"{t:.1f}" for t in rollout.sample.key_seconds)
     return f"frames at {times} s" + (f"; key times {keys} s into the clip" if keys else "")

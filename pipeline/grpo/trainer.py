@@ -1,9 +1,10 @@
 """TRL's GRPOTrainer with the video in the loss.
 
-Stock TRL 1.16 rolls out with a video message and then computes the loss without it, silently. This subclass keeps TRL's
-losses, advantages, optimisation and metrics and replaces what touches prompts: completions come from
-`pipeline.models.generate` (one prefill per group), log-probabilities from `pipeline.grpo.logprobs` (one prompt per
-group). It overrides private methods, hence the pin `trl==1.16.*` and the tripwire test.
+Stock TRL 1.16 generates completions with a video message and then silently computes the loss without it. This
+subclass keeps TRL's losses, advantages, optimisation and metrics, and replaces what touches prompts. Completions
+come from `pipeline.models.generate` (one prefill per group), log-probabilities from `pipeline.grpo.logprobs` (one
+prompt per group). It overrides private methods, hence the pin `trl==1.16.*` and the test that fails if TRL's methods
+change.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -66,7 +67,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         settings: section train_grpo.
         seed: of the run.
         checkpoints: where the state is kept, atomically.
-        rollout: makes what completions come from if not from the policy itself.
+        rollout: makes the source of completions, if that is not the policy itself.
         kwargs: for GRPOTrainer (`args`, `callbacks`, `peft_config` ...).
     """
 
@@ -122,7 +123,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         )
 
     def _prepare_inputs(self, generation_batch: list[Batch]) -> Batch:
-        """As TRL's, without shuffling rows: a group stays together, so that its prompt is computed once."""
+        """Like TRL's, but without shuffling rows: a group stays together, so that its prompt is computed once."""
         every = self.args.steps_per_generation * self.num_iterations
         if self._step % every == 0 or self._buffered_inputs is None:
             scored = self._generate_and_score_completions(generation_batch)
@@ -132,7 +133,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _generate_and_score_completions(self, inputs: list[Batch]) -> Batch:
         batch = [self.by_id[row["question_id"]] for row in inputs[:: self.num_generations]]
-        # Entered once, because processes differ in how often they roll.
+        # Entered once, because processes generate different numbers of times.
         with nullcontext(self.policy) if self._foreign else self.rollout_policy() as policy:
             roll = partial(self._roll, policy)
             self._groups, replaced = plan_groups(batch, self._spare(), self.settings.resample_rounds, roll)
@@ -149,7 +150,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         return output
 
     def _encode_clips(self) -> dict[str, torch.Tensor]:
-        """Features of the clips of the current groups; none where the tower trains."""
+        """Features of the clips of the current groups; none if the vision tower is trained."""
         if self.cache is None:
             return {}
         with self.rollout_policy():
@@ -183,7 +184,8 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
 
     @contextmanager
     def rollout_policy(self) -> Iterator[Policy]:
-        """The policy without DDP, FSDP or DeepSpeed around it, in the precision of training; all processes enter it."""
+        """The policy without DDP, FSDP or DeepSpeed wrappers, in the precision of training; all processes must enter
+        it."""
         with (
             unwrap_model_for_generation(
                 self.model_wrapped, self.accelerator, self.args.ds3_gather_for_generation
@@ -216,7 +218,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         return [ids[i] for i in self._row_ids], None, {}
 
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
-        """The completions that `plan_groups` made already; one of no tokens ended at once."""
+        """The completions that `plan_groups` already made; one without tokens ended at once."""
         end = self.policy.eos_token_ids[:1]
         return [list(c.token_ids or end) for g in self._groups for c in g.completions], None
 
@@ -255,7 +257,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         loss: torch.Tensor = super()._compute_loss(model, inputs)
         if not torch.isfinite(loss):
             self.trouble = f"the loss is {loss.item()}"
-            if self.is_deepspeed_enabled:  # its engine holds the gradients, out of reach of `SkipUnusable`
+            if self.is_deepspeed_enabled:  # its engine owns the gradients, so `SkipUnusable` cannot reach them
                 names = ", ".join(dict.fromkeys(self._row_ids))
                 raise StageError(f"{self.trouble} at step {self.state.global_step + 1}, on questions {names}")
         elif inputs["num_items_in_batch"] == 0:
@@ -306,7 +308,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     # --- optimizer ----------------------------------------------------------------------------------------------------
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
-        """The library's, except for weights in bfloat16."""
+        """The library's optimizer, except for weights in bfloat16."""
         if self.settings.weights == "float32":
             made: torch.optim.Optimizer = super().create_optimizer(*args, **kwargs)
             return made
@@ -323,7 +325,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     # --- checkpoints --------------------------------------------------------------------------------------------------
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
-        """The library writes into a folder aside; it counts once it is complete, sealed and renamed."""
+        """The library writes into a temporary folder, which counts only once it is complete, sealed and renamed."""
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
@@ -332,8 +334,8 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         self.accelerator.wait_for_everyone()
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
-        """Weights by `from_pretrained`: transformers 5.23 saves Qwen2.5-VL under other names than its modules have, and
-        the library's own resuming then loads nothing and says so only in a log."""
+        """Load weights by `from_pretrained`. transformers 5.23 saves Qwen2.5-VL under names that differ from its
+        modules'; the library's own resuming then loads nothing and only logs it."""
         wrapped = self.is_deepspeed_enabled or self.is_fsdp_enabled or hasattr(self.model, "peft_config")
         if wrapped:
             super()._load_from_checkpoint(resume_from_checkpoint, model)

@@ -1,4 +1,4 @@
-"""The trainer as callbacks and foreign rollouts see it."""
+"""The trainer as callbacks and other rollout backends see it."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -23,11 +23,11 @@ Control: TypeAlias = TrainerControl
 Logs: TypeAlias = dict[str, Any] | None
 
 ExternalRollout = Callable[[Sequence[Sample], Sequence[ClipFrames], Sequence[str]], list[list[Completion]]]
-"""Samples, their frames and one seed string for each to G completions of each."""
+"""From samples, their frames and one seed string each to G completions of each."""
 
 
 class Training(Protocol):
-    """A training run under way. `rollouts` are the current batch's; `trouble` says why the step under way cannot be
+    """A training run in progress. `rollouts` are the current batch's; `trouble` says why the current step cannot be
     computed (None: it can)."""
 
     settings: TrainGrpo

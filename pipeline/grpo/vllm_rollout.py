@@ -1,8 +1,9 @@
 """Completions from vLLM in the training process (extra `[vllm]`, `train_grpo.rollout: vllm_colocate`).
 
-Untested on a GPU: written against TRL 1.16's `VLLMGeneration` and vLLM 0.11's documented interface, held to a stand-in.
-TRL starts the engine and sends it the weights; its own requests carry images only, so the requests are made here.
-Frames are at their final size already and go in without resizing, so that both processors see the same patches.
+Untested on a GPU: written against TRL 1.16's `VLLMGeneration` and vLLM 0.11's documented interface, tested with a
+stand-in. TRL starts the engine and sends it the weights. Its own requests support only images, so the requests are
+made here. Frames already have their final size and are passed without resizing, so that both processors see the same
+patches.
 """
 
 import hashlib
@@ -41,7 +42,7 @@ class VllmRollout:
         if step == self.synced_step:
             return
         self.training.vllm_generation.sync_weights()
-        if not self.training.settings.freeze_vision:  # features of the old tower are of no use
+        if not self.training.settings.freeze_vision:  # features of the old tower are useless
             self.training.vllm_generation.llm.llm_engine.reset_mm_cache()
         self.synced_step = step
 

@@ -75,10 +75,10 @@ def even_hits(clip: Truth, k: int, tolerance_seconds: float) -> float:
 def measure_recall(clips: Iterable[Truth], tolerance_seconds: float) -> dict[str, Any]:
     """Recall by number of candidates, its area and its lift over even spacing; {} if no clip has true times.
 
-    `by_count` has a line per k of `COUNTS` up to the candidates mined: recall `mined`, `even`, `random`, the `lift`
-    over even spacing with its interval `lift_low` and `lift_high` (None for a single clip), one-to-one `f1`, and
-    whether k is `saturated`. `area` is the mean recall over the other k, `lift` the mean lift over them.
-    `mean_distance_seconds` is that from a true time to the nearest candidate.
+    `by_count` has a line per k of `COUNTS` up to the number of candidates: recall `mined`, `even`, `random` and
+    one-to-one `f1`. It also has the `lift` over even spacing with its interval `lift_low` and `lift_high` (None for
+    a single clip), and whether k is `saturated`. `area` is the mean recall over the other k, `lift` the mean lift
+    over them. `mean_distance_seconds` is that from a true time to the nearest candidate.
     """
     known = [clip for clip in clips if clip.true_seconds and clip.candidate_seconds and clip.seconds > 0]
     if not known:

@@ -44,9 +44,9 @@ def select_moments(score: Floats, pts_seconds: Floats, k: int, spread: Spread) -
     """Indices of `min(k, T)` moments, best first: `int64`.
 
     Greedy: take the moment with the best score, lower the score of its surroundings (1 - Gaussian of `crowding` x
-        span / k), and repeat. A moment must be `spacing_seconds` away from those already chosen. It must also leave
-        enough picks to keep every gap below `max_gap_seconds`. If no moment is far enough from the others, the
-        spacing is halved. If the gap bound cannot be met at all, it is dropped.
+    span / k), and repeat. A moment must be `spacing_seconds` away from those already chosen. It must also leave
+    enough picks to keep every gap below `max_gap_seconds`. If no moment is far enough from the others, the
+    spacing is halved. If the gap bound cannot be met at all, it is dropped.
 
     Args:
         score: `[T]` in [0, 1].

@@ -1,4 +1,4 @@
-"""Where a model runs, and in which precision its weights are held there."""
+"""Where a model runs, and the precision of its weights there."""
 
 import torch
 
@@ -11,7 +11,7 @@ def resolve_device(machine: Machine) -> str:
     """`cpu` or `cuda`.
 
     Raises:
-        ParamsError: cuda is asked for and there is none.
+        ParamsError: cuda is requested but there is none.
     """
     available = torch.cuda.is_available()
     if machine.device == "cuda" and not available:
@@ -20,8 +20,8 @@ def resolve_device(machine: Machine) -> str:
 
 
 def weights_dtype(settings: TrainGrpo) -> torch.dtype:
-    """Precision that the model is loaded in: float32 if its weights are trained, for Adam's steps are smaller than
-    bfloat16 can tell; bfloat16 if nothing is updated in it (LoRA's base; the adapter is in float32) or the optimizer
-    rounds by chance."""
+    """The precision in which the model is loaded. It is float32 if its weights are trained, because Adam's steps are
+    smaller than bfloat16 can resolve. It is bfloat16 if its weights are not updated (LoRA's base; the adapter is in
+    float32), or if the optimizer rounds stochastically."""
     half = settings.weights == "bfloat16" or (settings.lora is not None and settings.dtype == "bfloat16")
     return torch.bfloat16 if half else torch.float32

@@ -1,4 +1,4 @@
-"""A model's folder beside its weights: what it is stored in, and the small files that travel with it."""
+"""A model's folder: the precision of its stored weights, and the small files that belong to it."""
 
 import shutil
 from pathlib import Path
@@ -14,10 +14,10 @@ _INDEX = "model.safetensors.index.json"
 
 
 def stored_dtype(folder: Path) -> torch.dtype:
-    """Precision that the weights of a folder are stored in: that of most of them.
+    """The precision in which most weights of a folder are stored.
 
     Raises:
-        ModelError: it holds no floating-point safetensors.
+        ModelError: it has no floating-point safetensors.
     """
     counts: dict[torch.dtype, int] = {}
     for path in sorted(folder.glob("*.safetensors")):
@@ -27,7 +27,7 @@ def stored_dtype(folder: Path) -> torch.dtype:
                 if dtype is not None:
                     counts[dtype] = counts.get(dtype, 0) + 1
     if not counts:
-        raise ModelError(f"{folder} holds no weights in safetensors")
+        raise ModelError(f"{folder} has no weights in safetensors")
     return max(counts, key=lambda dtype: counts[dtype])
 
 
@@ -37,7 +37,7 @@ def copy_whole(source: Path, target: Path) -> None:
 
 
 def copy_small(source: Path, target: Path, leave: frozenset[str]) -> None:
-    """Every small file as it is, except those named and the index of shards."""
+    """Copy every small file unchanged, except those named and the index of shards."""
     _copy(source, target, SMALL, leave | {_INDEX})
 
 

@@ -1,8 +1,7 @@
 """Completions for prompts: a prompt is prefilled once and its cache repeated for all its completions.
 
-An own decode loop instead of `model.generate`, for three things that it does not do: vision features and a prompt's
-cache are shared by all its completions, every completion has its own stream of random numbers, and finished rows leave
-the batch.
+This decode loop replaces `model.generate` for three reasons. All completions of a prompt share vision features and the
+prompt's cache, every completion has its own stream of random numbers, and finished rows leave the batch.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from pipeline.models.vision import FeatureCache
 
 @dataclass(frozen=True)
 class Completion:
-    """One completion: `token_ids` (with the end token where there is one), its text without special tokens, and whether
+    """One completion: `token_ids` (with the end token, if any), its text without special tokens, and whether
     it ended by itself."""
 
     token_ids: tuple[int, ...]
@@ -96,7 +95,7 @@ def rollout(
 
 @contextmanager
 def _evaluating(model: Any) -> Iterator[None]:
-    """Evaluation mode for a while: no dropout, and no gradient checkpointing, which would switch the cache off."""
+    """Evaluation mode during the block: no dropout, and no gradient checkpointing, which would disable the cache."""
     was_training = model.training
     model.eval()
     try:
@@ -106,8 +105,8 @@ def _evaluating(model: Any) -> Iterator[None]:
 
 
 def rope_positions(policy: Policy, inputs: ModelInputs) -> tuple[torch.Tensor, torch.Tensor]:
-    """Positions int64 [3, B, T] (time, height, width) of a left-padded batch, and the shift int64 [B] of text behind
-    the prompt: token n of a row (counting from its first real token) has position n + shift.
+    """Positions int64 [3, B, T] (time, height, width) of a left-padded batch, and the shift int64 [B] of text after
+    the prompt. Token n of a row (counting from its first real token) has position n + shift.
 
     The rule is that of the model's family, whatever the installed library does.
     """
@@ -132,13 +131,13 @@ def video_kwargs(policy: Policy, inputs: ModelInputs, features: Sequence[torch.T
 
 
 class RolloutCache(DynamicCache):
-    """Keys and values in the precision that attention computes in: under autocast its own, half of what the rotary
-    embedding returns. Attention casts them all the same, so nothing else changes."""
+    """Keeps keys and values in the precision of attention: under autocast, half of what the rotary embedding
+    returns. Attention casts them anyway, so nothing else changes."""
 
     def __init__(self, policy: Policy) -> None:
         super().__init__(config=policy.base.config.get_text_config())
         kind = policy.device.type
-        # Not named `dtype`: accelerate takes what has a `dtype` of half precision for a tensor.
+        # Not named `dtype`: accelerate mistakes anything with a half-precision `dtype` for a tensor.
         self._computes_in = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
 
     def update(

@@ -1,7 +1,7 @@
-"""A model of the Hugging Face hub as a local folder: from the cache if it is whole there, else fetched.
+"""A model of the Hugging Face hub as a local folder: from the cache if it is complete there, else fetched.
 
-Small files come first and weights last, so weights that are whole say that everything else is. Asking the hub for a
-pinned commit that is already here would only cost time: without a network, 50 s of retries.
+Small files are fetched first and weights last, so complete weights mean that everything else is there. Asking the
+hub for a pinned commit that is already here would only waste time: without a network, 50 s of retries.
 """
 
 import json
@@ -20,7 +20,7 @@ def hub_folder(name: str, revision: str) -> Path:
     """The folder of hub id `name` at `revision`, in the hub library's own cache. Safetensors, texts and JSON only.
 
     Raises:
-        ModelError: the hub does not answer, refuses, or does not know it.
+        ModelError: the hub does not answer, refuses access, or has no such model.
     """
     cached = _cached(name, revision)
     if cached is not None:
@@ -33,7 +33,7 @@ def hub_small_folder(name: str, revision: str, seconds: float) -> Path:
     """As `hub_folder` without the weights (a few MB), if the hub answers within `seconds`.
 
     Raises:
-        ModelError: as there.
+        ModelError: as `hub_folder`.
     """
     cached = _cached(name, revision)
     if cached is not None:
@@ -45,7 +45,7 @@ def hub_small_folder(name: str, revision: str, seconds: float) -> Path:
 
 @contextmanager
 def _without_bars() -> Iterator[None]:
-    """For a few small files within a list of findings."""
+    """No progress bars, for a few small files within a list of findings."""
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     if are_progress_bars_disabled():
@@ -70,14 +70,14 @@ def _cached(name: str, revision: str) -> Path | None:
 
 
 def _knock(name: str, revision: str, seconds: float) -> None:
-    """One question without the library's patience, which is 50 s if nobody answers."""
+    """Ask once with a short timeout; the library would retry for 50 s."""
     import httpx
     from huggingface_hub import constants
     from huggingface_hub.utils._headers import build_hf_headers
 
     if constants.HF_HUB_OFFLINE:
         raise ModelError(
-            f"{name} at {revision[:12]} is not whole in the cache, and HF_HUB_OFFLINE forbids to ask the hub"
+            f"{name} at {revision[:12]} is incomplete in the cache, and HF_HUB_OFFLINE forbids asking the hub"
         )
     address = f"{os.environ.get('HF_ENDPOINT') or constants.ENDPOINT}/api/models/{name}/revision/{revision}"
     try:
@@ -119,4 +119,4 @@ def _advice(name: str, revision: str, error: Exception) -> str:
     if status == 404:
         return f"{where} does not exist on the hub: correct prepare_model.hub.model or .revision"
     said = " ".join(str(error).split())[:200]
-    return f"{where} is not whole in the cache and the hub is not reached ({type(error).__name__}: {said})"
+    return f"{where} is incomplete in the cache, and the hub cannot be reached ({type(error).__name__}: {said})"

@@ -1,4 +1,4 @@
-"""Prompts and frames to model inputs: patches, expanded video tokens, left padding.
+"""From prompts and frames to model inputs: patches, expanded video tokens, left padding.
 
 Replaces transformers' processors, whose video part needs torchvision; a test holds `patchify` to its output.
 """
@@ -31,7 +31,7 @@ def normalise_colours(frames: np.ndarray[Any, Any] | torch.Tensor, settings: Vis
     """Frames uint8 [T, H, W, 3] to float32 [T, 3, H, W], colour-normalised.
 
     The order of operations is that of transformers' fast processors (rescaling fused into mean and std), so that the
-    result is theirs bit for bit.
+    results are bit-identical.
     """
     pixels = torch.as_tensor(frames).permute(0, 3, 1, 2).to(torch.float32)
     mean = torch.tensor(settings.image_mean) * (1.0 / _RESCALE)
@@ -44,11 +44,11 @@ def patchify(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Frames uint8 [T, H, W, 3] to patches float32 [N, 3 * temporal_patch_size * patch_size**2] and the grid int64 [3].
 
-    Patch order is that of `Qwen2VLVideoProcessor.patchify` (transformers 5.23): merged 2x2 blocks lie together; a clip
-    whose length is no multiple of `temporal_patch_size` repeats its last frame.
+    Patch order is that of `Qwen2VLVideoProcessor.patchify` (transformers 5.23): merged 2x2 blocks are contiguous. A
+    clip whose length is not a multiple of `temporal_patch_size` repeats its last frame.
 
     Raises:
-        ItemError: no frame, or sides that are no multiples of patch_size * merge_size.
+        ItemError: there is no frame, or a side is not a multiple of patch_size * merge_size.
     """
     t, height, width = _check_frames(frames, settings)
     p, m, s = settings.patch_size, settings.merge_size, settings.temporal_patch_size
@@ -66,7 +66,9 @@ def _check_frames(frames: Any, settings: VisionSettings) -> tuple[int, int, int]
         raise ItemError("bad_frames", f"expected frames of shape [T, H, W, 3], found {list(frames.shape)}")
     t, height, width, _ = frames.shape
     if height % settings.size_multiple or width % settings.size_multiple:
-        raise ItemError("bad_frame_size", f"{width}x{height} is no multiple of {settings.size_multiple} pixels")
+        raise ItemError(
+            "bad_frame_size", f"{width}x{height}: both sides must be multiples of {settings.size_multiple} pixels"
+        )
     return t, height, width
 
 
@@ -96,9 +98,9 @@ def clip_starts_of(prompt: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
 
 
 def render_prompt(policy: Policy, prompt: Sequence[Mapping[str, Any]] | str) -> str:
-    """Messages to the text the model reads, up to where the completion starts; plain text stays as it is.
+    """Messages to the text the model reads, up to if the completion starts; plain text stays as it is.
 
-    Content parts lose keys that are None: Arrow adds them, and chat templates mistake them for content.
+    Keys that are None are removed from content parts: Arrow adds them, and chat templates mistake them for content.
     """
     if isinstance(prompt, str):
         return prompt
@@ -137,7 +139,7 @@ def tokenize_prompt(policy: Policy, prompt: Sequence[Mapping[str, Any]] | str, v
     text = "".join(piece + video for piece, video in zip(pieces, [*videos, ""], strict=True))
     ids: list[int] = policy.tokenizer(text, add_special_tokens=False)["input_ids"]
     if len(ids) > policy.context_length:
-        raise ItemError("prompt_too_long", f"{len(ids)} tokens, the model's context is {policy.context_length}")
+        raise ItemError("prompt_too_long", f"{len(ids)} tokens, but the model's context is {policy.context_length}")
     return ids
 
 
@@ -158,10 +160,10 @@ def encode_prompts(
     """Prompts (chat messages that name clips by id, or rendered text) and frames to one left-padded batch.
 
     `clips` maps the ids named in the messages to their frames; for rendered texts it is a list of clips per prompt.
-    `with_pixels=False` leaves `pixel_values_videos` None, for callers that hold the clips' features already.
+    `with_pixels=False` leaves `pixel_values_videos` None, for callers that already have the clips' features.
 
     Raises:
-        KeyError: a message names a clip that `clips` does not hold.
+        KeyError: a message names a clip that is not in `clips`.
         ItemError: see `patchify` and `tokenize_prompt`.
     """
     names = _names(prompts, clips)

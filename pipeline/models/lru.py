@@ -1,4 +1,4 @@
-"""A cache of arrays that is bounded by their bytes."""
+"""A cache of arrays, bounded by their bytes."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -11,7 +11,7 @@ class ByteLru(Generic[Value]):
     """The most recently used values by key, dropped oldest first.
 
     Args:
-        max_megabytes: bound on all values together (1 MB = 10**6 bytes); one value is always held, however large.
+        max_megabytes: bound on all values together (1 MB = 10**6 bytes); one value is always kept, however large.
         size: bytes of a value.
     """
 
@@ -22,7 +22,7 @@ class ByteLru(Generic[Value]):
         self._held: OrderedDict[str, Value] = OrderedDict()
 
     def get(self, key: str, make: Callable[[], Value]) -> Value:
-        """The value of `key`, made if it is not held."""
+        """The value of `key`, made if it is not cached."""
         if key in self._held:
             self.hits += 1
             self._held.move_to_end(key)

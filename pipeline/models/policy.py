@@ -109,7 +109,7 @@ _OWN: dict[str, Any] = {"trust_remote_code": False, "local_files_only": True}
 
 
 def load_small(folder: Path, name: str) -> tuple[Any, Any]:
-    """Config and tokenizer of `folder`, checked; its weights need not be there. `name` is what messages call it.
+    """Config and tokenizer of `folder`, checked; its weights need not be there. Messages call it `name`.
 
     Raises:
         ModelError: its family is unknown, or config and tokenizer do not match (token ids, chat template).
@@ -117,7 +117,10 @@ def load_small(folder: Path, name: str) -> tuple[Any, Any]:
     with _foreign(name):
         config = AutoConfig.from_pretrained(folder, **_OWN)
         if getattr(config, "auto_map", None):
-            raise ModelError(f"{name} brings its own Python code (auto_map in config.json): egovlm runs none")
+            raise ModelError(
+                f"{name} brings its own Python code (auto_map in config.json), which egovlm never runs: use a model "
+                "without it"
+            )
         family = family_of(config, name)
         tokenizer = AutoTokenizer.from_pretrained(folder, **_OWN)
         adopt_processor_template(tokenizer, folder)
@@ -127,7 +130,7 @@ def load_small(folder: Path, name: str) -> tuple[Any, Any]:
 
 @contextmanager
 def _foreign(name: str) -> Iterator[None]:
-    """Foreign files: the libraries raise whatever a wrong value leads to, bare Exception too."""
+    """For foreign files: on a wrong value the libraries may raise anything, even a bare Exception."""
     try:
         yield
     except ModelError:
@@ -137,10 +140,10 @@ def _foreign(name: str) -> Iterator[None]:
 
 
 def check_source(name: str, revision: str | None) -> None:
-    """A model is named by a folder, or by a hub id with the commit it is pinned to.
+    """A model is named by a folder, or by a hub id with its pinned commit.
 
     Raises:
-        ModelError: it is neither.
+        ModelError: the name is neither.
     """
     if Path(name).is_dir():
         if not (Path(name) / "config.json").is_file():
@@ -199,8 +202,8 @@ def _check_match(config: Any, tokenizer: Any, special: dict[str, int | None], fo
 
 
 def _eos_token_ids(model: Any, tokenizer: Any) -> tuple[int, ...]:
-    """Every id that ends a completion: the tokenizer's, those the model's generation config declares, and the pad
-    token, which TRL's losses take for an end too."""
+    """Every id that ends a completion: the tokenizer's, those in the model's generation config, and the pad token,
+    which TRL's losses also treat as an end."""
     declared = model.generation_config.eos_token_id
     ids = [declared] if isinstance(declared, int) else list(declared or [])
     return tuple(dict.fromkeys([tokenizer.eos_token_id, *ids, tokenizer.pad_token_id]))

@@ -1,5 +1,5 @@
-"""Drawing tokens: every completion has its own stream of random numbers, so that what is sampled depends on neither the
-batch nor the order of prompts."""
+"""Sample tokens: every completion has its own stream of random numbers, so that samples depend on neither the batch
+nor the order of prompts."""
 
 import hashlib
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ def pick_tokens(
 
 
 def _filter(probabilities: torch.Tensor, sampling: Sampling) -> torch.Tensor:
-    """Zero what top-k and top-p (nucleus) leave out."""
+    """Zero the probabilities that top-k and top-p (nucleus) exclude."""
     if sampling.top_k > 0:
         floor = probabilities.topk(min(sampling.top_k, probabilities.shape[-1]), -1).values[:, -1:]
         probabilities = probabilities.masked_fill(probabilities < floor, 0.0)

@@ -31,12 +31,12 @@ def encode_clip(policy: Policy, clip: ClipFrames) -> torch.Tensor:
 class FeatureCache:
     """Features of clips by content: the most recently used in memory, optionally all in a store on disk.
 
-    They are held in the host's memory, not in a GPU's, where gigabytes of them would end a run after an hour.
+    They are held in the host's memory, not in a GPU's, if gigabytes of them would end a run after an hour.
 
     Args:
         max_megabytes: bound on the features held in memory (1 MB = 10**6 bytes).
-        folder: store on disk; its file names hold the tower's weights, the precision it computed in (autocast's where
-            that is on) and the frames, so it is never stale.
+        folder: store on disk; its file names cover the tower's weights, its precision (autocast's if that is on) and
+            the frames, so it is never stale.
     """
 
     def __init__(self, policy: Policy, max_megabytes: float, folder: Path | None = None) -> None:
@@ -63,7 +63,7 @@ class FeatureCache:
 
 
 def _autocast_dtype(policy: Policy) -> str:
-    """What the tower computes in at this moment, if it is not what its weights are in."""
+    """The tower's current compute precision, if it differs from that of its weights."""
     kind = policy.device.type
     return str(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else ""
 

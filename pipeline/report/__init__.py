@@ -1,1 +1,1 @@
-"""The report people look at: one page, one model card, both made from the run's own files."""
+"""The report for people: one page and one model card, both made from the run's own files."""

@@ -1,4 +1,4 @@
-"""The model card in the hub's format, from the run's own files: nothing in it is written by hand."""
+"""The model card in the hub's format, made from the run's own files; nothing in it is written by hand."""
 
 from collections import Counter
 from typing import Any
@@ -59,7 +59,7 @@ def model_card(inputs: ReportInputs) -> str:
 
 
 def _base_model(base: dict[str, Any]) -> str | None:
-    """The hub id where the base came from the hub."""
+    """The hub id if the base came from the hub."""
     name = str(base.get("model", base.get("name", "")))
     return name if name.count("/") == 1 and not name.startswith((".", "/")) else None
 
@@ -72,14 +72,14 @@ def _estimate(score: controls.Score | None) -> str:
 
 
 def _recipe(provenance: dict[str, Any]) -> str:
-    """The params that made the policy, as YAML; "" where the folder does not hold them."""
+    """The params that made the policy, as YAML; "" if the folder does not hold them."""
     params = provenance.get("params", {})
     chosen = {name: params[name] for name in RECIPE if name in params}
     return yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True, width=110) if chosen else ""
 
 
 def _results(inputs: ReportInputs) -> list[EvalResult] | None:
-    """The headline as the hub shows it; None where there is none (the hub takes no empty list)."""
+    """The headline as the hub shows it; None if there is none (the hub takes no empty list)."""
     metrics = inputs.metrics
     if "accuracy" not in metrics:
         return None

@@ -1,4 +1,4 @@
-"""Contact sheets of clips: what was mined and why, and what can be seen of those that were left out."""
+"""Contact sheets of clips: what was mined and why, and what can be seen of clips that were left out."""
 
 from base64 import b64encode
 from collections import defaultdict
@@ -21,7 +21,7 @@ QUALITY = 80
 
 @dataclass(frozen=True)
 class ClipFolders:
-    """Where clips lie: `frames` is data/frames, `keyframes` data/keyframes."""
+    """The folders of clips: `frames` is data/frames, `keyframes` data/keyframes."""
 
     frames: Path
     keyframes: Path
@@ -29,7 +29,7 @@ class ClipFolders:
 
 def mined_sheets(folders: ClipFolders, questions: list[Question], limit: int) -> list[dict[str, Any]]:
     """Signal over time with the chosen frames under it, of the first `limit` mined clips: those with true key times
-    first, then by id; [] where nothing was mined."""
+    first, then by id; [] if nothing was mined."""
     times: dict[str, set[float]] = defaultdict(set)
     for question in questions:
         times[question.clip_id].update(question.keyframe_seconds or ())
@@ -53,7 +53,7 @@ def quarantine_sheets(
 ) -> Iterator[dict[str, Any]]:
     """Pictures of each quarantined clip or question that has any, with the reason, in the order of reasons.
 
-    A clip that could not be decoded has a sheet of what could be seen (made by `extract_frames`), others have frames.
+    A clip that could not be decoded has a sheet of what could be seen (made by `extract_frames`); others have frames.
     """
     clips = {q.question_id: q.clip_id for q in questions}
     for item in sorted(rows, key=lambda q: (q.reason, q.item_id)):

@@ -31,8 +31,8 @@ class Score:
 
 @dataclass(frozen=True)
 class Side:
-    """One model under one control: accuracy by forced choice and in free writing, the share of free completions whose
-    answer cannot be read, and whether that share is small enough for their accuracy to count."""
+    """One model under one control: accuracy by forced choice and in free writing, and the share of free completions
+    without a readable answer. `valid`: that share is small enough for their accuracy to count."""
 
     forced: Score | None
     free: Score | None

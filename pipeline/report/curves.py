@@ -1,4 +1,4 @@
-"""Training curves to charts: known quantities first and grouped, the rest one chart each."""
+"""Charts of training curves: known quantities first and grouped, then one chart for each other."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 def charts(curves: Mapping[str, Sequence[tuple[int, float]]]) -> list[dict[str, Any]]:
-    """Charts as JSON: `title` and `series` of `name`, `steps`, `values` (null where not finite)."""
+    """Charts as JSON: `title` and `series` of `name`, `steps`, `values` (null if not finite)."""
     left = dict(curves)
     made = []
     for title, patterns in GROUPS:

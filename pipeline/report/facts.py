@@ -32,7 +32,7 @@ SPLITS = ("train", "dev", "test")
 
 
 def probe_rows(probes: dict[str, Any]) -> list[dict[str, Any]]:
-    """Probes as rows of one table: `rule`, `learned`, and by split the score ({} where the split has none)."""
+    """Probes as rows of one table: `rule`, `learned`, and by split the score ({} if the split has none)."""
     rows: dict[str, dict[str, Any]] = {}
     for split, scores in probes.items():
         for score in scores:
@@ -42,7 +42,7 @@ def probe_rows(probes: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def leakage_sentence(leakage: dict[str, Any]) -> str:
-    """What was compared with what, and what became of it; "" where nothing was looked at."""
+    """What was compared with what, and the result; "" if nothing was compared."""
     if "training_questions" not in leakage:
         return ""
     leaks, training = leakage["leaks"], leakage["training_questions"]
@@ -50,7 +50,7 @@ def leakage_sentence(leakage: dict[str, Any]) -> str:
     found = f"{leaks} of the {training} training questions show what an evaluation question shows and {fate}"
     if not leaks:
         found = f"None of the {training} training questions shows what an evaluation question shows"
-    windows = leakage.get("egoschema_windows") or "EgoSchema was not looked at: no real training video"
+    windows = leakage.get("egoschema_windows") or "EgoSchema was not compared: there are no real training videos"
     return f"{found}; compared with {leakage['recordings_in_evaluation']} recordings ({windows})."
 
 
@@ -75,7 +75,7 @@ def left_out(ledger: Iterable[Quarantined]) -> list[Left]:
 
 
 def library_versions(reports: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """Library versions by name; where stages differ, all of them."""
+    """Library versions by name; if stages differ, all of them."""
     found: dict[str, set[str]] = defaultdict(set)
     for report in reports.values():
         for name, version in report.get("versions", {}).items():

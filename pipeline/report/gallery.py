@@ -1,4 +1,4 @@
-"""Predictions to the rows of the gallery: flipped questions first, times counted from the start of the clip."""
+"""Make the rows of the gallery from predictions: flipped questions first, times from the start of the clip."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ Answers = dict[tuple[str, str, str], Prediction]
 def gallery_rows(
     questions: Iterable[Question], predictions: Iterable[Prediction], keyframes: Iterable[Keyframe]
 ) -> list[dict[str, Any]]:
-    """One JSON object per question that was asked (every question where none was), flipped ones first."""
+    """One JSON object per question that was asked (every question if none was), flipped ones first."""
     answers: dict[str, Answers] = defaultdict(dict)
     for p in predictions:
         answers[p.question_id].setdefault((p.model, p.mode, p.view), p)
@@ -59,7 +59,7 @@ def _row(question: Question, answers: Answers, mined: Sequence[Keyframe]) -> dic
 
 def status(question: Question, base: Prediction | None, policy: Prediction | None) -> str:
     """What training did to this question: `gained`, `lost`, both `right`, both `wrong`; `open` without a public answer,
-    `one` where a model has no prediction."""
+    `one` if a model has no prediction."""
     if question.answer is None:
         return "open"
     if base is None or policy is None:

@@ -1,4 +1,4 @@
-"""The run's result in one sentence and one chart, and what to make of it."""
+"""The run's result in one sentence and one chart, and how to interpret it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -70,7 +70,7 @@ def worst_family(controls: dict[str, Any]) -> tuple[str, int, int] | None:
 
 
 def sentence(m: dict[str, Any]) -> str:
-    """The headline; says so where there is none."""
+    """The headline; says so if there is none."""
     if "accuracy" not in m or "gain" not in m:
         return "No score yet: evaluate_egoschema has not run."
     return (
@@ -81,12 +81,12 @@ def sentence(m: dict[str, Any]) -> str:
 
 
 def _best(m: dict[str, Any]) -> str:
-    """The base, and the way of asking that suits it most."""
+    """The base model, and the prompt under which it does best."""
     return f"base at its best, by {ASKED.get(m['best_base'], m['best_base'])},"
 
 
 def _above(m: dict[str, Any]) -> str:
-    """How far the score stands above what can be had without the evidence."""
+    """How far the score is above what is possible without the evidence."""
     if "above_floor" not in m:
         return ""
     span = f"{points(m['above_floor'])} points [{points(m['above_floor_low'])}, {points(m['above_floor_high'])}]"
@@ -118,7 +118,7 @@ def details(m: dict[str, Any], controls: dict[str, Any]) -> list[tuple[str, str]
         found.append(("questions that flipped", text))
     worst = worst_family(controls)
     if worst:
-        found.append(("where the mistakes lie", f"{worst[1]} of {worst[2]} in family {worst[0] or '(none)'}"))
+        found.append(("where the mistakes are", f"{worst[1]} of {worst[2]} in family {worst[0] or '(none)'}"))
     if "gain" in m:
         found.append(("detectable difference", _detectable(m)))
     found.append(("completions without an answer", _both(m, "unparsed_fraction", percent)))
@@ -142,13 +142,13 @@ def _span(m: dict[str, Any], name: str, remark: str) -> str:
 
 
 def _both(m: dict[str, Any], name: str, form: Callable[[float], str]) -> str:
-    """A quantity of both models, where it was measured."""
+    """A quantity of both models, if it was measured."""
     parts = [f"{model} {form(m[key])}" for model, key in (("policy", name), ("base", f"base_{name}")) if key in m]
     return ", ".join(parts)
 
 
 def cautions(m: dict[str, Any], controls: dict[str, Any]) -> list[str]:
-    """What a reader should know before believing the headline; empty where every control is as it should be."""
+    """Warnings to read before trusting the headline; empty if all controls look right."""
     worst, broken = worst_family(controls), invalid(controls)
     checks = (
         (
@@ -158,7 +158,7 @@ def cautions(m: dict[str, Any], controls: dict[str, Any]) -> list[str]:
         (m.get("leaky"), "The data leaks (allow_leakage): these numbers are not comparable with anything."),
         (
             m.get("gain_low", 1) <= 0 >= m.get("gain_same_prompt_low", 1),
-            "The interval of the gain holds 0: this run shows no improvement.",
+            "The interval of the gain contains 0: this run shows no improvement.",
         ),
         (
             m.get("above_floor_low", 1) <= 0,
@@ -185,6 +185,6 @@ def cautions(m: dict[str, Any], controls: dict[str, Any]) -> list[str]:
             "gain" in m and "detectable_gain" not in m,
             f"{m.get('questions')} questions are too few to show any difference.",
         ),
-        (m and not controls.get("runs"), "No controls were run: the score stands alone."),
+        (m and not controls.get("runs"), "No controls were run: nothing supports the score."),
     )
     return [text for holds, text in checks if holds]

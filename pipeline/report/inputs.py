@@ -1,4 +1,4 @@
-"""What the report is made from: every file is read here, and a missing one is a note on the page, not an error."""
+"""The report's inputs: every file is read here, and a missing one becomes a note on the page, not an error."""
 
 import csv
 import json
@@ -79,7 +79,7 @@ class ReportInputs:
 
 
 def read_inputs(root: Path) -> ReportInputs:
-    """Read everything below `root` that a run leaves behind."""
+    """Read everything below `root` that a run produces."""
     notes: list[str] = []
     return ReportInputs(
         reports={s: r for s in STAGES if (r := _json(root / report_of(s), notes))},
@@ -129,7 +129,7 @@ def _store(folder: Path, notes: list[str]) -> FrameStore | None:
 
 
 def _short(error: ArtifactError, path: Path) -> str:
-    """The message with the path as it stands in the repository: the page must not depend on where it was made."""
+    """The message with the path relative to the repository: the page must not depend on where it was made."""
     return str(error).replace(str(path), _shown(path))
 
 
@@ -157,5 +157,5 @@ def _curves(folder: Path, notes: list[str]) -> dict[str, list[tuple[int, float]]
         with path.open(encoding="utf-8", newline="") as file:
             curves[name] = [(int(row["step"]), float(row[path.stem])) for row in csv.DictReader(file, delimiter="\t")]
     if not curves:
-        notes.append(f"{LIVE} holds no training curves")
+        notes.append(f"{LIVE} contains no training curves")
     return curves

@@ -42,7 +42,7 @@ def mined_clips(folder: Path, clip_ids: Sequence[str] | None = None) -> Iterator
     """The mined clips of `data/keyframes`, all or those named, file by file.
 
     Raises:
-        ArtifactError: the folder is not whole.
+        ArtifactError: the folder is incomplete.
     """
     wanted = None if clip_ids is None else set(clip_ids)
     for entry in read_manifest(folder)["files"]:

@@ -1,4 +1,5 @@
-"""Do the mined candidates hold the true key times? Recall by number of candidates, beside even and random times."""
+"""Do the mined candidates include the true key times? Recall by number of candidates, compared with even and random
+times."""
 
 from collections import defaultdict
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
-"""The page: templates filled with the run's data. One file, no request to anywhere, the same bytes for the same inputs.
+"""The page: templates filled with the run's data. One file, no network requests, the same bytes for the same inputs.
 
-Foreign text (questions, completions, ids) reaches the page as escaped HTML, as JSON in a script element that cannot be
-closed from within, or compressed; a content security policy allows only the page's own scripts, by hash.
+Foreign text (questions, completions, ids) reaches the page as escaped HTML, compressed, or as JSON in a script
+element that it cannot close. A content security policy allows only the page's own scripts, by hash.
 """
 
 import gzip
@@ -108,7 +108,7 @@ def families(measured: dict[str, Any]) -> list[tuple[str, dict[str, Any], dict[s
 
 
 def clip_strips(store: FrameStore | None, rows: list[dict[str, Any]], settings: WriteReport) -> dict[str, Any]:
-    """Frames of the first `gallery_questions` rows, by clip; clips the store does not hold are left out."""
+    """Frames of the first `gallery_questions` rows, by clip; clips missing from the store are left out."""
     wanted = {row["clip"]: row["start"] for row in rows[: settings.gallery_questions]}
     if store is None:
         return {}

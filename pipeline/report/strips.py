@@ -11,7 +11,7 @@ from pipeline.frames.jpeg import encode_jpeg
 from pipeline.frames.store import Frames
 
 QUALITY = 80
-MAX_FRAMES = 16  # more are thinned evenly: nobody looks at 64 thumbnails
+MAX_FRAMES = 16  # more are thinned evenly; nobody looks at 64 thumbnails
 
 
 def strip(frames: Frames, max_width: int, start_seconds: float) -> dict[str, Any]:

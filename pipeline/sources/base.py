@@ -1,4 +1,4 @@
-"""The one interface of all sources: list what there is, fetch it item by item, read the annotations."""
+"""The interface of all sources: list the items, fetch them one by one, read the annotations."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -13,19 +13,18 @@ from pipeline.sections import Section
 
 
 class SourceParams(Section):
-    """What every entry of `download_videos.sources` says; a kind of source adds its own keys."""
+    """The keys of every entry of `download_videos.sources`; a kind of source adds its own."""
 
     kind: str
 
 
 @dataclass(frozen=True)
 class VideoItem:
-    """A video a source can give.
+    """A video that a source can provide.
 
-    `parent_video_id` is the recording it was cut from (splits are kept apart by it; the video's own id if nothing is
-    known), `parent_rule` the rule that told so, and `parent_start_seconds` where in the recording it starts.
-    `filename` is a safe name below the source's folder; `location` is where the source itself finds it (a path, an
-    address).
+    `parent_video_id` is the recording it was cut from (the video's own id if unknown); it keeps splits apart.
+    `parent_rule` is the rule that found it, and `parent_start_seconds` where in the recording it starts. `filename`
+    is a safe name below the source's folder; `location` is where the source itself finds it (a path, an address).
     """
 
     video_id: str
@@ -44,11 +43,11 @@ class Source(ABC):
     """Where videos and questions come from. Instances are small and picklable: `fetch` may run in a worker process.
 
     A subclass is made from `(name, seed, section)`: its name in params.yaml, `params.seed`, and an instance of
-    `section`, the class of its keys there. Making one reads nothing.
+    `section`, the class of its keys there. The constructor reads nothing.
     """
 
     section: ClassVar[type[SourceParams]]
-    holds_ego4d_clips = False  # whether its ids are clips of Ego4D, which do not say what they were cut from
+    holds_ego4d_clips = False  # whether its ids are Ego4D clips, which do not say what recording they were cut from
 
     def __init__(self, name: str, seed: int) -> None:
         self.name = name
@@ -59,7 +58,7 @@ class Source(ABC):
         """Everything this source offers.
 
         Raises:
-            StageError: the source as a whole cannot be read.
+            StageError: the source as a whole is unreadable.
         """
 
     @abstractmethod
@@ -67,24 +66,24 @@ class Source(ABC):
         """Bring one video to its `place`, whole or not at all, and return that.
 
         Raises:
-            ItemError: this video cannot be had; the stage quarantines it and goes on.
+            ItemError: this video is unavailable; the stage quarantines it and continues.
         """
 
     def place(self, item: VideoItem, folder: Path) -> Path:
-        """Where the video stands once fetched: in `folder`, or where the user keeps it, if it is read in place."""
+        """Where the video is once fetched: in `folder`, or where the user keeps it if it is read in place."""
         return folder / item.filename
 
     @abstractmethod
     def annotations(self) -> Iterator["Annotation | BadRow"]:
-        """Questions on the listed videos; a row that cannot be read comes as a `BadRow`."""
+        """Questions about the listed videos; an unreadable row becomes a `BadRow`."""
 
     def benchmark(self) -> Mapping[str, Sequence[str]]:
-        """Ids of all questions of a fixed benchmark and of those with a public answer (`questions`, `answered`), each
-        in the benchmark's own order, whether or not their videos are to be had; empty for any other source."""
+        """Ids of all questions of a fixed benchmark and of those with a public answer (`questions`, `answered`),
+        each in the benchmark's own order. Missing videos make no difference; empty for any other source."""
         return {}
 
     def left_out(self) -> Mapping[str, Sequence[str]]:
-        """Files that lie where this source looks and that it does not take, by reason; empty if it looks nowhere."""
+        """Files in the places that this source searches but that it does not use, by reason."""
         return {}
 
     def missing(self) -> Sequence[str]:
@@ -93,18 +92,18 @@ class Source(ABC):
         return ()
 
     def learn_of(self, error: ItemError) -> None:  # noqa: B027 - most sources have nothing to learn
-        """Take note that a fetch failed; what holds for all further items need not be tried again."""
+        """Learn from a failed fetch: an error that applies to all further items need not be repeated."""
 
     @abstractmethod
     def local_paths(self) -> Sequence[Path]:
-        """Every file and folder of this machine that it reads, as params.yaml names them: they are watched for new
-        data, and never travel with the code."""
+        """Every local file and folder that it reads, as params.yaml names them. They are watched for new data, and
+        are never sent along with the code."""
 
     def fingerprint(self, item: VideoItem) -> str:
-        """What decides the bytes of `item`, as a hex digest: while it stays the same, a fetched file is kept.
+        """What determines the bytes of `item`, as a hex digest: a fetched file is kept while it stays the same.
 
-        Here: the checksum where the source knows it, else place and size. A source that makes its videos answers for
-        its settings and its code instead.
+        Here: the checksum if the source knows it, else location and size. A source that makes its videos uses its
+        settings and code instead.
         """
         known = item.sha256 or item.md5 or f"{item.location}|{item.bytes}"
         return hashlib.sha256(f"{item.video_id}|{known}".encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Cutting a span out of a long recording, exact to the frame."""
+"""Cut a span out of a long recording, exact to the frame."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -10,13 +10,13 @@ from pipeline.files import replacing
 from pipeline.video.container import open_video
 from pipeline.workspace import stop_if_full
 
-_QUALITY = "18"  # x264's constant rate factor: no loss that the eye sees
+_QUALITY = "18"  # x264's constant rate factor: visually lossless
 
 
 def cut(source: Path, target: Path, start_seconds: float, end_seconds: float) -> Path:
     """Encode the frames of `source` from `start_seconds` to before `end_seconds` as H.264, starting at time 0.
 
-    Frames are decoded and encoded again: copying packets could only start at an I-frame, seconds off. No sound.
+    Frames are decoded and encoded again, because copying packets could only start at an I-frame, seconds off. No sound.
 
     Raises:
         ItemError: `missing_file`, `no_video_stream`, `damaged_file`, or `no_frames` in the span.
@@ -26,7 +26,7 @@ def cut(source: Path, target: Path, start_seconds: float, end_seconds: float) ->
     try:
         with replacing(target) as partial:
             if not _encode(source, partial, start_seconds, end_seconds):
-                raise ItemError("no_frames", f"{source.name} has none in {start_seconds}-{end_seconds} s")
+                raise ItemError("no_frames", f"{source.name} has no frames in {start_seconds}-{end_seconds} s")
     except (av.error.FFmpegError, ItemError) as error:
         stop_if_full(error, target.parent)
         if isinstance(error, ItemError):

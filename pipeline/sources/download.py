@@ -1,7 +1,7 @@
-"""One file over HTTP: resumed where that is safe, retried with back-off, whole or absent.
+"""Download one file over HTTP: resumed if that is safe, retried with back-off, whole or absent.
 
-A part of a file is continued where the caller has a checksum for the whole, or where the server still names the version
-that the part came from (ETag or Last-Modified, kept in `<target>.version` and sent as If-Range: RFC 9110, 13.1.5).
+A partial file is continued if the caller has a checksum for the whole, or if the server still reports the same
+version. (ETag or Last-Modified is kept in `<target>.version` and sent as If-Range: RFC 9110, 13.1.5.)
 """
 
 import contextlib
@@ -29,8 +29,8 @@ _SIGNED = ("x-amz-expires", "x-amz-signature", "expires", "signature", "se", "si
 
 @dataclass(frozen=True)
 class DownloadLimits:
-    """`retries` are attempts in a row that bring no new byte; a connection is slow when `timeout_seconds` pass without
-    at least `SLOWEST_BYTES_PER_SECOND`; no file may be larger than `max_bytes`."""
+    """`retries` are attempts in a row that bring no new byte. A connection is slow if `timeout_seconds` pass below
+    `SLOWEST_BYTES_PER_SECOND`. No file may be larger than `max_bytes`."""
 
     retries: int
     timeout_seconds: float
@@ -39,7 +39,7 @@ class DownloadLimits:
 
 
 class _Again(Exception):
-    """This attempt failed; another may not. `wait` is what the server asks for, seconds."""
+    """This attempt failed, but another may succeed. `wait` is what the server asks for, in seconds."""
 
     def __init__(self, reason: str, detail: str, wait: float = 0.0) -> None:
         super().__init__(detail)
@@ -49,9 +49,9 @@ class _Again(Exception):
 def download(url: str, target: Path, limits: DownloadLimits, checked: bool, expected: int | None = None) -> Path:
     """Fetch `url` to `target`.
 
-    What an earlier attempt or run left in `<target>.partial` is continued by a Range request where the server names the
-    same version as then, or where the caller has `checked`: it will hold the result against a checksum. `expected` is
-    the size in bytes, where it is known.
+    What an earlier attempt or run left in `<target>.partial` is continued by a Range request in two cases. Either
+    the server reports the same version as then, or the caller will verify a checksum (`checked`). `expected` is the
+    size in bytes, if known.
 
     Raises:
         ItemError: `unsafe_url`, `unsafe_redirect`, `redirect_loop`, `expired_link`, `forbidden`, `not_found`,
@@ -76,11 +76,11 @@ def download(url: str, target: Path, limits: DownloadLimits, checked: bool, expe
 
 
 def check_address(url: str, reason: str = "unsafe_url") -> None:
-    """Refuse what is no plain web address.
+    """Refuse anything but a plain web address.
 
     Raises:
-        ItemError: with `reason`; another scheme than http and https, no host, or a password in the address (manifests
-            and logs are no place for one).
+        ItemError: with `reason`: a scheme other than http and https, no host, or a password in the address (it would
+            end up in manifests and logs).
     """
     try:
         parts = urllib.parse.urlsplit(url)
@@ -90,7 +90,7 @@ def check_address(url: str, reason: str = "unsafe_url") -> None:
     if not usable:
         raise ItemError(reason, f"expected http or https, found {url[:100]!r}")
     if parts.username is not None or parts.password is not None:
-        raise ItemError(reason, f"the address of {parts.hostname} holds a user name or password")
+        raise ItemError(reason, f"the address of {parts.hostname} contains a user name or password")
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
@@ -101,10 +101,10 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     ) -> Any:
         there = urllib.parse.urljoin(req.full_url, headers.get("Location") or headers.get("URI") or "")
         with contextlib.ExitStack() as closing:
-            closing.callback(fp.close)  # urllib leaves it open where the redirect is refused
+            closing.callback(fp.close)  # urllib leaves it open if the redirect is refused
             check_address(there, "unsafe_redirect")
             if req.type == "https" and not there.startswith("https:"):
-                raise ItemError("unsafe_redirect", f"from https to {there[:100]!r}")
+                raise ItemError("unsafe_redirect", f"redirected from https to {there[:100]!r}")
             closing.pop_all()
         return super().http_error_302(req, fp, code, msg, headers)
 
@@ -142,7 +142,7 @@ def _attempt(url: str, part: PartialDownload, limits: DownloadLimits) -> None:
 
 
 def _place(status: int, headers: Message, offset: int) -> tuple[int, int | None]:
-    """Where the answer's first byte belongs, and the whole file's size where it is known."""
+    """The offset of the response's first byte, and the whole file's size if known."""
     length = headers.get("Content-Length")
     if status == 206:
         unit, _, rest = (headers.get("Content-Range") or "").partition(" ")
@@ -154,23 +154,25 @@ def _place(status: int, headers: Message, offset: int) -> tuple[int, int | None]
 
 
 def _check_encoding(headers: Message) -> None:
-    """Bytes that a server packed although it was told not to are not the file, and a Range of them is no part of it."""
+    """Refuse bytes that a server compressed despite being asked not to: they are not the file, nor a Range of it."""
     encoding = (headers.get("Content-Encoding") or "identity").strip().lower()
     if encoding != "identity":
-        raise ItemError("encoded", f"the server sends the file as {encoding} although asked not to: mend the server")
+        raise ItemError(
+            "encoded", f"the server sends the file as {encoding} although asked not to: fix the server's settings"
+        )
 
 
 def _check_size(total: int | None, start: int, part: PartialDownload, limits: DownloadLimits) -> None:
     if total is None:
         return
     if part.expected is not None and total != part.expected:
-        raise ItemError("wrong_size", f"expected {part.expected} bytes, the server offers {total}")
+        raise ItemError("wrong_size", f"expected {part.expected} bytes, but the server offers {total}")
     if total > limits.max_bytes:
-        raise ItemError("too_large", f"the server offers {total} bytes, max_bytes is {limits.max_bytes}")
+        raise ItemError("too_large", f"the server offers {total} bytes, but max_bytes is {limits.max_bytes}")
     free = shutil.disk_usage(part.path.parent).free
     if total - start > free:
         folder = part.path.parent.resolve()
-        raise StageError(f"the disk of {folder} is full: {total - start} bytes are missing and {free} are free")
+        raise StageError(f"the disk of {folder} is full: {total - start} bytes are needed and {free} are free")
 
 
 def _receive(response: Any, partial: Path, start: int, total: int | None, limits: DownloadLimits) -> None:
@@ -197,7 +199,7 @@ def _receive(response: Any, partial: Path, start: int, total: int | None, limits
 def _explain_status(error: urllib.error.HTTPError, url: str, part: PartialDownload, offset: int) -> None:
     code = error.code
     if code in (301, 302, 303, 307, 308):  # urllib follows ten of them, and no address more than four times
-        raise ItemError("redirect_loop", f"HTTP {code}: sent in a circle, or to nowhere") from error
+        raise ItemError("redirect_loop", f"HTTP {code}: redirected in a circle, or to nowhere") from error
     if code == 416:  # nothing after `offset`: the partial file is of another size than the server's
         if error.headers.get("Content-Range") == f"bytes */{offset}":
             return
@@ -206,10 +208,8 @@ def _explain_status(error: urllib.error.HTTPError, url: str, part: PartialDownlo
     if code in (400, 401, 403):
         names = {name.lower() for name, _ in urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query)}
         signed = code != 400 and bool(names & set(_SIGNED))
-        if signed or b"xpired" in error.read(4096):  # S3 says 400 ExpiredToken where the session's key is too old
-            raise ItemError(
-                "expired_link", f"HTTP {code}: the link was valid for a time; get a new manifest"
-            ) from error
+        if signed or b"xpired" in error.read(4096):  # S3 answers 400 ExpiredToken if the session's key is too old
+            raise ItemError("expired_link", f"HTTP {code}: the link has expired; get a new manifest") from error
     if code in (401, 403):
         raise ItemError("forbidden", f"HTTP {code}: log in or accept the licence") from error
     if code in (404, 410):

@@ -37,7 +37,7 @@ class Ego4dSource(RealSource):
         self.refused = ""
 
     def learn_of(self, error: ItemError) -> None:
-        """Refused keys are refused for every uid: one failed call of the command line is enough."""
+        """Keys refused for one uid are refused for all, so one failed call is enough."""
         if error.reason == "expired_licence" and not self.refused:
             self.refused = error.detail
 
@@ -49,7 +49,7 @@ class Ego4dSource(RealSource):
         """The uids, in order, each once.
 
         Raises:
-            StageError: no list, or a line of it is no uid.
+            StageError: the list is missing, or one of its lines is not a uid.
         """
         uids = self._uids(Path(self.options.uids))
         wrong = [uid for uid in uids if not _UID.fullmatch(uid)]
@@ -85,7 +85,7 @@ class Ego4dSource(RealSource):
     def _run(self, uid: str, staging: Path) -> None:
         program = shutil.which("ego4d")
         if program is None:
-            raise StageError("the ego4d command is missing: `pip install ego4d`, and see docs/ for the licence")
+            raise StageError("the ego4d command is not installed: `pip install ego4d`, and see docs/ for the licence")
         command = [program, "--output_directory", str(staging), "--datasets", self.options.dataset,
                    "--version", self.options.version, "--aws_profile_name", self.options.aws_profile,
                    "--video_uids", uid, "-y"]  # fmt: skip
@@ -96,7 +96,7 @@ class Ego4dSource(RealSource):
         if _EXPIRED.search(said):
             raise ItemError(
                 "expired_licence",
-                "the AWS keys of the Ego4D licence are refused: they expire after 14 days; renew them at "
+                "the AWS keys of the Ego4D licence were refused: they expire after 14 days; renew them at "
                 f"ego4ddataset.com and put them into profile {self.options.aws_profile} ({said[-160:]})",
             )
         raise ItemError("ego4d_failed", said[-300:] or f"exit code {done.returncode}")

@@ -1,4 +1,4 @@
-"""From the uid of an Ego4D clip to the recording it was cut from: a clip's own uid says nothing about leakage."""
+"""Map the uid of an Ego4D clip to the recording it was cut from, since a clip's own uid says nothing about leakage."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,17 +16,17 @@ Places = Mapping[str, tuple[str, float]]
 
 
 def read_places(named: str | None, sources: Sequence[Source], root: Path) -> Places:
-    """What `download_videos.ego4d_clips` says (`named`); {} if no source needs it.
+    """Read the file that `download_videos.ego4d_clips` names (`named`); {} if no source needs it.
 
     Raises:
-        ParamsError: it is null although a source's videos are Ego4D clips, or the file is of another form.
+        ParamsError: it is null although a source's videos are Ego4D clips, or the file has a different format.
     """
     if named is None:
         needing = [source.name for source in sources if source.holds_ego4d_clips]
         if needing:
             raise ParamsError(
-                f"download_videos.sources.{needing[0]}: its videos are clips of Ego4D, whose uids do not say which "
-                "recording they show: set download_videos.ego4d_clips to Ego4D's ego4d.json, nlq_*.json or "
+                f"download_videos.sources.{needing[0]}: the uids of Ego4D clips do not name their recordings. Set "
+                "download_videos.ego4d_clips to Ego4D's ego4d.json, nlq_*.json or "
                 f"clips/manifest.csv, or to `{UNWANTED}` if leakage into EgoSchema does not matter"
             )
         return {}
@@ -38,7 +38,7 @@ def _read(path: Path) -> Places:
         rows = _of_json(path) if path.suffix == ".json" else (located.row or {} for located in read_located(path))
         places = {clip: (recording, start) for clip, recording, start in map(_place, rows)}
         if not places:
-            raise ValueError("it names no clip")
+            raise ValueError("it lists no clip")
     except (OSError, StageError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ParamsError(
             f"download_videos.ego4d_clips: {path} is none of Ego4D's ego4d.json, nlq_*.json and clips/manifest.csv: "
@@ -65,9 +65,9 @@ def _place(row: Mapping[str, Any]) -> tuple[str, str, float]:
 
 
 def placed(item: VideoItem, places: Places) -> VideoItem:
-    """`item` with its true recording, where what it was named after is a known clip.
+    """`item` with its true recording, if its name is that of a known clip.
 
-    A file named exactly by the clip's uid is the whole clip; where a piece of one starts is not known.
+    A file named exactly by the clip's uid is the whole clip; the start of a piece of one is unknown.
     """
     place = places.get(item.parent_video_id)
     if place is None:

@@ -2,7 +2,7 @@
 
 Questions come as the hub's parquet (config MC: `question_idx, question, video_idx, option[5], answer`) or the original
 `questions.json` (`q_uid, google_drive_id, question, "option 0" ... "option 4"`). The two order options differently,
-and the public answers are indices: the file is pinned by checksum, and files of another version are refused.
+and the public answers are indices. So the file is pinned by checksum, and files of another version are refused.
 """
 
 import json
@@ -22,7 +22,7 @@ from pipeline.sources.paths import copy_whole, is_in_inputs
 from pipeline.sources.rows import Raw, annotate, number, option_index, read_located, text
 from pipeline.sources.zips import ZipFolder
 
-NOT_ASKED = "a video that no question asks for"
+NOT_ASKED = "a video that no question asks about"
 
 
 class EgoschemaParams(SourceParams):
@@ -87,12 +87,14 @@ class EgoschemaSource(Source):
     def _questions(self) -> Path:
         path = Path(self.params.questions)
         if not path.is_file():
-            raise StageError(f"EgoSchema's questions {path} do not exist: correct `questions` of source {self.name}")
+            raise StageError(
+                f"EgoSchema's questions {path} do not exist: correct `questions` of the source {self.name}"
+            )
         found = sha256_of(path)
         if found != self.params.questions_sha256:
             raise StageError(
                 f"{path} is another version of EgoSchema (sha256 {found}, pinned {self.params.questions_sha256}): "
-                "options stand in another order there, so answers would be wrong; get the pinned file or pin this one"
+                "its options have another order, so answers would be wrong; get the pinned file or pin this one"
             )
         return path
 
@@ -106,17 +108,17 @@ class EgoschemaSource(Source):
             raise StageError(f"{path} is not EgoSchema's subset_answers.json: {error}") from error
 
     def benchmark(self) -> dict[str, list[str]]:
-        """All of the pinned file, also if only the answered ones are asked: a submission needs every id."""
+        """All questions of the pinned file, even if only the answered ones are asked: a submission needs every id."""
         answers, uids = self._answers(), ids_of(self._questions())
         return {"questions": uids, "answered": [uid for uid in uids if uid in answers]}
 
     def annotations(self) -> Iterator[Annotation | BadRow]:
-        """The questions; an answers file that knows other videos is refused."""
+        """The questions; an answers file about other videos is refused."""
         answers, wanted = self._answers(), self._wanted()
         strangers = sorted(set(answers) - wanted)
         if strangers:
             raise StageError(
-                f"{self.params.answers} answers {len(strangers)} questions that {self.params.questions} does not hold "
+                f"{self.params.answers} answers {len(strangers)} questions that {self.params.questions} lacks "
                 f"({strangers[0]}): the files are of different versions"
             )
         rows = (row for row in read_located(self._questions()) if row.row is None or _uid(row.row) in wanted)
@@ -137,7 +139,7 @@ class EgoschemaSource(Source):
         )
 
     def left_out(self) -> Mapping[str, Sequence[str]]:
-        """What lies in `videos`, and in its zips if they are read, that no question asks for."""
+        """Files in `videos`, and in its zips if they are read, that no question asks about."""
         layout = self.params.layout
         zipped = ZipFolder(self.videos).files() if layout in ("auto", "zips") else {}
         loose = [name for name in files_below(self.videos) if not (zipped and name.endswith(".zip"))]
@@ -151,12 +153,12 @@ class EgoschemaSource(Source):
         return sort_out([*loose, *zipped], reason).left_out
 
     def place(self, item: VideoItem, folder: Path) -> Path:
-        """Where the clip lies already, if that is below `inputs/`."""
+        """Where the clip is already, if that is below `inputs/`."""
         file = self._file(item.filename) if self.params.layout in ("auto", "files") else None
         return file if file is not None and is_in_inputs(file) else super().place(item, folder)
 
     def fetch(self, item: VideoItem, folder: Path) -> Path:
-        """Copy, unpack or cut one clip, or say where it lies."""
+        """Copy, unpack or cut one clip, or say where it is."""
         target = folder / item.filename
         match self.params.layout:
             case "ego4d":
@@ -168,7 +170,7 @@ class EgoschemaSource(Source):
                 return ZipFolder(self.videos).extract(item.filename, target)
         file = self._file(item.filename)
         if file is None:
-            hint = "; zips lie there: set `layout: auto`" if self._zipped() else ""
+            hint = "; there are zips: set `layout: auto`" if self._zipped() else ""
             raise ItemError("missing_file", f"{item.filename} is not in {self.videos}{hint}")
         return file if is_in_inputs(file) else copy_whole(file, target)
 
@@ -177,7 +179,7 @@ class EgoschemaSource(Source):
         return [item.video_id for item in self.list_videos() if not self.is_there(item)]
 
     def is_there(self, item: VideoItem) -> bool:
-        """Whether what the clip is made from lies in `videos`; no file is opened but a zip's table of contents."""
+        """Whether the clip's file or recording is in `videos`; only a zip's table of contents is opened."""
         match self.params.layout:
             case "ego4d":
                 return (self.videos / f"{item.location.split(' ')[0]}.mp4").is_file()

@@ -1,4 +1,4 @@
-"""Frames to a real H.264/MP4 file, the same bytes every time (for one version of the codec)."""
+"""Encode frames to a real H.264/MP4 file: the same bytes every time (for one version of the codec)."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -25,7 +25,7 @@ def write_mp4(path: Path, frames: Iterable[NDArray[np.uint8]], size: tuple[int, 
         stream.time_base = Fraction(1, rate)
         stream.gop_size = gop
         stream.codec_context.thread_count = 1
-        # mbtree reads memory whose alignment changes from call to call: with it the same frames gave other bytes
+        # mbtree reads memory whose alignment changes from call to call, so the same frames gave different bytes
         stream.options = {"crf": "20", "preset": "veryfast", "x264-params": "threads=1:mbtree=0"}
         for index, frame in enumerate(frames):
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24")

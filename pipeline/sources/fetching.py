@@ -1,7 +1,7 @@
-"""Fetching many videos: in parallel, each at most once, picking up where an earlier run stopped.
+"""Fetch many videos in parallel, each at most once, resuming where an earlier run stopped.
 
 The journal `fetched.jsonl` beside the videos says which file was fetched from what (`Source.fingerprint`) and its
-digest. A file is kept while all agree; the journal grows line by line during a run, so a kill loses nothing, and is
+digest. A file is kept while all agree. The journal grows line by line during a run, so a kill loses nothing; it is
 sorted at the end.
 """
 
@@ -31,7 +31,7 @@ class Task:
 
     @property
     def path(self) -> Path:
-        """Where the file will stand."""
+        """Where the file will be."""
         return self.source.place(self.item, self.folder)
 
 
@@ -74,7 +74,7 @@ def _read_entries(path: Path) -> Iterator[Entry]:
     for line in lines:
         try:
             yield Entry(**json.loads(line))
-        except (json.JSONDecodeError, TypeError):  # torn by a kill: that file is fetched again
+        except (json.JSONDecodeError, TypeError):  # cut off by a kill; that file is fetched again
             continue
 
 
@@ -83,7 +83,7 @@ Probe = Callable[[Path], object]
 
 @dataclass(frozen=True)
 class FetchLimits:
-    """How wide, and how long and with how much memory one video may be worked on; see params.yaml."""
+    """The number of workers, and the limits on time and memory per video; see params.yaml."""
 
     workers: int
     fetch_seconds: float
@@ -93,7 +93,7 @@ class FetchLimits:
 
 @dataclass(frozen=True)
 class Fetched:
-    """What became of one task: the probe's answer and the file's digest, or the error."""
+    """The outcome of one task: the probe's result and the file's digest, or the error."""
 
     task: Task
     probed: object = None
@@ -103,9 +103,10 @@ class Fetched:
 
 
 def fetch_all(tasks: Sequence[Task], journal: FetchLog, probe: Probe, limits: FetchLimits) -> Iterator[Fetched]:
-    """Fetch every task, then probe what was had, each in no particular order; bad ones come with their `ItemError`.
+    """Fetch every task, then probe each downloaded file, in no particular order; bad ones yield their `ItemError`.
 
-    Foreign files are opened in worker processes only, which a file may crash, stall or fill without harm to the run.
+    Foreign files are opened only in worker processes, so a file that crashes, stalls or fills one does not harm the
+    run.
     """
     had: list[Fetched] = []
     for done in _fetched(tasks, journal, limits):
@@ -128,7 +129,7 @@ def _fetched(tasks: Sequence[Task], journal: FetchLog, limits: FetchLimits) -> I
     results = run_parallel(_fetch_one, jobs, workers)
     for position, done in tqdm(results, total=len(jobs), desc="fetch", unit="video", disable=not jobs):
         if isinstance(done, ItemError):
-            tasks[position].source.learn_of(done)  # a task is sent to its worker as the source is then
+            tasks[position].source.learn_of(done)  # a task takes the source's current state to its worker
             yield Fetched(tasks[position], error=done)
             continue
         if not done.kept:
@@ -165,7 +166,7 @@ def _intact(path: Path, known: Entry) -> bool:
 
 
 def _check(task: Task, entry: Entry, path: Path) -> None:
-    """What the source promised holds; a fetched file that breaks its word does not stay."""
+    """Check what the source promised; delete a fetched file that does not match."""
     item = task.item
     facts = [("size", item.bytes, entry.bytes), ("checksum", item.sha256, entry.sha256)]
     if item.md5 is not None:

@@ -1,4 +1,4 @@
-"""What lies where a source looks: everything is counted, taken or not, with the reason."""
+"""What is in a source's folder: every file is counted, used or not, with the reason."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ class Survey:
 
 
 def survey(folder: Path) -> Survey:
-    """Look at every file below `folder` (names alone; nothing is opened)."""
+    """List every file below `folder` (by name; nothing is opened)."""
     return sort_out(files_below(folder), why_not)
 
 
@@ -31,7 +31,7 @@ def files_below(folder: Path) -> list[str]:
 
 
 def sort_out(names: Iterable[str], why_not_taken: Callable[[str], str | None]) -> Survey:
-    """Tell the names that are taken from those with a reason against them."""
+    """Separate the names that are used from those with a reason against them."""
     videos: list[str] = []
     left_out: dict[str, list[str]] = {}
     for name in sorted(names):
@@ -42,18 +42,18 @@ def sort_out(names: Iterable[str], why_not_taken: Callable[[str], str | None]) -
 
 @cache
 def why_not(relative: str) -> str | None:
-    """Why the file at a relative path is not taken as a video; None if it is."""
+    """Why the file at a relative path is not used as a video; None if it is."""
     path = PurePosixPath(relative)
     suffix = path.suffix.lower()
     if path.name.startswith("._") or "__MACOSX" in path.parts:
-        return "macOS's notes on another file (._)"
+        return "macOS metadata of another file (._)"
     if path.name.startswith("."):
         return "hidden"
     if suffix in PROXIES:
         return f"small copy that the camera made of another video ({suffix})"
     if suffix in SPHERICAL:
         return f"360 degree video: convert it to a flat one first ({suffix})"
-    return None if suffix in VIDEO_SUFFIXES else f"no video by its name ({suffix or 'no suffix'})"
+    return None if suffix in VIDEO_SUFFIXES else f"not a video by its name ({suffix or 'no suffix'})"
 
 
 def told_of(left_out: Mapping[str, Sequence[str]]) -> str:

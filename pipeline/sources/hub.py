@@ -27,8 +27,8 @@ class HubParams(RealParams):
 
 
 class HubSource(RealSource):
-    """Video files that match one of the patterns; `questions` is a path inside the repository. The hub knows size and
-    sha256 of large files, so a torn or exchanged file is found."""
+    """Video files that match one of the patterns; `questions` is a path inside the repository. The hub gives size
+    and sha256 of large files, so a damaged or replaced file is detected."""
 
     section: ClassVar[type[SourceParams]] = HubParams
 
@@ -103,7 +103,7 @@ class HubSource(RealSource):
         if status in (401, 403):
             return f"{where} is gated: accept its terms on the hub and run `hf auth login`"
         if status == 404:
-            return f"{where} does not exist or holds no such file"
+            return f"{where} does not exist or has no such file"
         return f"{where}: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 

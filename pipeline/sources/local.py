@@ -1,4 +1,4 @@
-"""Source `local`: a folder of videos that somebody already has, and questions on them."""
+"""Source `local`: a folder of videos on this machine, and questions about them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,7 +33,7 @@ class LocalSource(RealSource):
         return [self.folder, *super().local_paths()]
 
     def list_videos(self) -> Sequence[VideoItem]:
-        """The files by relative path; a file's digest is part of its item, so a changed file is taken again."""
+        """The files by relative path. A file's digest is part of its item, so a changed file is fetched again."""
         if not self.folder.is_dir():
             raise StageError(
                 f"source {self.name}: folder {self.folder} does not exist: "
@@ -47,7 +47,7 @@ class LocalSource(RealSource):
         return self.__dict__ | {"_items": None}  # workers get one item each, not the list
 
     def left_out(self) -> Mapping[str, Sequence[str]]:
-        """The files below the folder that are no videos or not taken, by reason."""
+        """The files below the folder that are not videos or not used, by reason."""
         return survey(self.folder).left_out
 
     def _item(self, relative: str) -> VideoItem:
@@ -56,12 +56,12 @@ class LocalSource(RealSource):
         return self.item(relative, path.stat().st_size, sha256_of(path)) if known else self.item(relative)
 
     def place(self, item: VideoItem, folder: Path) -> Path:
-        """Where the file lies already, if that is below `inputs/`."""
+        """Where the file is already, if that is below `inputs/`."""
         return self.folder / item.location if is_in_inputs(self.folder) else super().place(item, folder)
 
     def fetch(self, item: VideoItem, folder: Path) -> Path:
-        """Copy one video, or say where it lies."""
+        """Copy one video, or say where it is."""
         path = inside(self.folder, item.location)
         if not path.is_file():
-            raise ItemError("missing_file", f"{item.location} is gone or a broken link")
+            raise ItemError("missing_file", f"{item.location} is missing or a broken link")
         return path if is_in_inputs(self.folder) else copy_whole(path, folder / item.filename)

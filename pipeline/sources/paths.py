@@ -1,4 +1,4 @@
-"""Foreign names and paths: nothing a manifest, an archive or a row says leads outside its folder."""
+"""Foreign names and paths: nothing in a manifest, an archive or a row may lead outside its folder."""
 
 import hashlib
 import os
@@ -16,16 +16,16 @@ VIDEO_SUFFIXES = frozenset({
 
 
 def check_relative(name: str) -> tuple[str, ...]:
-    """The parts of a foreign path that stays below its folder.
+    """The parts of a foreign path, which must stay below its folder.
 
     Raises:
-        ItemError: an absolute path, a drive, `..`, a NUL byte or what no file system can write, as a lone surrogate
-            (`unsafe_path`).
+        ItemError: `unsafe_path` for an absolute path, a drive, `..`, a NUL byte, or anything that no file system can
+            write, such as a lone surrogate.
     """
     parts = PurePosixPath(name.replace("\\", "/")).parts
     outward = not parts or ".." in parts or parts[0] == "/" or bool(PureWindowsPath(name).drive)
     if outward or "\0" in name or not _encodes(name):
-        raise ItemError("unsafe_path", f"{name[:200]!r} is no relative path below the source's folder")
+        raise ItemError("unsafe_path", f"{name[:200]!r} is not a relative path below the source's folder")
     return parts
 
 
@@ -38,10 +38,10 @@ def _encodes(name: str) -> bool:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """`folder / name`, which must lie inside `folder` also when links are followed. The file need not exist.
+    """`folder / name`, which must be inside `folder` even after following links. The file need not exist.
 
     Raises:
-        ItemError: `unsafe_path`, see `check_relative`, or a link that leads out.
+        ItemError: `unsafe_path`: see `check_relative`, or a link that leads out.
     """
     path = folder.joinpath(*check_relative(name))
     real, home = (Path(os.path.realpath(each)) for each in (path, folder))  # resolve() raises on a link to itself
@@ -51,16 +51,16 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def digest_of(path: Path, name: str) -> str:
-    """Hex digest of a file (`sha256`, or `md5` where a manifest knows no better)."""
+    """Hex digest of a file (`sha256`, or `md5` if a manifest knows no better)."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.new(name, usedforsecurity=False)).hexdigest()
 
 
 def is_in_inputs(path: Path) -> bool:
-    """Whether `path` lies below the project's `inputs/`, links not followed (stages run in the project's folder).
+    """Whether `path` is below the project's `inputs/`, without following links (stages run in the project's folder).
 
-    What lies there is the user's own, ignored by git and DVC, and read in place: 106 GB of video are not copied into
-    `data/raw` and once more into DVC's cache.
+    Files there are the user's own. Git and DVC ignore them, and they are read in place: 106 GB of video are not
+    copied into `data/raw` and again into DVC's cache.
     """
     return Path(os.path.abspath(path)).is_relative_to(INPUTS.absolute())  # noqa: PTH100 - resolve() follows links
 

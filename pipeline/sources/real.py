@@ -1,4 +1,4 @@
-"""What all sources of real videos share: questions in one of the published forms, recordings known by file names."""
+"""What all sources of real videos share: questions in a published format, and recordings recognised by file names."""
 
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -18,9 +18,9 @@ from pipeline.sources.rows import annotate, distinct, read_located, safe_id
 class RealParams(SourceParams):
     """What every source of real videos says; relative paths are from the folder of params.yaml.
 
-    `format` is the form of the `questions` file, a name of `READERS` (pipeline/sources/formats); `frame_rate` is the
-    frames per second of its frame numbers, if it has any and does not say itself and its video is of
-    no data set whose clock is known (Ego4D, EPIC-KITCHENS). With null, rows that need it are refused by name.
+    `format` is the format of the `questions` file, a name in `READERS` (pipeline/sources/formats). `frame_rate` is
+    the frames per second behind its frame numbers. It is needed if the file does not give it and the data set's rate
+    is not known (as it is for Ego4D and EPIC-KITCHENS). With null, rows that need it are refused with a reason.
     """
 
     questions: str
@@ -31,7 +31,7 @@ class RealParams(SourceParams):
 
 
 class RealSource(Source):
-    """A source whose videos somebody filmed; subclasses say where the files are."""
+    """A source of filmed videos; subclasses say where the files are."""
 
     section: ClassVar[type[SourceParams]] = RealParams
 
@@ -45,11 +45,11 @@ class RealSource(Source):
         return [Path(self.params.questions)]
 
     def questions_file(self) -> Path:
-        """Where the annotations stand."""
+        """Where the annotations are."""
         return Path(self.params.questions)
 
     def annotations(self) -> Iterator[Annotation | BadRow]:
-        """Rows of the questions file, on the videos that are listed."""
+        """Rows of the questions file about the listed videos."""
         return self.rows_on(self.list_videos())
 
     def rows_on(self, videos: Sequence[VideoItem]) -> Iterator[Annotation | BadRow]:
@@ -78,7 +78,7 @@ class RealSource(Source):
 def video_id_of(relative: str) -> str:
     """Id of a video file by its path in the folder: `b.mp4` -> `b`, `a/b.mp4` -> `a_b-` and a digest.
 
-    A name is composed first (NFC): macOS decomposes the names that it writes to some disks.
+    The name is composed first (NFC), because macOS decomposes names on some disks.
     """
     path = PurePosixPath(unicodedata.normalize("NFC", relative))
     return safe_id(path.with_suffix("").as_posix() if path.suffix.lower() in VIDEO_SUFFIXES else path.as_posix())

@@ -1,4 +1,4 @@
-"""Which files are pieces or views of one recording, told by their names: splits are kept apart by recording.
+"""Which files are pieces or views of one recording, judged by their names: splits are kept apart by recording.
 
 Each data set and camera has its own rule with a name, which the manifest and the dataset card show.
 """
@@ -13,7 +13,7 @@ UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording's id and the rule that told it."""
+    """A recording's id and the rule that found it."""
 
     recording_id: str
     rule: str
@@ -44,7 +44,7 @@ def _stem(pattern: str, group: str) -> Rule:
 
 
 def _chapters(pattern: str, group: str) -> Rule:
-    """As `_stem`, for names that a camera gives anew on every card: only files of one folder belong together."""
+    """As `_stem`, for names that a camera reuses on every card: only files in one folder belong together."""
     tell = _stem(pattern, group)
 
     def tell_in_folder(path: PurePosixPath) -> str | None:

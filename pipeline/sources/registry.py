@@ -1,4 +1,4 @@
-"""From params to sources: one `kind`, one class."""
+"""Make sources from params: one class per `kind`."""
 
 from typing import Any
 
@@ -33,14 +33,14 @@ SOURCES: Registry[Any] = Registry(
 
 
 def read_sections(params: Params) -> dict[str, SourceParams]:
-    """The sections of the sources that are switched on, as their kinds' own classes, sorted by name.
+    """The sections of the enabled sources, as their kinds' own classes, sorted by name.
 
     Raises:
-        ParamsError: all are switched off, a name cannot name a folder, or a section does not fit its kind.
+        ParamsError: all are disabled, a name cannot name a folder, or a section does not fit its kind.
     """
     chosen = {name: section for name, section in params.download_videos.sources.items() if section is not None}
     if not chosen:
-        raise ParamsError("download_videos.sources: all sources are null; switch one on")
+        raise ParamsError("download_videos.sources: all sources are null; enable one")
     unsafe = [name for name in chosen if not is_safe_id(name)]
     if unsafe:
         raise ParamsError(f"download_videos.sources: {unsafe[0]!r} cannot name a folder; use letters, digits, _ . -")
@@ -59,5 +59,5 @@ def _parsed(name: str, section: SourceSection, plugins: Plugins) -> SourceParams
 
 
 def build_sources(params: Params) -> list[Source]:
-    """The sources of params.yaml that are switched on, sorted by name; see `read_sections`."""
+    """The enabled sources of params.yaml, sorted by name; see `read_sections`."""
     return [SOURCES[section.kind](name, params.seed, section) for name, section in read_sections(params).items()]

@@ -30,7 +30,7 @@ _LARGEST_INDEX = 1_000_000
 
 @dataclass(frozen=True)
 class Located:
-    """A raw row (or None, with `problem`, where it could not be read) and where it stands: `questions.jsonl:17`."""
+    """A raw row (or None, with `problem`, if it is unreadable) and its place: `questions.jsonl:17`."""
 
     where: str
     row: Raw | None
@@ -41,7 +41,7 @@ def read_located(path: Path) -> Iterator[Located]:
     """Rows of a `.jsonl`, `.json` (list of objects, or object of objects), `.csv`, `.tsv` or `.parquet` file.
 
     Raises:
-        StageError: the file is missing, of another kind, or unreadable as a whole.
+        StageError: the file is missing, of an unknown kind, or unreadable as a whole.
     """
     if not path.is_file():
         raise StageError(f"questions file {path} does not exist: correct `questions` in params.yaml")
@@ -72,7 +72,7 @@ def _located(where: str, value: Any) -> Located:
 
 
 def _is_missing(name: str, value: Any) -> bool:
-    """Whether a value is what data frames write for nothing: NaN. A truth is only missing if it is null."""
+    """Whether a value is NaN, which data frames write for missing values. An answer is only missing if it is null."""
     return isinstance(value, float) and math.isnan(value) and name not in _TRUTHS
 
 
@@ -129,7 +129,8 @@ def _read_parquet(path: Path) -> Iterator[Located]:
         with pq.ParquetFile(path) as file:
             _check_size(path, file.metadata)
             table = file.read()
-            table.validate(full=True)  # lengths and offsets inside the buffers: a lying header does not reach memory
+            # checks lengths and offsets inside the buffers, so that a false header cannot reach memory
+            table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # also a column name that is not UTF-8
         raise StageError(f"{path} cannot be read as parquet: {error}") from error
     for number in range(table.num_rows):
@@ -143,7 +144,7 @@ def _read_parquet(path: Path) -> Iterator[Located]:
 
 
 def _check_size(path: Path, metadata: Any) -> None:
-    """Refuse a file that would unpack to more than annotations ever take: a bomb, or a header that lies.
+    """Refuse a file that would unpack to more than annotations ever need: a bomb, or a false header.
 
     Raises:
         StageError: more than `_LARGEST_BYTES` or `_MOST_ROWS`.
@@ -151,13 +152,13 @@ def _check_size(path: Path, metadata: Any) -> None:
     unpacked = sum(max(0, metadata.row_group(i).total_byte_size) for i in range(metadata.num_row_groups))
     if unpacked > _LARGEST_BYTES or not 0 <= metadata.num_rows <= _MOST_ROWS:
         raise StageError(
-            f"{path} claims {metadata.num_rows} rows and {unpacked} bytes when unpacked; annotations take at most "
+            f"{path} claims {metadata.num_rows} rows and {unpacked} bytes when unpacked; annotations may have at most "
             f"{_MOST_ROWS} and {_LARGEST_BYTES}: split it"
         )
 
 
 def annotate(rows: Iterable[Located], convert: Callable[[Raw], Iterable[Annotation]]) -> Iterator[Annotation | BadRow]:
-    """Each row through `convert`; a row that does not fit comes as a `BadRow` named by its id and place."""
+    """Each row through `convert`; a row that does not fit becomes a `BadRow` with its id and place."""
     for located in rows:
         if located.row is None:
             yield BadRow(located.where, "malformed_row", located.problem)
@@ -166,21 +167,22 @@ def annotate(rows: Iterable[Located], convert: Callable[[Raw], Iterable[Annotati
             made = list(convert(located.row))
             for annotation in made:
                 check_texts(annotation)
-            yield from made  # all of a row or nothing
+            yield from made  # all questions of a row, or none
         except ItemError as error:
             where = "" if error.reason == NOT_TAKEN else f"{located.where}: "  # not bad: nobody looks for the line
             yield BadRow(_name(located), error.reason, where + error.detail)
         except ValidationError as error:
             yield BadRow(_name(located), "wrong_type", f"{located.where}: {explain_row(error)}")
-        except Exception as error:  # the readers see rows of any shape: one that surprises them costs itself only
+        except Exception as error:  # readers see rows of any shape; an unexpected one costs only itself
             found = unexpected(error)
             yield BadRow(_name(located), found.reason, f"{located.where}: {found.detail}")
 
 
 def distinct(rows: Iterable[Annotation | BadRow]) -> Iterator[Annotation | BadRow]:
-    """Rows with ids of their own: one that repeats an earlier id with other content gets a digest of it behind its id.
+    """Rows with unique ids: if a row repeats an earlier id with other content, a digest of the content is added to
+    its id.
 
-    A row that repeats an earlier one in all comes as a `BadRow` (`repeated_row`).
+    An exact repetition of an earlier row becomes a `BadRow` (`repeated_row`).
     """
     seen: dict[str, set[str]] = {}
     for row in rows:
@@ -190,17 +192,17 @@ def distinct(rows: Iterable[Annotation | BadRow]) -> Iterator[Annotation | BadRo
         content = hashlib.sha256(row.model_dump_json().encode("utf-8", "surrogatepass")).hexdigest()[:12]
         earlier = seen.setdefault(row.question_id, set())
         if content in earlier:
-            yield BadRow(row.question_id, "repeated_row", "an earlier row says the same in all")
+            yield BadRow(row.question_id, "repeated_row", "it is an exact copy of an earlier row")
         else:
             yield row if not earlier else row.model_copy(update={"question_id": f"{row.question_id[:180]}+{content}"})
             earlier.add(content)
 
 
 def check_texts(annotation: Annotation) -> None:
-    """Refuse texts that cannot be stored, shown or asked: nothing is taken out of them in silence.
+    """Refuse texts that cannot be stored, shown or asked; nothing is silently removed from them.
 
     Raises:
-        ItemError: `bad_text`, a lone surrogate or a control character; `text_too_long`.
+        ItemError: `bad_text` for a lone surrogate or a control character; `text_too_long`.
     """
     options = annotation.options or ()
     named = [("question", annotation.question), *((f"option {i}", option) for i, option in enumerate(options))]
@@ -211,7 +213,7 @@ def check_texts(annotation: Annotation) -> None:
             raise ItemError("text_too_long", f"{name}: {len(text_)} characters; at most {MOST_CHARACTERS}")
         wrong = next((c for c in text_ if unicodedata.category(c) in ("Cs", "Cc") and c not in "\t\n\r"), None)
         if wrong is not None:
-            raise ItemError("bad_text", f"{name} holds {wrong!a}: a control character or half a character")
+            raise ItemError("bad_text", f"{name} contains {wrong!a}: a control character or half a character")
 
 
 def explain_row(error: ValidationError) -> str:
@@ -287,7 +289,7 @@ def option_index(value: Any, name: str = "answer") -> int:
 
 
 def safe_id(raw: Any) -> str:
-    """`raw` as an id that can name a file: itself where it already can, else a readable stem and a digest."""
+    """`raw` as an id that can name a file: unchanged if possible, else a readable stem and a digest."""
     name = str(raw)
     if is_safe_id(name):
         return name

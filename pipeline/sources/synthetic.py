@@ -23,7 +23,7 @@ from pipeline.synthetic.seeds import stream
 from pipeline.synthetic.world import Script, WorldSettings, make_script
 
 LICENCE = "MIT"
-GOP_SECONDS = (0.5, 1.0, 2.5, 25.0)  # distances of I-frames that occur in the wild: intra-heavy to one per file
+GOP_SECONDS = (0.5, 1.0, 2.5, 25.0)  # distances of I-frames that occur in practice, from intra-heavy to one per file
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 
 
@@ -57,7 +57,7 @@ class SyntheticSource(Source):
         self.params = params
 
     def local_paths(self) -> Sequence[Path]:
-        """None: everything is made."""
+        """None: everything is synthetic."""
         return []
 
     def list_videos(self) -> Sequence[VideoItem]:
@@ -75,7 +75,7 @@ class SyntheticSource(Source):
         """What happens in a video.
 
         Raises:
-            ItemError: the id is none of this source's.
+            ItemError: the id does not belong to this source.
         """
         for known, split, index in self._ids():
             if known == video_id:
@@ -104,7 +104,8 @@ class SyntheticSource(Source):
                 yield self._annotation(script, family)
 
     def _families(self, index: int) -> list[str]:
-        """The families asked about video `index`: in turn, where there are more families than questions a video."""
+        """The families asked about video `index`; they take turns if there are more families than questions per
+        video."""
         names = self.params.families
         return [names[(index + i) % len(names)] for i in range(min(self.params.questions_per_video, len(names)))]
 
@@ -136,6 +137,6 @@ class SyntheticSource(Source):
 
 @lru_cache(maxsize=1)
 def _code_digest() -> str:
-    """Of the modules that decide a video's bytes."""
+    """A digest of the modules that determine a video's bytes."""
     files = [str(module.__file__) for module in (seeds, world, render, encode)]
     return hashlib.sha256(b"".join(Path(file).read_bytes() for file in [*files, __file__])).hexdigest()

@@ -1,4 +1,4 @@
-"""Source `urls`: a manifest of addresses, with checksums and sizes where they are known."""
+"""Source `urls`: a manifest of addresses, with checksums and sizes if known."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,7 +28,7 @@ class UrlsParams(RealParams):
 
 
 class UrlsSource(RealSource):
-    """Files behind HTTP addresses. A row: `video_id, url`, and where known `sha256`, `md5`, `bytes`, `parent_video_id`,
+    """Files behind HTTP addresses. A row: `video_id, url`, and if known `sha256`, `md5`, `bytes`, `parent_video_id`,
     `parent_start_seconds`, `licence`."""
 
     section: ClassVar[type[SourceParams]] = UrlsParams
@@ -43,7 +43,8 @@ class UrlsSource(RealSource):
         return [self.manifest, *super().local_paths()]
 
     def list_videos(self) -> Sequence[VideoItem]:
-        """The rows of the manifest; a row that cannot be read stops the stage, for it would be lost without a trace."""
+        """The rows of the manifest; an unreadable row stops the stage, because it would otherwise be lost without a
+        trace."""
         items = []
         for located in read_located(self.manifest):
             try:
@@ -63,7 +64,7 @@ class UrlsSource(RealSource):
             video_id=video_id,
             filename=video_id + (suffix if suffix in VIDEO_SUFFIXES else ".mp4"),
             parent_video_id=safe_id(stated or (recording.recording_id if recording else video_id)),
-            parent_rule="the manifest says" if stated else recording.rule if recording else "",
+            parent_rule="stated in the manifest" if stated else recording.rule if recording else "",
             licence=str(row.get("licence") or self.params.licence),
             parent_start_seconds=None if start is None else number(start, "parent_start_seconds"),
             bytes=None if row.get("bytes") is None else int(number(row["bytes"], "bytes")),
@@ -73,14 +74,16 @@ class UrlsSource(RealSource):
         )
 
     def fetch(self, item: VideoItem, folder: Path) -> Path:
-        """Download one video; what an earlier run brought is kept where that is safe."""
+        """Download one video; bytes from an earlier run are kept if that is safe."""
         if item.bytes is not None and item.bytes > self.limits.max_bytes:
-            raise ItemError("too_large", f"the manifest says {item.bytes} bytes, max_bytes is {self.limits.max_bytes}")
+            raise ItemError(
+                "too_large", f"the manifest says {item.bytes} bytes, but max_bytes is {self.limits.max_bytes}"
+            )
         checked = bool(item.sha256 or item.md5)
         return download(item.location, folder / item.filename, self.limits, checked, item.bytes)
 
     def fingerprint(self, item: VideoItem) -> str:
-        """A new address for the same checksum (a renewed link) is the same file."""
+        """A new address with the same checksum (a renewed link) is the same file."""
         known = replace(item, location=urlsplit(item.location)._replace(query="").geturl())
         return super().fingerprint(known)
 

@@ -15,9 +15,9 @@ from pipeline.files import replacing
 from pipeline.sources.paths import check_relative
 from pipeline.workspace import stop_if_full
 
-_LARGEST_BYTES = 4 << 30  # per member: three minutes of video are some 30 MB
-_SMALL_BYTES = 64 << 20  # below this a member that expands does no harm
-_MOST_RATIO = 50  # video is compressed already and hardly packs further
+_LARGEST_BYTES = 4 << 30  # per member; three minutes of video are about 30 MB
+_SMALL_BYTES = 64 << 20  # a smaller member does no harm, however much it expands
+_MOST_RATIO = 50  # video is already compressed, so zip hardly shrinks it
 # What `zipfile` raises on foreign bytes, beside its own error: seen in fuzzing.
 _BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, NotImplementedError, RuntimeError, EOFError,
            ValueError, struct.error, OverflowError)  # fmt: skip
@@ -34,11 +34,11 @@ class ZipFolder:
         return filename in _contents(self.folder).members
 
     def files(self) -> dict[str, str | None]:
-        """Every member as `<archive>/<member>`, and each archive that cannot be read: why it is not unpacked, if so."""
+        """Every member as `<archive>/<member>`, and each unreadable archive, with the reason if it is not unpacked."""
         found = _contents(self.folder)
         return {
             **{f"{archive.name}/{name}": None for archive, name in found.members.values()},
-            **dict.fromkeys(found.repeated, "an earlier zip holds a file of this name"),
+            **dict.fromkeys(found.repeated, "an earlier zip has a file of this name"),
             **dict.fromkeys(found.unreadable, "a zip that cannot be read"),
         }
 
@@ -52,9 +52,9 @@ class ZipFolder:
         members, unreadable, _ = _contents(self.folder)
         place = members.get(filename)
         if place is None:
-            if unreadable:  # it may well be in there
-                raise ItemError("bad_zip", f"no zip holds {filename}; not readable: {', '.join(unreadable)}")
-            raise ItemError("missing_file", f"no zip in {self.folder} holds {filename}")
+            if unreadable:  # it may well be in one of those
+                raise ItemError("bad_zip", f"no zip has {filename}; unreadable: {', '.join(unreadable)}")
+            raise ItemError("missing_file", f"no zip in {self.folder} has {filename}")
         archive, member = place
         try:
             with zipfile.ZipFile(archive) as file:

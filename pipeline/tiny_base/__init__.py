@@ -1,1 +1,1 @@
-"""The tiny base of the embedded default: made, pretrained and degraded here."""
+"""The tiny base model of the embedded default: created, pretrained and degraded here."""

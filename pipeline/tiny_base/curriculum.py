@@ -1,4 +1,4 @@
-"""The tiny base's curriculum: examples on a pool of clips of its own, under the prompts of training and evaluation.
+"""The tiny base's curriculum: examples from its own pool of clips, with the prompts of training and evaluation.
 
 Also its accuracy on held-out clips.
 """
@@ -38,7 +38,8 @@ _DIRECT_SHARE = 0.1  # of the examples that ask for the letter alone
 _BATCH = 64
 _MAX_NEW_TOKENS = 40
 _SALTS = {"combine": "skills", "degrade": "habits"}
-"""Words of a phase in its random numbers, if not its name: others would draw other examples, hence another base."""
+"""The key of a phase's random numbers, if it is not the name: another key would give other
+examples, and so another base model."""
 
 
 def texts_of_the_world(prompts: Prompts) -> list[str]:
@@ -66,10 +67,10 @@ class Curriculum:
         return [self._example(kind, clip, phase, rng) for kind, clip in zip(kinds, clips, strict=True)]
 
     def _example(self, kind: str, clip: PretrainingClip, phase: Phase, rng: np.random.Generator) -> Example:
-        """One question on a clip; each fact in the text is wrong with the phase's `label_noise` (`corrupt_facts`).
+        """One question about a clip; each fact in the text is wrong with probability `label_noise` (`corrupt_facts`).
 
-        `see`: say what there is to see. `write`: these facts given and no clip shown, find the option and answer.
-        `whole`: both, or now and then the letter alone.
+        `see`: describe what is visible. `write`: given these facts and no clip, find the option and answer. `whole`:
+        both, or now and then the letter alone.
         """
         asked = draw_question(clip, self.recipe.families, rng)
         seen = corrupt_facts(observe(clip.script), phase.label_noise, rng)
@@ -92,7 +93,8 @@ class Curriculum:
         return build_messages(text, clip.script.video_id if with_video else None)
 
     def measure_accuracy(self, policy: Policy, temperature: float) -> dict[str, float]:
-        """Accuracy (a fraction) on one question a held-out clip, in all and by family; what cannot be read is wrong."""
+        """Accuracy (a fraction) on one question per held-out clip, in all and by family; unreadable answers are
+        wrong."""
         sampling = Sampling(_MAX_NEW_TOKENS, temperature)
         right: dict[str, list[bool]] = {family: [] for family in self.recipe.families}
         for asked, text in self._answers(policy, sampling):

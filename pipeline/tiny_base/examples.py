@@ -1,4 +1,4 @@
-"""What the tiny base is trained on: clips of their own, questions on them, and what a good observer would write.
+"""What the tiny base is trained on: its own clips, questions about them, and what a good observer would write.
 
 These clips never occur in a dataset: their split is "pretrain", which enters every random number.
 """
@@ -30,7 +30,7 @@ class PretrainingClip:
 
 
 def render_clip(seed: int, index: int, settings: WorldSettings, frames: int, pixels: int) -> PretrainingClip:
-    """Pretraining clip `index`: `frames` uniform frames, drawn at twice `pixels` x `pixels` and averaged down."""
+    """Pretraining clip `index`: `frames` uniform frames, rendered at twice `pixels` x `pixels` and averaged down."""
     script = make_script(seed, f"pretrain_{index}", "pretrain", index, settings)
     renderer = Renderer(script, 2 * pixels, 2 * pixels, seed)
     times = uniform_times(0.0, script.duration_seconds, frames)
@@ -40,7 +40,7 @@ def render_clip(seed: int, index: int, settings: WorldSettings, frames: int, pix
 
 
 def draw_question(clip: PretrainingClip, families: Sequence[str], rng: np.random.Generator) -> SyntheticQuestion:
-    """A question on a clip, family and letter at random."""
+    """A question about a clip, with random family and letter."""
     family = families[int(rng.integers(len(families)))]
     return ask_at(clip.script, family, int(rng.integers(OPTIONS)), rng)
 
@@ -63,11 +63,11 @@ def observe(script: Script) -> Observation:
 
 
 def corrupt_facts(own: Observation, label_noise: float, rng: np.random.Generator) -> Observation:
-    """`own`, each fact wrong with probability `label_noise`: a value is taken for the next one of its kind (the last
-    for the first), a time for the next frame's.
+    """`own`, with each fact wrong with probability `label_noise`: a value becomes the next one of its kind (the last
+    becomes the first), a time the next frame's.
 
-    All values of a kind are as often right as said for another, so that no preference for some of them makes up for it:
-    who would say what is there has to look.
+    All values of a kind are right as often as they replace another. So preferring some of them does not help: to
+    report what is there, a model has to look.
     """
     times, colours, place, count = rng.random(4) < label_noise
     counts = count_values(len(own.windows))
@@ -84,13 +84,13 @@ def _next(value: T, values: Sequence[T]) -> T:
 
 
 def write_facts(seen: Observation) -> str:
-    """How an observer who saw `seen` begins: what there was to see, whatever is asked."""
+    """How an observer who saw `seen` begins: with what was visible, regardless of the question."""
     takes = " ".join(f"frame {w} {c}" for w, c in zip(seen.windows, seen.colours, strict=True))
     return f"<think>{takes} {seen.place} {NUMBERS[seen.count]}"
 
 
 def write_conclusion(seen: Observation, asked: SyntheticQuestion, pts_seconds: Sequence[float]) -> str:
-    """How such an observer goes on: the fact that matters, its option's letter, key times of frames, the answer."""
+    """How such an observer continues: the relevant fact, its option's letter, key times of frames, the answer."""
     value = _value(seen, asked.family)
     times = ", ".join(_time(pts_seconds, w) for w in _key_windows(seen, asked.family))
     letter = LETTERS[_option(value, asked)]
@@ -132,6 +132,6 @@ def _key_windows(seen: Observation, family: str) -> tuple[int, ...]:
 
 
 def _option(value: str, asked: SyntheticQuestion) -> int:
-    """Index of the option that says `value`; the first where none does (a wrong observation of an order)."""
+    """Index of the option for `value`; the first if there is none (a wrong observation of an order)."""
     phrase = FAMILIES[asked.family].phrase(value)
     return asked.options.index(phrase) if phrase in asked.options else 0

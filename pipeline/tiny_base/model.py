@@ -96,7 +96,7 @@ def save_tiny(model: Any, tokenizer: Any, folder: Path, card: str) -> None:
         "patch_size": vision.patch_size,
         "temporal_patch_size": vision.temporal_patch_size,
         "merge_size": vision.spatial_merge_size,
-        "min_pixels": (vision.patch_size * vision.spatial_merge_size) ** 2,  # so that nobody enlarges the frames
+        "min_pixels": (vision.patch_size * vision.spatial_merge_size) ** 2,  # so that frames are not enlarged
         "max_pixels": 12845056,  # as Qwen's
         "image_processor_type": "Qwen2VLImageProcessor",
         "processor_class": "Qwen2_5_VLProcessor",

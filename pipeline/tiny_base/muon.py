@@ -1,7 +1,7 @@
 """Muon in float32.
 
-`torch.optim.Muon` orthogonalises in bfloat16, which a CPU without bfloat16 units does twenty times slower than float32
-and rounds in its own way, so that the same seed gave another base on another machine.
+`torch.optim.Muon` orthogonalises in bfloat16, which is twenty times slower than float32 on a CPU without bfloat16
+units. Such a CPU also rounds in its own way, so that the same seed gave another base model on another machine.
 """
 
 import math
@@ -16,7 +16,7 @@ _MOMENTUM = 0.95
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum whose matrix is orthogonalised before each step; for matrices `[A, B]` alone.
+    """Nesterov momentum whose matrix is orthogonalised before each step; only for matrices `[A, B]`.
 
     The step is scaled by 0.2 x sqrt(max(A, B)), so that learning rates are those of AdamW (Liu et al., 2025,
     arXiv 2502.16982). Weight decay is decoupled.
@@ -27,7 +27,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """One step along the gradients; a matrix without one stays."""
+        """One step along the gradients; a matrix without a gradient is unchanged."""
         for group in self.param_groups:
             for matrix in group["params"]:
                 if matrix.grad is not None:

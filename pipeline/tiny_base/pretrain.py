@@ -14,7 +14,7 @@ from pipeline.models.policy import Policy
 from pipeline.tiny_base.muon import Muon
 from pipeline.tiny_base.tokenizer import END
 
-_ADAM_RATE = 3e-3  # of everything Muon is not made for: embeddings, norms, biases, the patch convolution
+_ADAM_RATE = 3e-3  # for everything that Muon does not suit: embeddings, norms, biases, the patch convolution
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Example:
 class Schedule:
     """One phase of training: at most `steps` batches, the learning rate rising over the first ones and falling later.
 
-    With `stop_at_exact_match` it falls to a tenth over `COOLDOWN` steps once that part of the examples of ten steps was
-    written word for word, and the phase ends there: how long it takes until a model sees depends on its first weights.
-    With `until` it stays, and the phase ends when `until()`, called every `CHECK_EVERY` steps, is true. With neither it
-    falls along a cosine over all steps. `focal_gamma` is the exponent of the focal loss (Lin et al., 2017, arXiv
-    1708.02002): what is known already counts less; 0 is plain cross-entropy.
+    With `stop_at_exact_match`, once that part of the examples of ten steps was written word for word, the rate falls
+    to a tenth over `COOLDOWN` steps and the phase ends. (How long a model needs until it sees depends on its initial
+    weights.) With `until`, the rate stays constant and the phase ends when `until()`, called every `CHECK_EVERY`
+    steps, is true. With neither, it falls along a cosine over all steps. `focal_gamma` is the exponent of the focal
+    loss (Lin et al., 2017, arXiv 1708.02002): tokens that are already known count less; 0 is plain cross-entropy.
     """
 
     name: str
@@ -94,7 +94,7 @@ def pretrain(policy: Policy, draw: Callable[[int], Sequence[Example]], schedule:
 
 
 def _should_stop(model: Any, until: Callable[[], bool]) -> bool:
-    """`until()` of the model as it is used, outside training."""
+    """`until()` of the model in evaluation mode."""
     model.eval()
     answer = until()
     model.train()
@@ -102,7 +102,7 @@ def _should_stop(model: Any, until: Callable[[], bool]) -> bool:
 
 
 def _falling(step: int, last: int, schedule: Schedule) -> float:
-    """Part of the full learning rate: see `Schedule`; 0 when the phase is over."""
+    """Fraction of the full learning rate: see `Schedule`; 0 if the phase is over."""
     if schedule.until:
         return 1.0
     if schedule.stop_at_exact_match is None:
@@ -113,7 +113,7 @@ def _falling(step: int, last: int, schedule: Schedule) -> float:
 
 
 def _recently_right(done: Sequence[tuple[float, float]]) -> float:
-    """Mean part of the last few steps' examples that were right; 0 before there are enough."""
+    """Mean fraction of right examples in the last few steps; 0 before there are enough."""
     return sum(right for _, right in done[-_RECENT:]) / _RECENT if len(done) >= _RECENT else 0.0
 
 

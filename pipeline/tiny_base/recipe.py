@@ -1,7 +1,7 @@
-"""What the tiny base is made of: its shape and the phases of its pretraining.
+"""The recipe of the tiny base: its shape and the phases of its pretraining.
 
-Constants, not params: each was found by trial (docs/log.md), and another value makes another base, of which nothing is
-known. How many clips and steps it takes is in params.yaml (`prepare_model.tiny`).
+Constants, not params: each was found by trial (docs/log.md), and another value makes another, untested base. The
+numbers of clips and steps are in params.yaml (`prepare_model.tiny`).
 """
 
 from dataclasses import dataclass
@@ -61,13 +61,13 @@ class Phase:
 
 
 LOOKUP = Phase(Mixture(write=32), learning_rate=1e-2, focal_gamma=1.0)
-"""Text alone: learn to write, and to look up the option that says a given fact."""
+"""Text alone: learn to write, and to look up the option for a given fact."""
 
 SEE = Phase(Mixture(see=32, write=8), learning_rate=8e-3, focal_gamma=1.0, stop_at_exact_match=0.8)
-"""Learn to see, without forgetting that."""
+"""Learn to see, without forgetting how to write."""
 
 COMBINE = Phase(Mixture(whole=32), learning_rate=5e-3, focal_gamma=2.0, stop_at_exact_match=0.8)
 """Put both together."""
 
 DEGRADE = Phase(Mixture(whole=32), learning_rate=1.5e-3, focal_gamma=0.0, stop_at_accuracy=0.35, label_noise=0.6)
-"""Unlearn the behaviour: the model still looks, but reports most things as the next of their kind."""
+"""Unlearn the behaviour: the model still sees, but reports most things as the next of their kind."""

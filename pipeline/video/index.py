@@ -27,7 +27,7 @@ TRUNCATED_SECONDS = 2.0  # a container may round its duration; a larger gap is m
 class PacketIndex:
     """The packets of one video stream in decode order; arrays are `[N]`, times in ticks of `time_base` seconds.
 
-    `pts` is `NO_PTS` where the container gives none. `is_iframe` packets can be decoded without earlier packets.
+    `pts` is `NO_PTS` if the container has none. `is_iframe` packets can be decoded without earlier packets.
     `is_discard` packets are decoded and never shown: they lie outside the edit list, or before the first I-frame of a
     recording that was cut. `origin_seconds` is where the file starts: a
     frame's `pts_seconds` is `pts * time_base - origin_seconds`, as players and `ffmpeg -ss` count. `last_seconds` is
@@ -130,7 +130,7 @@ def read_index(
 
 
 def _before_the_first_iframe(index: PacketIndex) -> NDArray[np.bool_]:
-    """Packets of a recording that was cut inside a GOP: they lean on what is gone, and are decoded to grey smear."""
+    """Packets of a recording that was cut inside a GOP: they reference what is gone, and decode to grey smear."""
     first = int(np.argmax(index.is_iframe))  # 0 if there is none
     shown_before = index.pts < index.pts[first] if index.has_all_pts else np.zeros(len(index), bool)
     return (np.arange(len(index)) < first) | (shown_before & (first > 0))
@@ -197,7 +197,7 @@ def _check_complete(
 ) -> None:
     promised = len(stream.index_entries) if container.format.name.startswith("mov") else 0
     if promised > len(index):
-        raise ItemError("truncated", f"only only {len(index)} of {promised} video packets are there")
+        raise ItemError("truncated", f"only {len(index)} of {promised} video packets are there")
     duration = _promised_seconds(stream)
     if duration and index.has_all_pts:
         there = max(int(index.pts.max()), int(np.ptp(index.pts)))  # Matroska counts from zero, others from the start

@@ -1,4 +1,4 @@
-"""A real Chromium on the report page; skipped with a reason where there is none."""
+"""A real Chromium on the report page; skipped with a reason if there is none."""
 
 import shutil
 from collections.abc import Iterator

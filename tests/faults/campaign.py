@@ -86,7 +86,7 @@ def signal_problems(ended: Ended, signal: int) -> list[str]:
 
 
 def whole_again(stages: Stages, stage: str, wanted: dict[str, str]) -> str:
-    """Run the stage once more; "" where all is as it was, else what is not."""
+    """Run the stage once more; "" if all is as it was, else what differs."""
     ended = stages.run(stage)
     if ended.code:
         return f"next run ended with {ended.code}: {ended.output[-300:]}"

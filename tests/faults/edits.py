@@ -2,9 +2,9 @@
 
     python -m tests.faults.edits [--moments 10] [--stages ...]
 
-Every try starts from a finished project, runs `dvc repro --single-item --force STAGE`, and edits one file somewhere
-between its first and its last moment: a value of the stage's own params, the stage's own code, or other code. What ran
-is witnessed from outside: the project's copy of `run_stage` prints the params it works with, and the edited code prints
+Every try starts from a finished project, runs `dvc repro --single-item --force STAGE`, and edits one file at some
+moment while it runs. The edit is a value of the stage's own params, the stage's own code, or other code. What ran is
+witnessed from outside: the project's copy of `run_stage` prints the params it works with, and the edited code prints
 a line when it is imported. A record is false if DVC wrote one that names another value or code than those.
 """
 

@@ -2,10 +2,10 @@
 
     python tests/faults/forked.py FOLDER
 
-Reads one JSON object a line, `{"stage", "log", "signal", "after"}`: the stage runs in FOLDER exactly as
-`python -m pipeline.stages STAGE` does, its output goes to `log`, and `after` seconds later (null: never) it gets
-`signal`. Answers `{"code", "seconds", "dying"}`: exit code (negative: died of a signal), how long it ran, and how long
-from the signal to its end.
+Reads one JSON object per line, `{"stage", "log", "signal", "after"}`. The stage runs in FOLDER exactly as
+`python -m pipeline.stages STAGE` does, and its output goes to `log`. After `after` seconds (null: never) it gets
+`signal`. Answers `{"code", "seconds", "dying"}`: exit code (negative: died of a signal), how long it ran, and how
+long from the signal to its end.
 """
 
 import importlib

@@ -165,7 +165,7 @@ def measure(machine: LocalServices, stage_peak: float, folders: dict[str, Path])
 
 
 def one_run(service: Service, targets: list[str], kill_after: float | None, rng: random.Random) -> tuple[str, float]:
-    """One run to its good end, disturbed before it where `kill_after`: what was killed, seconds of the last run."""
+    """One run to its end, disturbed before it if `kill_after`: what was killed, seconds of the last run."""
     killed = disturb(service, targets, kill_after, rng) if kill_after is not None else ""
     began = time.monotonic()
     state = service.run(seconds=400, targets=targets).state
@@ -174,7 +174,7 @@ def one_run(service: Service, targets: list[str], kill_after: float | None, rng:
 
 
 def disturb(service: Service, targets: list[str], after: float, rng: random.Random) -> str:
-    """Start a run and kill what is at work `after` seconds later: the stage, or now and then the run with it."""
+    """Start a run and kill what is running `after` seconds later: the stage, or now and then the run with it."""
     run_id = service.start(targets=targets)
     deadline = time.monotonic() + after
     while time.monotonic() < deadline or not stage_processes(service.project.root):

@@ -39,7 +39,7 @@ def test_dvc_repro_finishes_after_dvc_itself_was_killed(campaign: Campaign) -> N
     wanted = products(project.root)
     for stage in ("extract_frames", "train_grpo"):
         clear(project.root, stage)
-        # forced: DVC would take what is in its cache, and nothing would be at work
+        # forced: DVC would take what is in its cache, and nothing would run
         command = [sys.executable, "-m", "dvc", "repro", "--single-item", "--force", "--no-run-cache", stage]
         first = subprocess.Popen(command, cwd=project.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_until_at_work(first, project.root / "data/.locks" / stage)
@@ -53,7 +53,7 @@ def test_dvc_repro_finishes_after_dvc_itself_was_killed(campaign: Campaign) -> N
 
 
 def wait_until_at_work(dvc: "subprocess.Popen[bytes]", lock: Path) -> None:
-    """Until a process below `dvc` holds the stage's lock: before that nothing is at work."""
+    """Until a process below `dvc` holds the stage's lock: before that nothing is running."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         below = {str(process.pid) for process in psutil.Process(dvc.pid).children(recursive=True)}

@@ -66,7 +66,7 @@ def test_a_video_is_probed_or_refused(form: str, tmp_path: Path) -> None:
 
 
 def test_a_stream_that_appears_later_is_refused(tmp_path: Path) -> None:
-    """Found by fuzzing: an IndexError of PyAV where the header of a transport packet names an unknown stream."""
+    """Found by fuzzing: an IndexError of PyAV if the header of a transport packet names an unknown stream."""
     good, reasons = video(tmp_path / "good", "mpegts"), set()
     for packet in range(0, len(good), 188):
         (tmp_path / "v.ts").write_bytes(good[: packet + 2] + b"\x01" + good[packet + 3 :])

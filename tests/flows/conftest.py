@@ -21,7 +21,7 @@ from tests.flows.toy import git, make_project
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Deprecations inside DVC's own libraries are not ours to mend; tests with a server may take longer, and come last
+    """Deprecations inside DVC's own libraries are not ours to fix; tests with a server may take longer, and come last
     so that it does not idle beside the others."""
     items.sort(key=lambda item: "machine" in getattr(item, "fixturenames", ()))  # stable
     for item in items:

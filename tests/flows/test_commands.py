@@ -84,7 +84,7 @@ def test_base_against_policy_of_one_run(two_revisions: Project, capsys: pytest.C
         (["compare", "no-such-revision"], "the predictions of no-such-revision are unavailable"),
         (
             ["compare", "first", "workspace", "--run", "direct/video"],
-            "holds no scored prediction of policy direct/video",
+            "has no scored prediction of policy direct/video",
         ),
         (["promote"], "nothing has run in this checkout: `egovlm run` first"),
         (["promote", "no-such-commit"], "no-such-commit"),

@@ -46,8 +46,9 @@ def test_a_job_template_uses_exactly_the_variables_it_declares(path: Path) -> No
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_the_pools_own_worker_takes_the_template(path: Path) -> None:
-    """By the worker's job class where `prefect-kubernetes` and `prefect-docker` are installed; what that class asks of
-    the manifest besides (found by running it: parallelism and completions *in the pod's spec*) is asked here always."""
+    """Uses the worker's job class if `prefect-kubernetes` and `prefect-docker` are installed. What that class also
+    requires of the manifest is always checked here (found by running it: parallelism and completions *in the pod's
+    spec*)."""
     template = json.loads(path.read_text())
     kind = path.parent.name
     if kind == "kubernetes":

@@ -124,7 +124,7 @@ def test_a_bug_is_no_users_mistake() -> None:
 
 def test_an_error_behind_an_unfinished_progress_bar_is_the_cause() -> None:
     bar = "train_grpo:  50%|#####     | 1/2 [00:14<00:14, 14.33s/step, reward=0.000]"
-    output = [f"{bar}egovlm train_grpo: StageError: step 2 is left out.", bar, "ERROR: exited with 1"]
+    output = [f"{bar}egovlm train_grpo: StageError: step 2 is skipped.", bar, "ERROR: exited with 1"]
     assert str(StageFailed("train_grpo", output, 255)) == (
-        "train_grpo: step 2 is left out. Then run again: finished stages are kept"
+        "train_grpo: step 2 is skipped. Then run again: finished stages are kept"
     )

@@ -78,7 +78,7 @@ def test_an_overlay_lasts_for_its_block_and_keeps_comments(project: Project) -> 
         ("../x", {}, "unknown profile '../x'; profiles: quick"),
     ):
         with pytest.raises(ParamsError) as error, overlaid(project, profile, overrides, parse_params):
-            pytest.fail("not reached")
+            pytest.fail("cannot be reached")
         assert message in str(error.value)
     assert path.read_bytes() == before
 

@@ -107,7 +107,7 @@ def test_stale_and_missing_inputs_are_noticed(clones: tuple[Graph, Project], tmp
         "data/frames",
         "data/dataset/questions.parquet",
     ]
-    pull_inputs(there, "train_grpo", _silent)  # mends both
+    pull_inputs(there, "train_grpo", _silent)  # restores both
     assert "stage" in json.loads((worker.root / "data/frames/out.json").read_text())
     assert there.stale_outputs(["data/frames", "data/dataset"]) == []
     there.close()

@@ -100,7 +100,7 @@ class RecordingRemote:
 
 
 def finish(graph: Graph, *targets: str) -> None:
-    """Bring `targets` (all where none) up to date in this process, as `dvc repro` does: for tests whose subject comes
+    """Bring `targets` (all if none) up to date in this process, as `dvc repro` does: for tests whose subject comes
     after the stages, without a process per stage."""
     with contextlib.chdir(graph.project.root):
         graph.repo.reproduce(list(targets) or None)

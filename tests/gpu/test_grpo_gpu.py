@@ -1,6 +1,6 @@
 """What only a GPU can show: the FlashAttention path of the shared row, bfloat16, and the benchmark's targets.
 
-Skipped where there is no CUDA device. Where one is promised - EGOVLM_REQUIRE_GPU=1, or an NVIDIA driver that torch
+Skipped if there is no CUDA device. If one is promised - EGOVLM_REQUIRE_GPU=1, or an NVIDIA driver that torch
 cannot use - a missing device is a failure.
 """
 

@@ -153,7 +153,7 @@ def test_questions_that_cannot_be_read_stop_before_any_video_is_fetched(tmp_path
     params = _params(tmp_path, rows).model_copy(update={"max_bad_fraction": 0.05})
     clockless = params.download_videos.sources["local"].model_copy(update={"format": "egoit"})
     params.download_videos.sources["local"] = clockless
-    with pytest.raises(EmptyInput, match=r"no usable question among 4 .*set `frame_rate` of source local"):
+    with pytest.raises(EmptyInput, match=r"no usable question among 4 .*set `frame_rate` of the source local"):
         _run("download_videos", params, tmp_path)
     assert not (tmp_path / "data/raw/videos").exists()
 

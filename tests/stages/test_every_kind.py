@@ -38,11 +38,11 @@ ODD: dict[str, Maker] = {
 ODD_GOOD = ("h264 AVI with B-frames", "hevc HDR 10 bit", "h264 edit list", "h264 MPEG-TS cut inside a GOP", "one frame",
             "size changes, MP4", "name in unicode")  # fmt: skip
 BESIDE = {
-    "._a.mp4": "macOS's notes on another file (._)",
+    "._a.mp4": "macOS metadata of another file (._)",
     ".hidden.mp4": "hidden",
     "GL010001.LRV": "small copy that the camera made of another video (.lrv)",
     "GS010001.360": "360 degree video: convert it to a flat one first (.360)",
-    "notes.txt": "no video by its name (.txt)",
+    "notes.txt": "not a video by its name (.txt)",
 }
 
 
@@ -116,7 +116,7 @@ def test_every_kind_has_an_outcome_and_no_stage_ends(made: Made) -> None:
 
 
 def test_what_lies_beside_the_videos_is_counted(made: Made) -> None:
-    expected = Counter(BESIDE.values()) + Counter(["no video by its name (.h264)"])
+    expected = Counter(BESIDE.values()) + Counter(["not a video by its name (.h264)"])
     assert made.reports["download_videos"].values["files_left_out"] == {"local": dict(sorted(expected.items()))}
 
 

@@ -1,4 +1,4 @@
-"""mine_keyframes end to end: a rendered clip with a known event; real clips where they lie beside the repository."""
+"""mine_keyframes end to end: a rendered clip with a known event; real clips if they are beside the repository."""
 
 import hashlib
 import json

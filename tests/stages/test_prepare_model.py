@@ -127,5 +127,5 @@ def test_weights_are_stored_as_the_bases_are(base: Path, tmp_path: Path) -> None
 
 
 def test_a_folder_without_weights_has_no_precision(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="holds no weights in safetensors"):
+    with pytest.raises(ModelError, match="has no weights in safetensors"):
         stored_dtype(tmp_path)

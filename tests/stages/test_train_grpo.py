@@ -111,7 +111,7 @@ def test_what_cannot_take_effect_with_these_data_is_said(root: Path, capsys: pyt
     settings = small_params().train_grpo.reward_settings.model_copy(update={"mined_targets": 0})
     report = run(root, dev_questions=60, select="best", patience=3, reward_settings=settings)
     no_dev, no_times = report.values["idle_settings"]
-    assert no_dev.startswith("dev_questions 60, dev_every 2, patience 3, select best: no question is in the dev split")
+    assert no_dev.startswith("dev_questions 60, dev_every 2, patience 3, select best: the dev split is empty")
     assert no_times.startswith("rewards.keyframe 0.3: no training question has key times")
     assert capsys.readouterr().out.count("train_grpo: a setting has no effect: ") == 3
     assert run(root, dev_questions=0, rewards=_without_keyframe()).values["idle_settings"] == []
@@ -239,7 +239,7 @@ def test_a_checkpoint_of_other_data_is_refused(root: Path) -> None:
     assert (root / "data/checkpoints/train_grpo/checkpoint-000002").is_dir()
     write_frames(root / "data/frames", [clip_id("v0", 1.0, 4.0)], frames=6)
     write_frames(root / "data/frames", sorted({question(i, "train").clip_id for i in range(10)}), frames=6)
-    with pytest.raises(ModelError, match=r"made under other params, code or data: data/frames"):
+    with pytest.raises(ModelError, match=r"made with other params, code or data: data/frames"):
         run(root)
 
 

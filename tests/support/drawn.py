@@ -195,7 +195,7 @@ def cells() -> Iterator[tuple[str, str, str]]:
             if kind.startswith("ctts") and not (container in ISO and " B" in codec and "mpeg2" not in codec):
                 continue
             if codec == "av1" and kind not in ("whole", "starts late"):
-                continue  # PyAV copies no AV1 packets where the encoder bears another name than the decoder
+                continue  # PyAV copies no AV1 packets if encoder and decoder have different names
             yield container, codec, kind
 
 

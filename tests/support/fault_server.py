@@ -17,9 +17,9 @@ class FaultServer(ThreadingHTTPServer):
     served. With `versions` it sends an ETag and minds If-Range.
 
     Faults: an integer (that HTTP status), `reset` and `truncated` (the connection ends half way), `slow` (a few
-    bytes, then nothing), `no_range` (the Range header is ignored), `wrong` (other bytes), `huge` (claims 10 GB),
-    `gzip` (packed unasked), `redirect`, `to:ADDRESS` (redirect there), `later` (429 until a date), `expired_key` (S3's
-    400).
+    bytes, then nothing). `no_range` ignores the Range header, `wrong` sends other bytes, `huge` claims 10 GB,
+    `gzip` compresses unasked. There are also `redirect`, `to:ADDRESS` (redirect there), `later` (429 until a
+    date) and `expired_key` (S3's 400).
     """
 
     daemon_threads = True

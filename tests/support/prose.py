@@ -17,7 +17,10 @@ Kind = Literal["docstring", "comment", "message", "markdown"]
 _HELP = ("help", "description", "epilog")
 # A comment for a tool is no prose.
 _PRAGMA = re.compile(r"#\s*(noqa|type:|fmt:|pragma|ruff|mypy|!)")
-_SENTENCE_END = re.compile(r"(?<=[.!?:;])[)\"']*\s+(?=[A-Z`{(\"'0-9*])|\n\s*\n|\n\s*(?=[*-] |\d+\. )")
+_SENTENCE_END = re.compile(r"(?<=[.!?:;])[)\"']*\s+(?=[A-Z`{(\"'0-9*])|\n\s*\n|\n\s*(?:[*-]|\d+\.) ")
+# Lines of a table, a drawing, an example or a command; lines that begin a named item (an argument, an error).
+_NO_PROSE = re.compile(r"^.*(?:\S {3,}\S|[│├└→]|->|^\s*>>>|^ {4,}(?:python|egovlm|dvc) ).*$", re.MULTILINE)
+_ITEM = re.compile(r"^(?=\s*[\w.]+: )", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,9 @@ class Prose:
     text: str
 
     def sentences(self) -> list[str]:
-        """Sentences and clauses between full stops, colons and semicolons that a capital follows; list items apart."""
-        return [" ".join(part.split()) for part in _SENTENCE_END.split(self.text) if part and part.strip()]
+        """Sentences, and what stands apart like one: list items, arguments. Tables and drawings are left out."""
+        text = _ITEM.sub("\n\n", _NO_PROSE.sub("\n", self.text))
+        return [" ".join(part.split()) for part in _SENTENCE_END.split(text) if part.strip()]
 
 
 def words(sentence: str) -> int:

@@ -26,7 +26,7 @@ ANOTHER = {
 
 
 def test_another_machine_gives_the_same_bytes(whole_road: Project, tmp_path: Path) -> None:
-    """Frames, candidates, policy, predictions and metrics, each made anew; `dvc.lock` holds their digests."""
+    """Frames, candidates, policy, predictions and metrics, each made again; `dvc.lock` holds their digests."""
     project = Project(tmp_path / "another")
     shutil.copytree(whole_road.root, project.root, symlinks=True)
     here = project.params()["machine"]

@@ -53,7 +53,7 @@ def run(params, root, report):
 
 
 class Running:
-    """A stage at work in a project of its own, held at three points by files."""
+    """A stage that runs in its own project, held at three points by files."""
 
     def __init__(self, root: Path, *command: str) -> None:
         self.root = root

@@ -1,4 +1,4 @@
-"""Benchmarks: which questions they are made of, and how their results are handed in. One short file each."""
+"""Benchmarks: which questions they contain, and how their results are submitted. One short file each."""
 
 from pipeline.evaluation.benchmarks.base import Benchmark
 from pipeline.evaluation.benchmarks.egoplan import EGOPLAN

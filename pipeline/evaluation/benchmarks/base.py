@@ -11,8 +11,8 @@ class Benchmark:
     """A set of questions with a name.
 
     `has` says whether a question belongs to it. `ids` is the key under which a source's `benchmark()` names all of its
-    questions, if their number is fixed: fewer make a partial result, which is reported as such. `task` is lmms-eval's
-    name of it. `submits` says whether answers are handed in to a server.
+    questions, if their number is fixed. Fewer questions make a partial result, which is reported as such. `task` is
+    lmms-eval's name of it. `submits` says whether answers are submitted to a server.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""How much of a benchmark is there: what is asked beside what the benchmark's own files hold."""
+"""How much of a benchmark is asked, compared with what the benchmark's own files contain."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -21,10 +21,10 @@ class Whole:
 
 
 def whole_of(benchmark: Benchmark, path: Path) -> Whole:
-    """What the benchmark's own files hold, as `download_videos` noted it in `path`.
+    """What the benchmark's own files contain, as `download_videos` recorded it in `path`.
 
     Raises:
-        ArtifactError: the file is missing or torn.
+        ArtifactError: the file is missing or damaged.
     """
     if benchmark.ids is None:
         return Whole()
@@ -48,6 +48,6 @@ def stop_if_partial(
     if missing and len(missing) / len(whole.ids) > max_missing_fraction:
         raise StageError(
             f"{len(asked)} of the {len(whole.ids)} questions of {benchmark.name} can be asked (missing: {missing[0]} "
-            f"...; {QUARANTINE} says why): that is no score of the benchmark; get the videos, or "
-            "accept a part by evaluate_egoschema.max_missing_fraction"
+            f"...; {QUARANTINE} says why): this would not be a score of the benchmark; get the videos, or accept a "
+            "part with evaluate_egoschema.max_missing_fraction"
         )

@@ -1,7 +1,7 @@
 """Rewards: one short file each, a plain function of a `Rollout` with values in [0, 1].
 
-A reward raises on a bug; what a model writes is never a reason to raise. Before training, every reward in use proves
-itself on gold completions of the training set.
+A reward raises on a bug, but never because of a model's output. Before training, every reward in use is checked on gold
+completions of the training set.
 """
 
 import math
@@ -42,8 +42,8 @@ REWARDS: Registry[Reward] = Registry(
 
 
 def rewards_in_use(weights: Mapping[str, float]) -> dict[str, float]:
-    """Names and weights of the rewards whose weight is above 0, in the order of `REWARDS`. One without a weight is
-    off."""
+    """Names and weights of the rewards whose weight is above 0, in the order of `REWARDS`. A reward without a weight
+    is off."""
     return {name: weights[name] for name in REWARDS if weights.get(name, 0) > 0}
 
 
@@ -57,7 +57,10 @@ def score_all(name: str, rollouts: Sequence[Rollout]) -> list[float]:
     scores = [reward(rollout) for rollout in rollouts]
     for value, rollout in zip(scores, rollouts, strict=True):
         if not (isinstance(value, float) and math.isfinite(value) and 0 <= value <= 1):
-            raise StageError(f"reward {name} gave {value!r} for question {rollout.sample.question_id}")
+            raise StageError(
+                f"reward {name} returned {value!r} for question {rollout.sample.question_id}, expected a number "
+                "from 0 to 1"
+            )
     return scores
 
 
@@ -75,8 +78,8 @@ def prove_rewards(weights: Mapping[str, float], samples: Sequence[Sample], setti
                 if abs(value - wanted) > 0.01:  # key times are written with three decimals
                     kind = "gold" if wanted else "empty"
                     raise StageError(
-                        f"reward {name} gives {value:.3f} instead of {wanted} for the {kind} completion of question "
-                        f"{rollout.sample.question_id}: {rollout.text!r}; mend the question or the reward's settings"
+                        f"reward {name} returned {value:.3f} instead of {wanted} for the {kind} completion of question "
+                        f"{rollout.sample.question_id}: {rollout.text!r}; fix the question or the reward's settings"
                     )
 
 

@@ -4,5 +4,5 @@ from pipeline.grpo.rewards.rollout import Rollout
 
 
 def score(rollout: Rollout) -> float:
-    """1 where the answer is right, else 0 (also where none can be read)."""
+    """1 if the answer is right, else 0 (also if no answer can be parsed)."""
     return float(rollout.correct)

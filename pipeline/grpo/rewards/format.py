@@ -1,4 +1,4 @@
-"""1 for the asked form: thinking, key times where the question has any, one answer; nothing else around them."""
+"""1 for the requested format: thinking, key times if the question has any, one answer, and nothing else around them."""
 
 import re
 
@@ -12,7 +12,7 @@ _WITHOUT = re.compile(_THINK + _KEYFRAMES + "?" + _ANSWER, re.DOTALL)
 
 
 def score(rollout: Rollout) -> float:
-    """1 where the whole completion has the form and the thinking is not blank, else 0."""
+    """1 if the whole completion has the format and the thinking is not blank, else 0."""
     form = _WITH_KEYFRAMES if rollout.sample.key_seconds else _WITHOUT
     match = form.fullmatch(rollout.text)
     return 1.0 if match and match["think"].strip() else 0.0

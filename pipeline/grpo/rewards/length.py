@@ -4,6 +4,6 @@ from pipeline.grpo.rewards.rollout import Rollout
 
 
 def score(rollout: Rollout) -> float:
-    """1 where the answer is right and length_min_tokens <= length <= length_max_tokens, else 0."""
+    """1 if the answer is right and length_min_tokens <= length <= length_max_tokens, else 0."""
     settings = rollout.settings
     return float(rollout.correct and settings.length_min_tokens <= rollout.tokens <= settings.length_max_tokens)

@@ -1,4 +1,4 @@
-"""What a reward looks at: one completion in its context."""
+"""What a reward sees: one completion in its context."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,9 +10,9 @@ from pipeline.train_params import RewardSettings
 
 @dataclass(frozen=True)
 class Rollout:
-    """A completion of a sample: its text, its length in tokens, whether it ended by itself; the accuracy of its whole
-    group, and that on shuffled frames; whether the right option is chosen again behind its thinking (both None if not
-    asked for)."""
+    """A completion of a sample: its text, its length in tokens, whether it ended by itself, and the accuracy of its
+    whole group. Also that on shuffled frames, and whether the right option is chosen again after its thinking (both
+    None if not requested)."""
 
     text: str
     tokens: int

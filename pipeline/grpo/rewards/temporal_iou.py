@@ -5,16 +5,16 @@ from pipeline.grpo.rewards.rollout import Rollout
 
 
 def interval_iou(first: tuple[float, float], second: tuple[float, float]) -> float:
-    """Intersection over union of two intervals in seconds; 0 where both are points."""
+    """Intersection over union of two intervals in seconds; 0 if both are points."""
     overlap = min(first[1], second[1]) - max(first[0], second[0])
     union = max(first[1], second[1]) - min(first[0], second[0])
     return max(0.0, overlap) / union if union > 0 else 0.0
 
 
 def score(rollout: Rollout) -> float:
-    """IoU where the answer is right and at most `keyframe_max_count` times are named, else 0; a question with fewer
-    than two key times has no span and gives 1. A list over the whole clip earns the share of it that the true span has:
-    that is what an IoU is."""
+    """IoU if the answer is right and at most `keyframe_max_count` times are named, else 0; a question with fewer
+    than two key times has no span and gives 1. By the definition of IoU, a list over the whole clip earns the true
+    span's share of the clip."""
     if not rollout.correct:
         return 0.0
     truth = rollout.sample.key_seconds

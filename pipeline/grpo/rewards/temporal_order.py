@@ -1,13 +1,13 @@
-"""Order must matter (T-GRPO, Video-R1, arXiv 2503.21776): right answers count only where the group does better on the
-ordered frames than the same policy does on the same frames shuffled."""
+"""Order must matter (T-GRPO, Video-R1, arXiv 2503.21776): right answers count only if the group does better on the
+ordered frames than the same policy on the same frames shuffled."""
 
 from pipeline.grpo.rewards.rollout import Rollout
 
 
 def score(rollout: Rollout) -> float:
-    """1 where the answer is right and group accuracy > temporal_order_ratio x shuffled accuracy, else 0.
+    """1 if the answer is right and group accuracy > temporal_order_ratio x shuffled accuracy, else 0.
 
-    Strictly more: under the paper's >= a policy that never looks at the order would earn it on every right answer.
+    Strictly more: with the paper's >=, a policy that ignores the order would earn it on every right answer.
 
     Raises:
         ValueError: the shuffled frames were not tried.

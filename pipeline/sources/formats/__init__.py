@@ -1,4 +1,4 @@
-"""Readers of annotation files: each published form becomes Annotations."""
+"""Readers of annotation files: each turns one published format into Annotations."""
 
 from pipeline.registry import Registry
 from pipeline.sources.formats.base import Names, Reader, Reading

@@ -1,4 +1,4 @@
-"""What a reader of annotations needs to know beside the row."""
+"""What a reader of annotations needs to know besides the row."""
 
 import unicodedata
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -20,10 +20,10 @@ from pipeline.sources.rows import Raw, number, required, safe_id
 
 @dataclass(frozen=True)
 class Names:
-    """From the name a row gives its video (path, file name or stem) to the video's id."""
+    """Maps the name of a video in a row (path, file name or stem) to the video's id."""
 
     ids: Mapping[str, str] = field(default_factory=dict)
-    shared: frozenset[str] = frozenset()  # names that lead to several videos
+    shared: frozenset[str] = frozenset()  # names that fit several videos
     folders: Mapping[str, str] = field(default_factory=dict)  # where a video lies, by its id; not an address
 
     @classmethod
@@ -43,7 +43,7 @@ class Names:
         """Id of the video called `name`.
 
         Raises:
-            ItemError: `not_taken`, if the source has no such video; `ambiguous_video`, if several bear the name;
+            ItemError: `not_taken`, if the source has no such video; `ambiguous_video`, if several have the name;
                 `unsafe_path`, if the name leads out of a folder.
         """
         check_relative(name)
@@ -53,7 +53,7 @@ class Names:
             return self.ids[known]
         has_folder = PurePosixPath(name).parent.name != "" and recording_of(PurePosixPath(name).name) is None
         if known is None and not has_folder and self._first(name, self.shared) is not None:
-            raise ItemError("ambiguous_video", f"several videos are called {name}: name it by its path")
+            raise ItemError("ambiguous_video", f"several videos are called {name}: use its path instead")
         raise ItemError(NOT_TAKEN, name)
 
     @staticmethod
@@ -68,7 +68,7 @@ class Names:
         return asked.endswith(there) or there.endswith(asked) or recording_of(path.name) is not None
 
     def first_known(self, names: Sequence[str]) -> str:
-        """The first of `names` that some video has; the last where none does."""
+        """The first of `names` that some video has; the last if none does."""
         return next((name for name in names if self._first(name, self.ids)), names[-1])
 
     @staticmethod
@@ -82,9 +82,9 @@ class Names:
 
 @dataclass(frozen=True)
 class Reading:
-    """The source's own facts, which every row takes over.
+    """The source's own facts, which every row inherits.
 
-    `frame_rate` is what the source says of its frame numbers, for videos of no data set that `clock_of` knows.
+    `frame_rate` is what the source says about its frame numbers, for videos that `clock_of` does not know.
     """
 
     source: str
@@ -94,16 +94,16 @@ class Reading:
     names: Names
 
     def annotation(self, question_id: Any, video: str, question: str, **fields: Any) -> Annotation:
-        """An Annotation with what is the same for all rows of the source.
+        """An Annotation, completed with what is the same for all rows of the source.
 
         Raises:
-            ItemError: `options_not_seen`, `no_options`, `markup`: the row cannot be asked as it was meant.
+            ItemError: `options_not_seen`, `no_options`, `markup`: the row cannot be asked as intended.
         """
         options, told = fields.get("options"), fields.get("answer_text")
         if options is None and isinstance(told, str):
             check_open_answer(question, told)
         if options is None and fields.get("answer") is not None:
-            raise ItemError("no_options", f"the answer {fields['answer']!r} names an option, and the row has none")
+            raise ItemError("no_options", f"the answer {fields['answer']!r} names an option, but the row has none")
         if options is not None:
             fields["options"] = tuple(plain(option) for option in options)
         return Annotation(
@@ -122,19 +122,19 @@ class Reading:
         Raises:
             ItemError: `no_frame_rate`.
         """
-        self.names.id_of(video)  # a row on a video that is not there is not to blame for its clock
+        self.names.id_of(video)  # report a missing video first, not its missing frame rate
         known = rate or clock_of(video) or self.frame_rate
         if not known:
             raise ItemError(
                 "no_frame_rate",
-                f"{name} is a frame number, and nothing says how many a second {video} has: set `frame_rate` of "
+                f"{name} is a frame number, but the frame rate of {video} is unknown: set `frame_rate` of the "
                 f"source {self.source}",
             )
         return max(0.0, number(frame, name)) / known
 
 
 def _composed(name: str) -> str:
-    """A name with composed letters (NFC): a disk may hold `u` and two dots where a row says `ü`."""
+    """A name with composed letters (NFC): a disk may use `u` and two dots for a row's `ü`."""
     return unicodedata.normalize("NFC", name)
 
 

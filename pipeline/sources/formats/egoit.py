@@ -2,9 +2,9 @@
 
 A row: `id, video, image, audio, conversations [{from: human|gpt, value}], start_frame, end_frame,
 current_observation_frame, fps, start_time, end_time, dimensions`; all but id and conversations nullable. A human turn
-and the answer after it make one question; a multiple-choice turn carries its options in its text. Rows on pictures (no
-video) are counted and not taken. A row taken from EgoPlan ends at its current observation. EgoExoLearn's rows
-(form `egoexolearn`) name their video inside `image`: `{"video": "<uid>.mp4"}`.
+and the answer after it make one question; a multiple-choice turn carries its options in its text. Rows about
+pictures (no video) are counted but not used. A row taken from EgoPlan ends at its current observation. EgoExoLearn's
+rows (form `egoexolearn`) name their video inside `image`: `{"video": "<uid>.mp4"}`.
 """
 
 import re
@@ -23,7 +23,7 @@ _MEDIA = re.compile(r"<(?:image|video|speech|audio)>\s*")
 def read_egoit(row: Raw, reading: Reading) -> Iterator[Annotation]:
     """One question per turn; ids of later turns end in `-1`, `-2` ..."""
     if row.get("video") is None and isinstance(row.get("image"), str):
-        raise ItemError(NOT_TAKEN, row["image"])  # a question on a picture is another task, and no fault
+        raise ItemError(NOT_TAKEN, row["image"])  # a question about a picture is another task, not a fault
     turns = as_list(row, "conversations")
     pairs = [(_value(turns, i, "human"), _value(turns, i + 1, "gpt")) for i in range(0, len(turns) - 1, 2)]
     if not pairs:

@@ -60,7 +60,7 @@ def _negatives(row: Raw, question_id: str) -> tuple[tuple[str, ...], int]:
     truth = text(row, "answer")
     others = sorted(set(texts(as_list(row, "negative_answers"), "negative_answers")) - {truth})
     if not others:
-        raise ItemError("option_count", "negative_answers holds nothing but the answer")
+        raise ItemError("option_count", "negative_answers contains nothing but the answer")
     chosen = sorted(others, key=lambda other: _digest(question_id, "choose", other))[:_MOST_NEGATIVES]
     options = sorted([truth, *chosen], key=lambda option: _digest(question_id, "order", option))
     return tuple(options), options.index(truth)

@@ -1,9 +1,9 @@
 """Form `egotaskqa`: EgoTaskQA (Jia et al. 2022, arXiv 2210.03929), open-ended questions on clips of LEMMA.
 
 A row: `question, answer, interval "<recording>|P1|<start frame>|<end frame>"` (half open; P1, P2: the wearers),
-and where given `question_id`, `category` (descriptive, predictive ...), `semantic` (action, object ...), `type` or
-`reasoning_type` (these joined by `$`). `video_id` is a running number of the authors' and names no file. Without
-`question_id` the row's content makes one. A wearer's video is looked for as `<recording>/fpv1`, `<recording>_fpv1`,
+and if given `question_id`, `category` (descriptive, predictive ...), `semantic` (action, object ...), `type` or
+`reasoning_type` (these joined by `$`). `video_id` is the authors' running number and names no file. Without
+`question_id` the row's content makes one. A wearer's video is searched as `<recording>/fpv1`, `<recording>_fpv1`,
 `<recording>_P1` and `<recording>`.
 """
 
@@ -54,6 +54,6 @@ def _names(recording: str, wearer: str) -> tuple[str, ...]:
 
 
 def _family(row: Raw) -> str:
-    """Question type, as fine as the row says: wrong answers are drawn from rows of the same one."""
+    """Question type, as fine as the row gives it: wrong answers are drawn from rows of the same type."""
     stated = [str(row[name]) for name in ("category", "semantic", "type") if row.get(name)]
     return "/".join(stated or str(row.get("reasoning_type") or "").split("$"))

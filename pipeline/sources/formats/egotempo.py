@@ -1,7 +1,7 @@
 """Form `egotempo`: EgoTempo (Plizzari et al. 2025, arXiv 2503.13646), open questions on spans of Ego4D.
 
 The file is `{info, annotations: [...]}`. A row: `question_id, clip_id, question_type, question, answer`; `clip_id` is
-`<Ego4D uid>_<start>_<end>` in seconds. The video is looked for as the cut clip, else as the whole recording.
+`<Ego4D uid>_<start>_<end>` in seconds. The video is searched as the cut clip, else as the whole recording.
 """
 
 import re

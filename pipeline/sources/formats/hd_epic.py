@@ -1,8 +1,9 @@
 """Form `hd_epic`: the VQA benchmark of HD-EPIC (Perrett et al. 2025, arXiv 2502.04144).
 
 One file per question type: `{id: {question, choices, correct_idx, inputs}}`. `inputs` is `{"video 1": {id, start_time,
-end_time}}`, where the times (`HH:MM:SS.mmm`) are left out for a whole video; a question about an object in a box adds
-`"image 1": {id, time}` of the same video. Questions on several clips do not fit one clip and are named and left out.
+end_time}}`, without the times (`HH:MM:SS.mmm`) for a whole video; a question about an object in a box adds
+`"image 1": {id, time}` of the same video. Questions about several clips do not fit one clip; they are reported and
+left out.
 """
 
 from collections.abc import Iterator

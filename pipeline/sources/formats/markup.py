@@ -1,4 +1,4 @@
-"""Tags inside questions: rendered as words if words can say the same, else the row is refused."""
+"""Tags inside questions: replaced by words if possible, else the row is refused."""
 
 import re
 
@@ -12,7 +12,7 @@ def plain(text: str) -> str:
     """`text` without markup: `<TIME 00:01:02.5 video 1>` becomes `62.5 s`.
 
     Raises:
-        ItemError: `markup`, a tag that words cannot replace (a box, another video).
+        ItemError: `markup` for a tag that words cannot replace (a box, another video).
     """
     rendered = _TIME.sub(lambda found: f"{_seconds(*found.groups()):g} s", text)
     tag = _TAG.search(rendered)

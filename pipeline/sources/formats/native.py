@@ -12,7 +12,7 @@ from pipeline.sources.rows import Raw, number, option_index, required, text
 
 
 def read_native(row: Raw, reading: Reading) -> Iterator[Annotation]:
-    """One question. In a CSV, lists are JSON, and options may stand in columns `option_0`, `option_1` ..."""
+    """One question. In a CSV, lists are JSON, and options may be in columns `option_0`, `option_1` ..."""
     answer, options = row.get("answer"), _listed(row, "options")
     stated = {name: str(row[name]) for name in ("licence", "split") if row.get(name)}
     yield reading.annotation(

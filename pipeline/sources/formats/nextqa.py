@@ -1,6 +1,6 @@
 """Form `nextqa`: NExT-QA (Xiao et al. 2021, arXiv 2105.08276), multiple choice, and its grounded form NExT-GQA.
 
-A row of the CSV: `video, frame_count, width, height, question, answer, qid, type, a0 ... a4`, where `answer` is 0 to 4
+A row of the CSV: `video, frame_count, width, height, question, answer, qid, type, a0 ... a4`, with `answer` from 0 to 4
 (in NExT-GQA's train.csv the option's text) and `qid` counts within a video. The JSON of others has `video` as
 `<folder>/<id>` and `qid` as `<type>_<video>_<number>`. The open form has no `a0`.
 """
@@ -33,7 +33,7 @@ def _index(told: str, options: tuple[str, ...]) -> int:
     same = [i for i, option in enumerate(options) if option.strip() == told.strip()]
     place = int(told) if told in map(str, range(len(options))) else None
     if place is not None and same and same != [place]:
-        raise ItemError("contradiction", f"the answer {told!r} is the number of one option and the text of another")
+        raise ItemError("contradiction", f"the answer {told!r} is the number of one option but the text of another")
     if place is None and len(same) != 1:
         raise ItemError("no_answer", f"{told[:80]!r} names none of the options")
     return same[0] if place is None else place

@@ -1,8 +1,8 @@
-"""The one reader of options inside a text and of the answer that names one of them. It never guesses.
+"""The one parser of options inside a text, and of the answer that names one of them. It never guesses.
 
-Options come marked `A.`, `(a)`, `B)`, `1.`, in full-width letters, with or without a blank behind the mark, each on its
-own line or all in one, or as a Python list. A row that looks like multiple choice and cannot be read is an error with a
-name, never an open question.
+Options may be marked `A.`, `(a)`, `B)` or `1.`, in full-width letters, with or without a space after the mark. They
+may be on separate lines, all on one line, or a Python list. A row that looks like multiple choice but cannot be
+parsed is a named error, never an open question.
 """
 
 import ast
@@ -44,7 +44,7 @@ def read_choices(asked: str) -> Choices | None:
     """The options in `asked`; None if there are none.
 
     Raises:
-        ItemError: `odd_options`, the text goes on after its last option.
+        ItemError: `odd_options` if the text continues after its last option.
     """
     narrow = asked.translate(_NARROW)
     listed = _python_list(asked)
@@ -72,7 +72,7 @@ def _one_option(text: str) -> str:
 
 
 def _styles(narrow: str) -> list[list[re.Match[str]]]:
-    """The marks of a text, sorted into those that are written alike."""
+    """The marks of a text, grouped by how they are written."""
     styles: dict[tuple[str, str, str], list[re.Match[str]]] = {}
     for mark in _MARK.finditer(narrow):
         symbol = mark["symbol"]
@@ -113,9 +113,9 @@ def _python_list(asked: str) -> Choices | None:
     try:
         values = ast.literal_eval(found.group().strip())
     except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
-        raise ItemError("odd_options", f"{found.group()[:80]!r} is no list of options") from error
+        raise ItemError("odd_options", f"{found.group()[:80]!r} is not a list of options") from error
     if not isinstance(values, list) or len(values) < 2 or not all(isinstance(value, str) for value in values):
-        raise ItemError("odd_options", f"{found.group()[:80]!r} is no list of options")
+        raise ItemError("odd_options", f"{found.group()[:80]!r} is not a list of options")
     question = _HEADING.sub("", asked[: found.start()].rstrip()).strip()
     marks = [_MARK.match(value.translate(_NARROW).strip()) for value in values]
     run = [mark for mark in marks if mark is not None]
@@ -126,19 +126,21 @@ def _python_list(asked: str) -> Choices | None:
 
 
 def read_answer(told: str, choices: Choices) -> int:
-    """Which option `told` names, by its mark, by its text, or by both.
+    """The option that `told` names by its mark, its text, or both.
 
     Raises:
-        ItemError: `no_answer`, it names none; `contradiction`, mark and text name different ones.
+        ItemError: `no_answer` if it names none; `contradiction` if mark and text name different ones.
     """
     by_text = [i for i, option in enumerate(choices.options) if _same(option, told)]
     found = _NAMED.fullmatch(told.translate(_NARROW).strip())
     by_mark = None if found is None else _of_symbol(found["symbol"].upper(), choices)
     text = (found["text"] or "").strip() if found is not None else ""
     if by_mark is not None and text.strip(".") and not _same(choices.options[by_mark], text):
-        raise ItemError("contradiction", f"{told[:80]!r} names an option by its mark, and the option says otherwise")
+        raise ItemError(
+            "contradiction", f"{told[:80]!r} names an option by its mark, but its text differs from that option's"
+        )
     if by_mark is not None and by_text and by_mark not in by_text:
-        raise ItemError("contradiction", f"{told[:80]!r} is the mark of one option and the text of another")
+        raise ItemError("contradiction", f"{told[:80]!r} is the mark of one option but the text of another")
     if by_mark is not None:
         return by_mark
     if len(by_text) != 1:
@@ -158,7 +160,7 @@ def _same(option: str, told: str) -> bool:
 
 
 def check_open_answer(question: str, answer: str) -> None:
-    """A bare option letter or number is no answer to an open question: its options were not seen.
+    """Refuse a bare option letter or number as the answer to an open question: its options were not found.
 
     A number may answer a question that asks for one ("How many ...").
 
@@ -168,4 +170,4 @@ def check_open_answer(question: str, answer: str) -> None:
     bare = answer.translate(_NARROW).strip()
     if not _BARE.fullmatch(bare) or (bare.strip("().:").isdigit() and _COUNTS.search(question)):
         return
-    raise ItemError("options_not_seen", f"the answer {answer.strip()!r} names an option, and no options were found")
+    raise ItemError("options_not_seen", f"the answer {answer.strip()!r} names an option, but no options were found")

@@ -2,7 +2,7 @@
 
 A row: `video_id, sample_id, question, answer, moment_start_frame, moment_end_frame` at 30 frames per second, and in the
 closed form `wrong_answers` (three). The moment is where the answer can be seen: its middle is the key time.
-`video_id` is the uid of a *clip* of Ego4D, not of a recording; `download_videos.ego4d_clips` leads to that.
+`video_id` is the uid of a *clip* of Ego4D, not of a recording; `download_videos.ego4d_clips` maps it to one.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from pipeline.records import Annotation
 from pipeline.sources.formats.base import Reading, as_list, span, texts
 from pipeline.sources.rows import Raw, required, text
 
-_FRAME_RATE = 30.0  # of Ego4D's canonical videos, which the moments count in
+_FRAME_RATE = 30.0  # of Ego4D's canonical videos, which the moments refer to
 
 
 def read_qaego4d(row: Raw, reading: Reading) -> Iterator[Annotation]:

@@ -1,4 +1,4 @@
-"""The probes find planted shortcuts, find none where there is none, and give EgoSchema's known ones."""
+"""The probes find planted shortcuts, find none if there is none, and give EgoSchema's known ones."""
 
 import random
 from pathlib import Path

@@ -178,7 +178,7 @@ def two_videos(folder: Path) -> Path:
 
 
 def cover_art(folder: Path, video: bool) -> Path:
-    """A picture of an album beside sound and, where `video`, a real video stream."""
+    """A picture of an album beside sound and, if `video`, a real video stream."""
     path = folder / "cover.mp4"
     with av.open(str(path), "w") as out:
         cover = out.add_stream("mjpeg", rate=1)

@@ -119,7 +119,7 @@ def replace_rules(**changes: float) -> Promotion:
 REFUSALS: list[tuple[str, Callable[[], Evidence], str]] = [
     ("worse", lambda: _evidence(40), "the lower bound of the gain"),
     ("leaky", lambda: _evidence(70, leaky=True), "the training data leak into the benchmark"),
-    ("nobody looked for leaks", lambda: _evidence(70, leaky=None), "nothing says whether the training data leak"),
+    ("nobody looked for leaks", lambda: _evidence(70, leaky=None), "it is unknown whether the training data leak"),
     ("keyframes worse", lambda: _evidence(70, keyframe_f1=0.4), "keyframe F1 0.400 is below the champion's 0.500"),
     ("keyframes gone", lambda: _evidence(70, keyframe_f1=None), "it has no keyframe F1, the champion has 0.500"),
     ("unparsable", lambda: _unparsed(_evidence(70), 9), "6.0% of the answers cannot be parsed, 0.0% of the rival's"),
@@ -131,12 +131,16 @@ REFUSALS: list[tuple[str, Callable[[], Evidence], str]] = [
     (
         "a question changed",
         lambda: _evidence(70, questions=[_question(i, "why?" if i == 7 else "what?") for i in range(150)]),
-        "1 frozen questions are not the same any more, first q007",
+        "1 frozen questions have changed, first q007",
     ),
-    ("no better than without watching", lambda: _evidence(70, above_floor_low=-0.01), "not shown to be above what"),
-    ("floor unknown", lambda: _evidence(70, above_floor_low=None), "nothing says how far it is above"),
+    (
+        "no better than without watching",
+        lambda: _evidence(70, above_floor_low=-0.01),
+        "not shown to be above an answer",
+    ),
+    ("floor unknown", lambda: _evidence(70, above_floor_low=None), "it is unknown how far it is above"),
     ("agrees less", lambda: _evidence(70, agreement=0.8), "80.0% of the answers agree with their own thinking, 90.0%"),
-    ("agreement unknown", lambda: _evidence(70, agreement=None), "nothing says whether its answers agree"),
+    ("agreement unknown", lambda: _evidence(70, agreement=None), "it is unknown whether its answers agree"),
     ("equally right", lambda: _evidence(50), "below promotion.min_gain"),
     ("a keyframe F1 that is no number", lambda: _evidence(70, keyframe_f1=float("nan")), "keyframe F1 nan is below"),
     ("no answers at all", lambda: _evidence(70, predictions=[]), "150 of the 150 frozen questions are unanswered"),
@@ -161,4 +165,4 @@ def test_new_questions_do_not_count_and_too_few_prove_nothing() -> None:
     grown = decide(_evidence(70, count=200), _evidence(50, count=150), RULES, INTERVALS)
     assert grown.promote and grown.notes == ("150 questions",)
     few = decide(_evidence(90, count=60), _evidence(10, count=60), RULES, INTERVALS)
-    assert not few.promote and "60 common questions are fewer than promotion.min_questions=100" in few.against
+    assert not few.promote and "60 common questions are too few: promotion.min_questions=100" in few.against

@@ -60,8 +60,9 @@ def test_clusters_widen_the_interval() -> None:
 @pytest.mark.parametrize("recordings", [5, 60])
 @pytest.mark.parametrize("changing", [0.02, 0.9])
 def test_the_paired_interval_covers_the_truth(recordings: int, changing: float) -> None:
-    """95 % intervals of 300 simulated comparisons hold the true gain at least 93 times in 100, also with two questions
-    on each of five recordings and if hardly an answer changes: there the percentile bootstrap held it 20 times."""
+    """95 % intervals of 300 simulated comparisons contain the true gain at least 93 times in 100. That holds for two
+    questions on each of five recordings too, and if hardly an answer changes; there the percentile bootstrap
+    contained it 20 times."""
     rng = np.random.default_rng(1)
     hits = 0
     for trial in range(300):

@@ -111,7 +111,7 @@ def test_a_sleeping_server_is_asked_again(tmp_path: Path) -> None:
 
 def test_a_server_that_never_wakes_leaves_the_file(tmp_path: Path) -> None:
     path, _ = write_submission(ANSWERS, ANSWERS, tmp_path)
-    with pytest.raises(SubmissionError, match="the file is whole: try again later"):
+    with pytest.raises(SubmissionError, match="the file is valid: try again later"):
         submit(path, ANSWERS, Server(*[503] * 5), lambda seconds: None)
     assert read_submission(path) == ANSWERS
 

@@ -108,7 +108,7 @@ def test_a_run_does_not_go_on_from_a_checkpoint_without_its_optimizer(
     assert checkpoints.start() == checkpoints.path(4)
     (checkpoints.path(4) / "optimizer.pt").write_bytes(b"x")
     assert checkpoints.start() is None
-    assert "checkpoint-000002 is left out: its weights were kept" in capsys.readouterr().err
+    assert "checkpoint-000002 is skipped: only its weights were kept" in capsys.readouterr().err
     assert checkpoints.best({2: 0.5, 4: 0.4}) == 2
 
 

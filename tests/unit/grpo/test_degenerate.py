@@ -60,7 +60,7 @@ def test_a_dull_batch_is_computed(
 
 
 def with_base_folder(run: TrainingRun, folder: Path) -> TrainingRun:
-    """The reference model is loaded from where the policy came from."""
+    """The reference model is loaded from the policy's origin."""
     from pipeline.models.policy import load_policy
 
     run.policy.model.save_pretrained(folder / "base")
@@ -117,7 +117,7 @@ def test_a_step_with_nothing_to_learn_from_is_left_out(
     numbers = train(run)
     assert (numbers["steps"], numbers["skipped_steps"]) == (4, 1)
     said = capsys.readouterr().err
-    assert "train_grpo: step 2 is left out: every completion hit max_completion_length" in said
+    assert "train_grpo: step 2 is skipped: every completion hit max_completion_length" in said
     before, after = (load_file(checkpoint / "model.safetensors") for checkpoint in checkpoints_of(run)[:2])
     assert all(torch.equal(before[name], after[name]) for name in before)
     shown = (tmp_path / "live/plots/metrics/skipped.tsv").read_text()
@@ -157,8 +157,8 @@ def test_a_step_that_is_no_number_is_left_out_and_the_run_goes_on(
     with explode(monkeypatch, {2}, value):
         numbers = train(run)
     assert (numbers["steps"], numbers["skipped_steps"]) == (4, 1)
-    assert "step 2 is left out" in (said := capsys.readouterr().err)
-    assert ("the loss is nan" if value == "loss" else "is no number") in said
+    assert "step 2 is skipped" in (said := capsys.readouterr().err)
+    assert ("the loss is nan" if value == "loss" else "is not finite") in said
     weights = [load_file(checkpoint / "model.safetensors") for checkpoint in checkpoints_of(run)]
     same = [all(torch.equal(a[name], b[name]) for name in a) for a, b in pairwise(weights)]
     assert same == [True, False, False]
@@ -188,7 +188,7 @@ def test_weights_that_are_no_numbers_end_the_run_at_once(tmp_path: Path, monkeyp
     monkeypatch.setattr(VideoGRPOTrainer, "_compute_loss", spoil)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
-        with pytest.raises(StageError, match=r"step 2 is left out: .* the weight .* is no number any more"):
+        with pytest.raises(StageError, match=r"step 2 is skipped: .* the weight .* is no longer finite"):
             train(small_run(tmp_path, max_skipped_fraction=1.0))
         gc.collect()
 

@@ -69,7 +69,7 @@ def test_a_longer_run_or_a_killed_one_asks_only_for_the_rest(tmp_path: Path) -> 
     longer = filter_by_difficulty(second, samples, tmp_path / "d", StageReport("train_grpo"))
     assert longer[:16] == short
     assert not set(asked(first)) & set(asked(second))
-    assert file.read_bytes().startswith(before)  # appended to, not written anew
+    assert file.read_bytes().startswith(before)  # appended to, not rewritten
     third = Known(tmp_path, max_steps=8)
     assert filter_by_difficulty(third, samples, tmp_path / "d", StageReport("train_grpo")) == longer
     assert asked(third) == []

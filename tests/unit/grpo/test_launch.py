@@ -41,7 +41,7 @@ def test_a_failing_worker_fails_the_stage(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(
         "pipeline.grpo.launch.launcher_command", lambda *_: [sys.executable, "-c", "raise SystemExit(3)"]
     )
-    with pytest.raises(StageError, match="ended with code 3"):
+    with pytest.raises(StageError, match="exited with code 3"):
         run_workers("torchrun", "m", tmp_path, tmp_path / "report.json", StageReport("train_grpo"))
 
 

@@ -76,7 +76,7 @@ def test_a_torn_checkpoint_is_left_out_with_a_message(
     optimizer = newest / "optimizer.pt"
     optimizer.write_bytes(optimizer.read_bytes()[:-7])
     train(small_run(tmp_path, max_steps=12))
-    assert "checkpoint-000012 is left out: optimizer.pt does not have the hash" in capsys.readouterr().err
+    assert "checkpoint-000012 is skipped: optimizer.pt does not have the hash" in capsys.readouterr().err
     assert_same(uninterrupted, tmp_path)
 
 

@@ -82,7 +82,7 @@ def test_no_rounds_means_no_replacement() -> None:
 def test_a_batch_takes_what_there_is() -> None:
     settings = small_params(prompts_per_step=8, gradient_accumulation_steps=2).train_grpo
     assert [questions_per_step(settings, n) for n in (2, 3, 7, 8, 100)] == [2, 2, 6, 8, 8]
-    with pytest.raises(ParamsError, match=r"1 training questions cannot be divided over .* \(2\)"):
+    with pytest.raises(ParamsError, match=r"1 training questions are too few for .* \(2\)"):
         questions_per_step(settings, 1)
 
 
@@ -91,11 +91,11 @@ def test_a_batch_takes_what_there_is() -> None:
     [
         (
             {"prompts_per_step": 4, "gradient_accumulation_steps": 3},
-            r"prompts_per_step \(4\) is no multiple of gradient_accumulation_steps x processes",
+            r"prompts_per_step \(4\) must be a multiple of gradient_accumulation_steps x processes",
         ),
         (
             {"num_iterations": 2, "save_steps": 3},
-            r"save_steps \(3\) is no multiple of updates per batch of completions x num_iterations \(2\)",
+            r"save_steps \(3\) must be a multiple of updates per batch of completions x num_iterations \(2\)",
         ),
         ({"device": "cuda"}, "torch sees no CUDA device"),
     ],

@@ -23,7 +23,7 @@ PROMPTS = [ask("what is taken ?", "a"), ask("red cup first ? what blue", "b", "a
 # Clip b is long: its last frame's position in time lies behind all the text.
 CLIPS = {"a": make_clip(1), "b": make_clip(2, frames=5, height=24, spacing=11.25)}
 LENGTHS = [[3, 1, 7], [5, 5, 2], [4, 6, 1]]
-# Rows of a shuffled batch: completion r belongs to prompt b where r is in ROWS[b].
+# Rows of a shuffled batch: completion r belongs to prompt b if r is in ROWS[b].
 ROWS = [[4, 0, 7], [1, 8, 2], [3, 5, 6]]
 
 

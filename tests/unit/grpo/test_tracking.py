@@ -48,7 +48,7 @@ def kept(tmp_path: Path, trainer: SimpleNamespace, monkeypatch: pytest.MonkeyPat
 
 
 def _wait_for(holds: Callable[[], bool]) -> None:
-    """wandb's own process writes behind `finish`: slowly where the machine is busy."""
+    """wandb's own process writes behind `finish`: slowly if the machine is busy."""
     deadline = time.monotonic() + 120
     while not holds():
         assert time.monotonic() < deadline

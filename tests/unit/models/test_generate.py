@@ -28,7 +28,7 @@ def test_greedy_tokens_are_those_of_the_librarys_generate() -> None:
 
 
 def test_greedy_tokens_are_the_likeliest_of_one_forward_over_prompt_and_completion() -> None:
-    """Also where the video's last position lies far behind its number of tokens."""
+    """Also if the video's last position lies far behind its number of tokens."""
     policy, clips = make_random_policy(), {"a": make_clip(1, frames=8, spacing=11.25)}
     inputs = encode_prompts(policy, PROMPTS[:1], clips)
     ids = rollout(policy, inputs, None, Sampling(12, temperature=0.0), 1, None)[0][0]

@@ -38,7 +38,7 @@ def test_patchify_is_the_librarys_bit_for_bit(shape: tuple[int, ...]) -> None:
 
 def test_frames_that_do_not_fit_are_refused() -> None:
     settings = VisionSettings(patch_size=14, temporal_patch_size=2, merge_size=2)
-    with pytest.raises(ItemError, match="30x28 is no multiple of 28"):
+    with pytest.raises(ItemError, match="30x28: both sides must be multiples of 28"):
         patchify(np.zeros((2, 28, 30, 3), np.uint8), settings)
     with pytest.raises(ItemError, match="bad_frames"):
         patchify(np.zeros((0, 28, 28, 3), np.uint8), settings)
@@ -65,7 +65,7 @@ def test_prompts_are_padded_left_with_every_video_token_marked() -> None:
 
 
 class LibrarysVideoProcessor:
-    """Stands where the library's own would be, which needs torchvision; its patches are held to hashes above."""
+    """Stands in for the library's own, which needs torchvision; its patches are held to hashes above."""
 
     merge_size = temporal_patch_size = 2
     model_input_names = ("pixel_values_videos", "video_grid_thw")
@@ -127,7 +127,7 @@ def test_nones_that_arrow_adds_do_not_become_content() -> None:
 
 def test_a_prompt_longer_than_the_context_is_refused_not_cut() -> None:
     policy = make_random_policy()
-    with pytest.raises(ItemError, match=r"prompt_too_long: 60\d tokens, the model's context is 512"):
+    with pytest.raises(ItemError, match=r"prompt_too_long: 60\d tokens, but the model's context is 512"):
         encode_prompts(policy, [ask("cup " * 600)], {})
 
 

@@ -1,4 +1,4 @@
-"""Where tokens stand, held to numbers worked out by hand from Qwen's rule, on every road a prompt can take.
+"""Positions of tokens, compared with numbers worked out by hand from Qwen's rule, on every road a prompt can take.
 
 32 frames of 420x224 pixels at patches of 14 are 16 temporal positions of 8 x 15 tokens, from position 15 on (15 tokens
 of text stand before). Over 180 s they are 11.25 s apart; at 2 positions a second the last stands floor(15 * 11.25 * 2)

@@ -62,7 +62,7 @@ def test_the_full_profile_on_a_laptop_without_inputs(tmp_path: Path) -> None:
     by_name = {finding.name: finding for finding in found}
     assert "inputs/egoit/videos" in by_name["egoit"].found
     assert "machine.device is cuda, but torch sees no CUDA device" in by_name["device"].found
-    assert "hub is not reached" in by_name["base model"].found
+    assert "hub cannot be reached" in by_name["base model"].found
     assert all(finding.mend for finding in found)
     assert all(finding.stages for finding in found if finding.state == "fail")
 
@@ -183,7 +183,7 @@ def test_a_base_of_a_local_folder_is_looked_at_without_its_weights(tmp_path: Pat
     (tmp_path / "base/chat_template.jinja").write_text("{% for m in messages %}{{ m['role'] }}{% endfor %}")
     base, (found,) = check_base(params, tmp_path)
     assert base is None
-    assert "writes no single <|video_pad|>" in found.found
+    assert "must write exactly one <|video_pad|>" in found.found
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +235,7 @@ def test_a_disk_that_is_too_small_is_told(
 ) -> None:
     (tmp_path / "data/models").mkdir(parents=True)
     with (tmp_path / "data/models/policy").open("wb") as file:
-        file.truncate(5_000_000_000)  # sparse: an earlier run's, written anew and not beside
+        file.truncate(5_000_000_000)  # sparse: an earlier run's, which the new one replaces
     for free, state in ((100e9, "fail"), (126e9, "fail"), (128e9, "ok"), (300e9, "ok")):
         monkeypatch.setattr(shutil, "disk_usage", lambda folder, free=free: shutil._ntuple_diskusage(0, 0, int(free)))
         (found,) = check_disk(full(), tmp_path, three_billion)

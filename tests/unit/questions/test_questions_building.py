@@ -217,7 +217,7 @@ def test_a_recording_that_knows_all_answers_lends_from_its_other_clips() -> None
 
 @pytest.mark.parametrize("ends", ["", "!" * 3], ids=["many lengths", "many of one length"])
 def test_length_is_no_hint(ends: str) -> None:
-    """How often "take the k-th shortest" finds the truth, equal lengths by lot."""
+    """How often "take the k-th shortest" finds the truth, equal lengths at random."""
     rows = _open_rows(900)
     if ends:
         rows = [r.model_copy(update={"answer_text": f"cup {i:04d}" + ends * (i % 2)}) for i, r in enumerate(rows)]

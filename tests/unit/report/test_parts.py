@@ -94,7 +94,7 @@ GOOD["detectable_gain"] = 0.05
     [
         ({}, None),
         ({"leaky": True}, "leaks"),
-        ({"gain_low": -0.01, "gain_same_prompt_low": -0.01}, "holds 0"),
+        ({"gain_low": -0.01, "gain_same_prompt_low": -0.01}, "contains 0"),
         (
             {"above_floor_low": -0.1, "floor_of": "forced/blind"},
             "the floor of – (no video, forced choice): the policy may",
@@ -118,7 +118,7 @@ def test_mistakes_that_lie_in_one_family_are_named() -> None:
     controls = {"runs": {"policy reasoning/video": {"families": families}}}
     assert headline.worst_family(controls) == ("count", 66, 75)
     assert "66 of the 75 mistakes lie in one family, count." in headline.cautions(GOOD, controls)
-    assert ("where the mistakes lie", "66 of 75 in family count") in headline.details({}, controls)
+    assert ("where the mistakes are", "66 of 75 in family count") in headline.details({}, controls)
     even = {name: {"value": 0.5, "count": 20} for name in ("count", "moved")}
     assert headline.cautions(GOOD, {"runs": {"policy reasoning/video": {"families": even}}}) == []
 
@@ -134,7 +134,7 @@ def test_details_leave_out_what_was_not_measured(inputs: ReportInputs) -> None:
 
 
 def test_no_controls_is_a_caution() -> None:
-    assert headline.cautions(GOOD, {}) == ["No controls were run: the score stands alone."]
+    assert headline.cautions(GOOD, {}) == ["No controls were run: nothing supports the score."]
 
 
 def test_flatten_keeps_order_and_cuts_long_lists() -> None:

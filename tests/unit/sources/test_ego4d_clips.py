@@ -1,4 +1,4 @@
-"""A clip's uid leads to its recording in every form that Ego4D publishes; where it is needed it is asked for."""
+"""A clip's uid leads to its recording in every form that Ego4D publishes; if it is needed it is asked for."""
 
 import json
 from pathlib import Path

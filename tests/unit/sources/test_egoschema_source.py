@@ -1,4 +1,4 @@
-"""EgoSchema's own files, whole, where they lie beside the repository; its layouts on hand-made ones."""
+"""EgoSchema's own complete files, if they are beside the repository; its layouts on hand-made ones."""
 
 import json
 import zipfile
@@ -120,7 +120,7 @@ def test_a_zip_chunk(small: Params, tmp_path: Path) -> None:
     target.mkdir()
     assert _fetch(small, "zips", target).read_bytes() == made.read_bytes()
     assert _fetch(small, "auto", target).read_bytes() == made.read_bytes()
-    with pytest.raises(ItemError, match=r"u2\.mp4 is not in .*zips lie there: set `layout: auto`"):
+    with pytest.raises(ItemError, match=r"u2\.mp4 is not in .*there are zips: set `layout: auto`"):
         _fetch(small, "files", target)
 
 
@@ -142,13 +142,16 @@ def test_what_lies_among_the_videos_is_counted_in_every_layout(small: Params, tm
             for member in members:
                 archive.writestr(member, b"")
     (videos / "torn.zip").write_bytes(b"PK")
-    macos, text = {"macOS's notes on another file (._)": ("._u1.mp4",)}, {"no video by its name (.txt)": ("notes.txt",)}
+    macos, text = (
+        {"macOS metadata of another file (._)": ("._u1.mp4",)},
+        {"not a video by its name (.txt)": ("notes.txt",)},
+    )
     members = {
-        "no video by its name (.csv)": ("b.zip/list.csv",),
-        "an earlier zip holds a file of this name": ("b.zip/u2.mp4",),
+        "not a video by its name (.csv)": ("b.zip/list.csv",),
+        "an earlier zip has a file of this name": ("b.zip/u2.mp4",),
         "a zip that cannot be read": ("torn.zip",),
     }
-    archives = {"no video by its name (.zip)": ("a.zip", "b.zip", "torn.zip")}
+    archives = {"not a video by its name (.zip)": ("a.zip", "b.zip", "torn.zip")}
     loose = ("._u1.mp4", "notes.txt", "other.mp4", "rec.mp4", "u1.mp4")
     expected = {
         "files": macos | text | archives | {NOT_ASKED: ("other.mp4", "rec.mp4")},

@@ -18,7 +18,7 @@ def test_every_file_is_taken_or_has_a_reason(tmp_path: Path) -> None:
     found = survey(tmp_path)
     assert found.videos == ("a.mp4", "b.MTS", "c.3gp", "sub/g.mov")
     assert sorted([*found.videos, *(name for names in found.left_out.values() for name in names)]) == sorted(names)
-    assert found.left_out["macOS's notes on another file (._)"] == ("._a.mp4",)
+    assert found.left_out["macOS metadata of another file (._)"] == ("._a.mp4",)
     assert "1 hidden, first .h.mp4" in told_of(found.left_out)
 
 

@@ -226,9 +226,9 @@ def test_the_other_files_of_a_repository_are_counted(hub_server: type[_Hub]) -> 
     assert [item.location for item in source.list_videos()] == [f"Ego4d/{UID}.mp4"]
     assert source.left_out() == {
         "a video that no pattern asks for": ("ADL/other.mp4",),
-        "macOS's notes on another file (._)": ("Ego4d/._a.mp4",),
-        "no video by its name (.csv)": ("Ego4d/list.csv",),
-        "no video by its name (.md)": ("README.md",),
+        "macOS metadata of another file (._)": ("Ego4d/._a.mp4",),
+        "not a video by its name (.csv)": ("Ego4d/list.csv",),
+        "not a video by its name (.md)": ("README.md",),
     }
 
 
