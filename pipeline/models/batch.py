@@ -13,7 +13,7 @@ class ModelInputs:
 
     Shapes: `input_ids`, `attention_mask`, `mm_token_type_ids` int64 [B, T]; `pixel_values_videos` float32 [N, D];
     `video_grid_thw` int64 [V, 3]; `second_per_grid_ts` float32 [V], None also in families whose positions do not depend
-    on it; `clip_ids` names the videos of each prompt. The three video fields are None where no prompt has a video.
+    on it; `clip_ids` names the videos of each prompt. The three video fields are None if no prompt has a video.
     """
 
     input_ids: torch.Tensor

@@ -2,8 +2,8 @@
 
 Positions are part of the weights. What follows a video starts one after the video's *largest* position, in time or in
 space: so in Qwen's fine-tuning code, in transformers up to 4.57 and in vLLM. transformers 5.x starts it at max(height,
-width) instead. The two agree if a video's steps stand apart in the text (Qwen3-VL) and differ if they do not: for 180 s
-in 32 frames Qwen2.5-VL's text starts at 353 by the publisher and at 30 by transformers.
+width) instead. The two agree if a video's steps stand apart in the text (Qwen3-VL) and differ if they do not. For
+180 s in 32 frames Qwen2.5-VL's text starts at 353 by the publisher and at 30 by transformers.
 """
 
 import itertools

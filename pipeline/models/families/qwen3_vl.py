@@ -14,7 +14,7 @@ def _stamped(step_seconds: Sequence[float], tokens: int) -> str:
     """`<1.2 seconds>` and a block for each step, in place of the template's own block.
 
     So in Qwen's fine-tuning code and transformers up to 4.57. transformers 5.23 replaces the placeholder alone and
-    leaves the template's markers around the whole, a form that the weights were not trained with.
+    leaves the template's markers around the whole. The weights were not trained with that form.
     """
     return "".join(f"<{seconds:.1f} seconds>" + _BLOCK.format(VIDEO_TOKEN * tokens) for seconds in step_seconds)
 
