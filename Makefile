@@ -5,7 +5,7 @@ BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: rehearse run test check faults portable browser docs audit ui clean install
+.PHONY: gpu rehearse run test check faults portable browser docs audit ui clean install
 
 run: $(STAMP)  ## the whole pipeline on params.yaml: videos in, trained model and score out
 	@python -m flows.run
@@ -21,6 +21,9 @@ portable: $(STAMP)  ## the quick tests under other CPU kernels, threads, encoder
 
 rehearse: $(STAMP)  ## the full profile on two CPU cores and no network, with stand-ins; ten minutes, a page at the end
 	@python -m benchmarks.rehearsal
+
+gpu: $(STAMP)  ## the acceptance kit for a GPU: fit, equal, how fast, at what cost; a page and a JSON to send with a report
+	@EGOVLM_REQUIRE_GPU=1 python -m benchmarks.acceptance
 
 browser: $(STAMP)  ## the report page in the Chromium of this machine
 	@python -m pytest -m browser

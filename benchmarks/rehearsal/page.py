@@ -22,7 +22,9 @@ ON_A_GPU = """
 """
 
 
-def write_page(place: Place, results: Sequence[Result]) -> str:
+def write_page(
+    place: Place, results: Sequence[Result], title: str = "Rehearsal of the full profile", rehearsed: bool = True
+) -> str:
     """Write page.md and result.json into the rehearsal's folder; the verdict in one line."""
     told = {
         "commit": _commit(place),
@@ -33,7 +35,7 @@ def write_page(place: Place, results: Sequence[Result]) -> str:
     }
     (place.root / "result.json").write_text(json.dumps(told, indent=2) + "\n", "utf-8")
     verdict = _verdict(told, results)
-    (place.root / "page.md").write_text(_page(told, results, verdict), "utf-8")
+    (place.root / "page.md").write_text(f"# {title}\n\n" + _page(told, results, verdict, rehearsed), "utf-8")
     return verdict
 
 
@@ -48,8 +50,8 @@ def _verdict(told: dict[str, Any], results: Sequence[Result]) -> str:
     return f"{len(results)} steps: {counts}; {told['tracebacks']} tracebacks; {told['seconds']:.0f} s"
 
 
-def _page(told: dict[str, Any], results: Sequence[Result], verdict: str) -> str:
-    lines = ["# Rehearsal of the full profile", "", f"{verdict}. Commit {told['commit']}.", ""]
+def _page(told: dict[str, Any], results: Sequence[Result], verdict: str, rehearsed: bool) -> str:
+    lines = [f"{verdict}. Commit {told['commit']}.", ""]
     lines += [f"{key}: {value}" for key, value in told["machine"].items()]
     lines += ["", "| step | what | outcome | s |", "|---|---|---|---|"]
     for r in results:
@@ -59,6 +61,8 @@ def _page(told: dict[str, Any], results: Sequence[Result], verdict: str) -> str:
     for result in results:
         if result.facts:
             lines += [f"### {result.name}", "", *_facts(result.facts), ""]
+    if not rehearsed:
+        return "\n".join(lines)
     changed = read_profile(ROOT, "rehearsal")
     lines += ["## The overlay on profiles/full.yaml", "", "```json", json.dumps(changed, indent=2), "```", ON_A_GPU]
     return "\n".join(lines)

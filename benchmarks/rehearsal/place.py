@@ -44,6 +44,7 @@ class Place:
     shared: Path | None
     scale: Scale = field(default_factory=Scale)
     endpoint: str = NOBODY
+    code: Path | None = None  # whose modules the commands import; None: the copy's
 
     @property
     def project(self) -> Path:
@@ -66,7 +67,7 @@ class Place:
         proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), NOBODY)
         fixed = {"NO_PROXY": "127.0.0.1,localhost", "HF_ENDPOINT": self.endpoint, "HF_HOME": str(self.root / "hub")}
         quiet = {"WANDB_MODE": "offline", "HF_HUB_DISABLE_XET": "1", "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
-        return {**os.environ, **proxies, **fixed, **quiet, "PATH": path, "PYTHONPATH": str(self.project)}
+        return {**os.environ, **proxies, **fixed, **quiet, "PATH": path, "PYTHONPATH": str(self.code or self.project)}
 
     def run(
         self, *command: str, codes: tuple[int, ...] = (0,), cwd: Path | None = None, answer: str | None = None

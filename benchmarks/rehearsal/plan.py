@@ -21,4 +21,5 @@ MATRIX = [
     Step(name.replace(" ", "-"), f"training, killed and resumed: {name}", matrix.step_of(name), ("stages",))
     for name in matrix.LAUNCHERS
 ]
-STEPS = [*CORE, *OPENED, *AFTER, *MATRIX]
+GPU = [Step("gpu-dry-run", "`make gpu`, every step of it on the CPU", readers.dry_run_acceptance, ("inputs",))]
+STEPS = [*CORE, *OPENED, *AFTER, *MATRIX, *GPU]

@@ -5,7 +5,7 @@ import sys
 from importlib.util import find_spec
 from typing import Any
 
-from benchmarks.rehearsal.place import Failed, LeftOut, Place
+from benchmarks.rehearsal.place import ROOT, Failed, LeftOut, Place
 from pipeline.layout import BASE, POLICY
 
 PLAIN = """
@@ -59,3 +59,11 @@ def open_by_lmms(place: Place) -> dict[str, Any]:
     if find_spec("lmms_eval") is None:
         raise LeftOut(f"lmms-eval is not installed; {len(results)} results in its layout were written")
     return {"results": len(results), "said": place.run(sys.executable, "-c", LMMS, str(results[0].parent))}
+
+
+def dry_run_acceptance(place: Place) -> dict[str, Any]:
+    """The acceptance kit of `make gpu` on the CPU."""
+    folder = place.root / "gpu-dry"
+    place.run(sys.executable, "-m", "benchmarks.acceptance", str(folder), "--dry-run", cwd=ROOT)
+    done = json.loads((folder / "result.json").read_text("utf-8"))
+    return {"steps": {step["name"]: {"outcome": step["outcome"], "reason": step["reason"]} for step in done["steps"]}}

@@ -1,4 +1,4 @@
-"""The overlay of `make rehearse` changes sizes, counts and the device, and nothing else."""
+"""The overlay of `make rehearse` changes sizes, counts and the device; `make gpu` multiplies by the profile's numbers."""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks.acceptance import cost
 from benchmarks.rehearsal.base_model import HUB_COMMIT, HUB_NAME
 from benchmarks.rehearsal.overlay import forbidden, leaves
 from pipeline.profiles import merge_overlay, read_profile
@@ -47,3 +48,18 @@ def test_every_value_of_the_full_profile_but_the_sizes_is_rehearsed(repository: 
 def test_the_stand_in_has_the_name_and_commit_that_the_profile_pins(repository: Path) -> None:
     hub = read_profile(repository, "full")["prepare_model"]["hub"]
     assert (hub["model"], hub["revision"]) == (HUB_NAME, HUB_COMMIT)
+
+
+def test_the_cost_of_a_whole_run_by_hand(repository: Path) -> None:
+    """10 s before the first token, 2 s for writing 256 tokens 8 times, 4 s of loss: multiplied as the profile says."""
+    train = read_profile(repository, "full")["train_grpo"]
+    assert (cost.STEPS, cost.PROMPTS, cost.GROUP) == tuple(
+        train[key] for key in ("max_steps", "prompts_per_step", "num_generations")
+    )
+    assert (cost.TOKENS, cost.SAMPLES) == (train["max_completion_length"], train["difficulty"]["samples"])
+    seconds = {"decode": 1.0, "encode": 4.0, "prefill": 5.0, "generate": 2.0, "loss": 4.0}
+    found = cost.whole_run({"seconds": seconds, "peak_gib": 30.0}, tokens=256, group=8)
+    assert found["training"] == pytest.approx(8000 * (10 + 4 + 4) / 3600, abs=0.01)
+    assert found["difficulty filter"] == pytest.approx(10_530 * (10 + 4 / 2) / 3600, abs=0.01)
+    assert found["evaluation"] == pytest.approx(1500 * (10 + 4 / 8) / 3600, abs=0.01)
+    assert found["dollars at 3 an hour"] == pytest.approx(3 * found["all"], abs=0.03)
