@@ -1,4 +1,4 @@
-"""The overlay of `make rehearse` changes sizes, counts and the device; `make gpu` multiplies by the profile's numbers."""
+"""The overlay of `make rehearse` changes sizes alone; `make gpu` multiplies by the profile's numbers."""
 
 from pathlib import Path
 from typing import Any
@@ -53,10 +53,12 @@ def test_the_stand_in_has_the_name_and_commit_that_the_profile_pins(repository: 
 def test_the_cost_of_a_whole_run_by_hand(repository: Path) -> None:
     """10 s before the first token, 2 s for writing 256 tokens 8 times, 4 s of loss: multiplied as the profile says."""
     train = read_profile(repository, "full")["train_grpo"]
-    assert (cost.STEPS, cost.PROMPTS, cost.GROUP) == tuple(
-        train[key] for key in ("max_steps", "prompts_per_step", "num_generations")
+    assert tuple(train[key] for key in ("max_steps", "prompts_per_step", "num_generations")) == (
+        cost.STEPS,
+        cost.PROMPTS,
+        cost.GROUP,
     )
-    assert (cost.TOKENS, cost.SAMPLES) == (train["max_completion_length"], train["difficulty"]["samples"])
+    assert (train["max_completion_length"], train["difficulty"]["samples"]) == (cost.TOKENS, cost.SAMPLES)
     seconds = {"decode": 1.0, "encode": 4.0, "prefill": 5.0, "generate": 2.0, "loss": 4.0}
     found = cost.whole_run({"seconds": seconds, "peak_gib": 30.0}, tokens=256, group=8)
     assert found["training"] == pytest.approx(8000 * (10 + 4 + 4) / 3600, abs=0.01)
