@@ -36,7 +36,7 @@ def write_egoit(folder: Path, clips: Path | None, parents: list[str], shorts: in
         write_video(videos / name, Video(seed, 8.0 + seed % 7, 10))
     for seed in range(longs):
         names.append(f"HoloAssist/R{seed:03d}/Export_py/Video_pitchshift.mp4")
-        write_video(videos / names[-1], Video(50 + seed, 60.0 + 30 * seed, 5))
+        write_video(videos / names[-1], Video(50 + seed, 60.0 + 30 * seed, 10))
     leaks = [f"Ego4D_clip/{parent}/split_{i}.mp4" for i, parent in enumerate(parents)]
     real = [] if clips is None else [f"real/{path.name}" for path in sorted(clips.glob("*.mp4"))]
     for number, name in enumerate(leaks):

@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks.rehearsal.__main__ import rehearse
 from benchmarks.rehearsal.place import Place, Scale
 from benchmarks.rehearsal.plan import CORE, OPENED
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
 def test_the_full_profile_runs_on_a_stand_in(tmp_path: Path) -> None:
     """Everything is made here: what lies beside the repository is not read."""
     place = Place(tmp_path, None, Scale(clips=3, shorts=6, longs=1, clip_rate=2))
