@@ -45,21 +45,53 @@ def draw_question(clip: PretrainingClip, families: Sequence[str], rng: np.random
     return ask_at(clip.script, family, int(rng.integers(OPTIONS)), rng)
 
 
+UNSEEN = "unseen"
+"""What an observer writes for a fact that the frames do not show."""
+
+
+def draw_frames(count: int, rng: np.random.Generator) -> tuple[int, ...]:
+    """Which of `count` frames a partial view shows, in order: none, one, or two to all but one, each time a third."""
+    sizes = (0, 1, int(rng.integers(2, count)))
+    chosen = rng.permutation(count)[: sizes[int(rng.integers(len(sizes)))]]
+    return tuple(sorted(int(i) for i in chosen))
+
+
+def show(clip: PretrainingClip, shown: Sequence[int]) -> PretrainingClip:
+    """`clip` with only these of its frames."""
+    chosen = list(shown)
+    return PretrainingClip(clip.script, clip.images[chosen], clip.pts_seconds[chosen])
+
+
 @dataclass(frozen=True)
 class Observation:
-    """What an observer says about a clip: per take the window of the grasp and the colour, then place and number."""
+    """What an observer reports of the frames shown: per take the first frame with the hand on the object, and the
+    colour; then place and number. None is what they do not show."""
 
-    windows: tuple[int, ...]
-    colours: tuple[str, ...]
-    place: str
-    count: int
+    frames: tuple[int | None, ...]
+    colours: tuple[str | None, ...]
+    place: str | None
+    count: int | None
 
 
-def observe(script: Script) -> Observation:
-    """What truly happens."""
-    windows = tuple(int(action.grasp_seconds / script.window_seconds) for action in script.actions)
-    colours = tuple(script.taken(i) for i in range(len(script.actions)))
-    return Observation(windows, colours, script.actions[0].place, len(script.things))
+def observe(script: Script, shown: Sequence[int]) -> Observation:
+    """What frames `shown` (indices of windows, in order) truly show.
+
+    An object is known by the hand on it, or by lying on a mat afterwards. That it was put back shows only to one who
+    saw it taken.
+    """
+    grasps = [int(action.grasp_seconds / script.window_seconds) for action in script.actions]
+    frames = tuple(_hand_frame(shown, grasp) for grasp in grasps)
+    places = [action.place for action in script.actions]
+    after = [any(frame > grasp for frame in shown) for grasp in grasps]
+    on_mat = [later and place != "same" for later, place in zip(after, places, strict=True)]
+    colours = tuple(script.taken(i) if frame is not None or on_mat[i] else None for i, frame in enumerate(frames))
+    placed = on_mat[0] or (after[0] and grasps[0] in shown)
+    return Observation(frames, colours, places[0] if placed else None, len(script.things) if shown else None)
+
+
+def _hand_frame(shown: Sequence[int], grasp: int) -> int | None:
+    """Place among `shown` of the first frame with the hand on the object: as it is taken or as it is put down."""
+    return next((i for i, frame in enumerate(shown) if frame in (grasp, grasp + 1)), None)
 
 
 def corrupt_facts(own: Observation, label_noise: float, rng: np.random.Generator) -> Observation:
@@ -70,68 +102,96 @@ def corrupt_facts(own: Observation, label_noise: float, rng: np.random.Generator
     report what is there, a model has to look.
     """
     times, colours, place, count = rng.random(4) < label_noise
-    counts = count_values(len(own.windows))
+    counts = count_values(len(own.frames))
     return Observation(
-        tuple(window + 1 for window in own.windows) if times else own.windows,
+        tuple(None if frame is None else frame + 1 for frame in own.frames) if times else own.frames,
         tuple(_next(colour, COLOURS) for colour in own.colours) if colours else own.colours,
         _next(own.place, PLACES) if place else own.place,
         _next(own.count, counts) if count else own.count,
     )
 
 
-def _next(value: T, values: Sequence[T]) -> T:
-    return values[(values.index(value) + 1) % len(values)]
+def glance(own: Observation) -> Observation:
+    """`own` at a glance, as direct answers have it: of each kind the first and the third value become the next one.
+
+    So three in five answers can be right in every family.
+    """
+    return Observation(
+        own.frames,
+        tuple(_glanced(colour, COLOURS) for colour in own.colours),
+        _glanced(own.place, PLACES),
+        _glanced(own.count, count_values(len(own.frames))),
+    )
+
+
+def _glanced(value: T | None, values: Sequence[T]) -> T | None:
+    return _next(value, values) if value in (values[0], values[2]) else value
+
+
+def _next(value: T | None, values: Sequence[T]) -> T | None:
+    return None if value is None else values[(values.index(value) + 1) % len(values)]
 
 
 def write_facts(seen: Observation) -> str:
     """How an observer who saw `seen` begins: with what was visible, regardless of the question."""
-    takes = " ".join(f"frame {w} {c}" for w, c in zip(seen.windows, seen.colours, strict=True))
-    return f"<think>{takes} {seen.place} {NUMBERS[seen.count]}"
+    takes = " ".join(f"frame {_said(f)} {_said(c)}" for f, c in zip(seen.frames, seen.colours, strict=True))
+    return f"<think>{takes} {_said(seen.place)} {_number(seen.count)}"
 
 
-def write_conclusion(seen: Observation, asked: SyntheticQuestion, pts_seconds: Sequence[float]) -> str:
-    """How such an observer continues: the relevant fact, its option's letter, key times of frames, the answer."""
+def write_conclusion(seen: Observation, asked: SyntheticQuestion, pts_seconds: Sequence[float], guess: int) -> str:
+    """How such an observer continues: the relevant fact, its option's letter, key times of frames, the answer.
+
+    Without that fact it writes `unseen`, names no time and answers with option `guess`.
+    """
     value = _value(seen, asked.family)
-    times = ", ".join(_time(pts_seconds, w) for w in _key_windows(seen, asked.family))
-    letter = LETTERS[_option(value, asked)]
-    return f" so {value} {letter}</think><keyframes>{times}</keyframes><answer>{letter}</answer>"
+    times = ", ".join(_times(seen, asked.family, pts_seconds)) if value is not None else ""
+    letter = LETTERS[_option(value, asked, guess)]
+    return f" so {_said(value)} {letter}</think><keyframes>{times}</keyframes><answer>{letter}</answer>"
 
 
-def write_direct(seen: Observation, asked: SyntheticQuestion) -> str:
-    """The letter alone, of an observer who saw `seen`."""
-    return f"<answer>{LETTERS[_option(_value(seen, asked.family), asked)]}</answer>"
+def write_direct(seen: Observation, asked: SyntheticQuestion, guess: int) -> str:
+    """The option's text alone, from an observer who saw `seen`. Its letter is one step too many for a model this small.
+    A tag is one more thing that training under another prompt can break."""
+    return asked.options[_option(_value(seen, asked.family), asked, guess)]
 
 
-def _time(pts_seconds: Sequence[float], window: int) -> str:
-    return f"{pts_seconds[min(max(window, 0), len(pts_seconds) - 1)]:.1f}"
+def _said(fact: object) -> str:
+    return UNSEEN if fact is None else str(fact)
 
 
-def _value(seen: Observation, family: str) -> str:
+def _number(count: int | None) -> str:
+    return UNSEEN if count is None else NUMBERS[count]
+
+
+def _value(seen: Observation, family: str) -> str | None:
     match family:
         case "taken":
             return seen.colours[0]
         case "count":
-            return NUMBERS[seen.count]
+            return None if seen.count is None else NUMBERS[seen.count]
         case "order":
-            return " ".join(seen.colours)
+            return " ".join(map(_said, seen.colours)) if None not in seen.colours else None
         case _:
             return seen.place
 
 
-def _key_windows(seen: Observation, family: str) -> tuple[int, ...]:
-    """Windows whose frames show it: before the hand comes, the grasp, the put-down one window later."""
+def _times(seen: Observation, family: str, pts_seconds: Sequence[float]) -> list[str]:
+    """Times of the frames that show it: before the hand comes, the grasp, the put-down one frame later."""
+    last = len(pts_seconds) - 1
+    first = last if seen.frames[0] is None else seen.frames[0]
     match family:
         case "taken":
-            return seen.windows[:1]
+            frames: tuple[int, ...] = (first,)
         case "count":
-            return (seen.windows[0] - 1,)
+            frames = (first - 1,)
         case "order":
-            return seen.windows
+            frames = tuple(last if frame is None else frame for frame in seen.frames)
         case _:
-            return (seen.windows[0], seen.windows[0] + 1)
+            frames = (first, first + 1)
+    return list(dict.fromkeys(f"{pts_seconds[min(max(frame, 0), last)]:.1f}" for frame in frames))
 
 
-def _option(value: str, asked: SyntheticQuestion) -> int:
-    """Index of the option for `value`; the first if there is none (a wrong observation of an order)."""
-    phrase = FAMILIES[asked.family].phrase(value)
-    return asked.options.index(phrase) if phrase in asked.options else 0
+def _option(value: str | None, asked: SyntheticQuestion, guess: int) -> int:
+    """Index of the option for `value`; `guess` if there is none (not seen, or a wrong observation of an order)."""
+    phrase = None if value is None else FAMILIES[asked.family].phrase(value)
+    return asked.options.index(phrase) if phrase in asked.options else guess

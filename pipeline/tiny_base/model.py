@@ -57,7 +57,7 @@ def _vision_config(shape: TinyShape) -> dict[str, Any]:
         "depth": shape.vision_layers,
         "hidden_size": shape.vision_hidden_size,
         "intermediate_size": 2 * shape.vision_hidden_size,
-        "num_heads": shape.heads // 2,
+        "num_heads": shape.vision_heads,
         "patch_size": shape.patch_size,
         "temporal_patch_size": 2,
         "spatial_merge_size": 2,

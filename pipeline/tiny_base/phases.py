@@ -23,7 +23,8 @@ def train_phase(
 ) -> dict[str, float]:
     """Train one phase for at most `steps`; `draw(name, phase, step)` gives its examples.
 
-    `accuracy()` is the policy's greedy accuracy (0 to 1), measured only if the phase has a `stop_at_accuracy`.
+    `accuracy()` is the policy's greedy accuracy (0 to 1) in its best family, measured only if the phase has a
+    `stop_at_accuracy`.
 
     Returns the steps taken, and over the last ten the mean loss and the exact matches: the part of examples
     that greedy decoding would write word for word.
@@ -31,7 +32,9 @@ def train_phase(
     bound = phase.stop_at_accuracy
     until = None if bound is None else lambda: accuracy() <= bound
     schedule = Schedule(name, steps, phase.learning_rate, phase.focal_gamma, phase.stop_at_exact_match, until)
+    policy.model.model.visual.requires_grad_(not phase.freeze_vision)
     taken = pretrain(policy, lambda step: draw(name, phase, step), schedule)
+    policy.model.model.visual.requires_grad_(True)
     tail = taken[-10:]
     loss, exact = (sum(column) / len(tail) for column in zip(*tail, strict=True))
     return {"steps": len(taken), "loss": round(loss, 4), "exact_match": round(exact, 4)}

@@ -119,7 +119,7 @@ def _recently_right(done: Sequence[tuple[float, float]]) -> float:
 
 def _optimisers(model: Any, learning_rate: float) -> list[tuple[torch.optim.Optimizer, float]]:
     """Muon for the matrices and AdamW for the rest, each with its full learning rate."""
-    named = list(model.named_parameters())
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     matrices = [p for name, p in named if p.ndim == 2 and "embed_tokens" not in name]
     others = [p for name, p in named if p.ndim != 2 or "embed_tokens" in name]
     adam_rate = _ADAM_RATE * min(1.0, learning_rate / 1e-2)
@@ -149,7 +149,17 @@ def _step(
 
 def example_loss(policy: Policy, examples: Sequence[Example], focal_gamma: float) -> tuple[torch.Tensor, float]:
     """Mean focal loss of the tokens that carry it (scalar; the end token included unless the end is open), and the
-    part of examples all of whose tokens are the likeliest."""
+    part of examples all of whose tokens are the likeliest.
+
+    Examples with and without a clip go through the model apart: their lengths differ, and padding costs what words do.
+    """
+    kinds = [[e for e in examples if (e.clip is None) is blind] for blind in (False, True)]
+    losses, tokens, right = zip(*(_summed_loss(policy, kind, focal_gamma) for kind in kinds if kind), strict=True)
+    return torch.stack(losses).sum() / sum(tokens), sum(right) / len(examples)
+
+
+def _summed_loss(policy: Policy, examples: Sequence[Example], focal_gamma: float) -> tuple[torch.Tensor, int, int]:
+    """Sum of the tokens' focal losses (scalar), how many tokens carry one, and how many examples are right."""
     texts = [render_prompt(policy, example.messages) + example.given + example.completion + END for example in examples]
     inputs = encode_prompts(policy, texts, [[example.clip] if example.clip is not None else [] for example in examples])
     lengths = [len(policy.tokenizer(example.completion).input_ids) + 1 for example in examples]
@@ -160,15 +170,15 @@ def example_loss(policy: Policy, examples: Sequence[Example], focal_gamma: float
         targets[row, : longest - length] = _IGNORED
         if example.open_end:
             targets[row, -1] = _IGNORED
-    right = ((logits.argmax(-1) == targets) | (targets == _IGNORED)).all(-1).float().mean().item()
-    return _focal_loss(logits.flatten(0, 1), targets.flatten(), focal_gamma), right
+    right = int(((logits.argmax(-1) == targets) | (targets == _IGNORED)).all(-1).sum())
+    return _focal_loss(logits.flatten(0, 1), targets.flatten(), focal_gamma), int((targets != _IGNORED).sum()), right
 
 
 _IGNORED = -100
 
 
 def _focal_loss(logits: torch.Tensor, targets: torch.Tensor, focal_gamma: float) -> torch.Tensor:
-    """Mean over the tokens that count of (1 - p)^focal_gamma x -log p, the first factor constant: `[N, V]`, `[N]`."""
+    """Sum over the tokens that count of (1 - p)^focal_gamma x -log p, the first factor constant: `[N, V]`, `[N]`."""
     nats = functional.cross_entropy(logits, targets, ignore_index=_IGNORED, reduction="none")
     weights = (1 - torch.exp(-nats.detach())) ** focal_gamma
-    return (weights * nats).sum() / (targets != _IGNORED).sum()
+    return (weights * nats).sum()

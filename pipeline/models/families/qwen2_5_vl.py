@@ -3,6 +3,7 @@
 from typing import Any
 
 from pipeline.models.families.family import CLIP_MEAN, CLIP_STD, Family
+from pipeline.models.families.windows import attend_in_batches
 
 
 def _interval(vision: Any, seconds: float) -> float:
@@ -20,4 +21,5 @@ QWEN2_5_VL = Family(
     files={"preprocessor_config.json": {"image_processor_type": "Qwen2VLImageProcessor"}},
     interval=_interval,
     no_mask={"full_attention": None},  # a dict is taken as it is
+    adapt=attend_in_batches,
 )

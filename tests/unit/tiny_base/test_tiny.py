@@ -13,7 +13,8 @@ import torch
 
 from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy, load_policy
-from pipeline.tiny_base.model import parameter_count, save_tiny
+from pipeline.tiny_base import recipe
+from pipeline.tiny_base.model import build_config, parameter_count, save_tiny
 from pipeline.tiny_base.muon import Muon
 from pipeline.tiny_base.phases import new_policy, train_phase
 from pipeline.tiny_base.pretrain import CHECK_EVERY, COOLDOWN, Example, example_loss
@@ -21,8 +22,9 @@ from pipeline.tiny_base.recipe import Mixture, Phase, TinyShape
 from pipeline.tiny_base.tokenizer import TAGS, build_tokenizer, split_words
 
 SHAPE = TinyShape(
-    layers=1, hidden_size=48, heads=4, vision_layers=1, vision_hidden_size=48, patch_size=8, initializer_range=0.08
-)
+    layers=1, hidden_size=48, heads=4, vision_layers=1, vision_hidden_size=48, vision_heads=2, patch_size=8,
+    initializer_range=0.08,
+)  # fmt: skip
 TEXTS = ["What is it? A. red object", "dark bright"]
 MESSAGES = [{"role": "user", "content": [{"type": "video", "video": "x"}, {"type": "text", "text": "What is it?"}]}]
 
@@ -103,6 +105,31 @@ def test_a_phase_ends_when_enough_is_right() -> None:
 def test_a_phase_ends_when_accuracy_has_fallen_far_enough() -> None:
     assert _trained(3 * CHECK_EVERY, stop_at_accuracy=0.5)[1]["steps"] == CHECK_EVERY
     assert _trained(3 * CHECK_EVERY, stop_at_accuracy=0.4)[1]["steps"] == 3 * CHECK_EVERY
+
+
+def test_a_frozen_tower_stays_and_is_free_again() -> None:
+    policy = new_policy(SHAPE, TEXTS, 0)
+    before = {name: weight.clone() for name, weight in policy.model.named_parameters()}
+    train_phase(policy, "light", replace(_PHASE, freeze_vision=True), 2, _draw, lambda: 0.5)
+    changed = {name for name, weight in policy.model.named_parameters() if not torch.equal(weight, before[name])}
+    assert changed == {name for name in before if "visual" not in name}
+    assert all(weight.requires_grad for weight in policy.model.parameters())
+
+
+def test_examples_with_and_without_a_clip_count_alike() -> None:
+    policy = new_policy(SHAPE, TEXTS, 0)
+    text = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}]}]
+    seen, read = Example(clip(9), MESSAGES, "red object"), Example(None, text, "red")
+    with torch.no_grad():
+        both, first, second = (example_loss(policy, e, 0.0)[0].item() for e in ([seen, read], [seen], [read]))
+    assert 5 * both == pytest.approx(3 * first + 2 * second, rel=1e-5)
+
+
+def test_the_default_shape_has_heads_that_engines_know() -> None:
+    config = build_config(recipe.SHAPE, build_tokenizer(TEXTS))
+    text, vision = config.text_config, config.vision_config
+    assert text.hidden_size // text.num_attention_heads == 32
+    assert vision.hidden_size // vision.num_heads == 32
 
 
 def test_only_what_is_not_given_is_trained_and_an_open_end_is_no_end() -> None:
