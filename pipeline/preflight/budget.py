@@ -48,9 +48,10 @@ def gpu_memory(base: BaseModel, params: Params) -> dict[str, float]:
 
 
 def prompt_tokens(params: Params) -> int:
-    """Approximate tokens of a prompt with one clip; two frames make one temporal step of the video."""
+    """Approximate tokens of a prompt with one clip; two frames make one temporal step of the video, and a square of
+    `size_multiple` pixels one token."""
     frames = params.extract_frames
-    return math.ceil(frames.frames_per_clip / 2) * (frames.max_pixels // 28**2) + TEXT_TOKENS
+    return math.ceil(frames.frames_per_clip / 2) * (frames.max_pixels // frames.size_multiple**2) + TEXT_TOKENS
 
 
 def disk(base: BaseModel, params: Params) -> dict[str, float]:

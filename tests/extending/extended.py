@@ -6,8 +6,10 @@ python -m tests.extending.extended FOLDER
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from transformers import Qwen2VLConfig
 
 from flows.dvc.changes import note_sources, read_sources, source_paths, sources_changed
 from flows.dvc.project import Project
@@ -17,12 +19,17 @@ from pipeline.grpo.callbacks import SHOWN
 from pipeline.grpo.rewards import REWARDS, prove_rewards, rewards_in_use
 from pipeline.keyframes.scorers import check_scorer, load_scorer
 from pipeline.keyframes.views import Views
+from pipeline.models.generate import generate, rope_positions
+from pipeline.models.inputs import encode_prompts
+from pipeline.models.sampling import Sampling
+from pipeline.models.vision import FeatureCache
 from pipeline.params import parse_params
 from pipeline.preflight.check import preflight
 from pipeline.records import Annotation, read_rows
 from pipeline.reports import StageReport
 from pipeline.stages import download_videos
 from tests.support.data_world import clip, data_params, local_params
+from tests.support.random_policy import CONFIGS, ask, make_clip, make_random_policy, text_config
 from tests.support.small_run import small_params, small_samples
 from tests.unit.evaluation.making import make_question
 
@@ -80,9 +87,34 @@ def check_source_and_format(folder: Path) -> None:
     assert folder / "store" in source_paths(project)  # it never travels with the code
 
 
+def check_family() -> None:
+    """A random Qwen2-VL writes what transformers' own greedy `generate` writes, from cached features."""
+    CONFIGS["qwen2_vl"] = qwen2_vl
+    policy = make_random_policy(family="qwen2_vl")
+    clips, prompt = {"a": make_clip(1, frames=5)}, ask("what is taken ?", "a")
+    ((mine,),) = generate(policy, [prompt], clips, Sampling(8, temperature=0.0), cache=FeatureCache(policy, 1))
+    inputs = encode_prompts(policy, [prompt], clips)
+    never, ends = list(policy.suppressed_token_ids), list(policy.eos_token_ids)
+    settings = {"max_new_tokens": 8, "do_sample": False, "suppress_tokens": never, "eos_token_id": ends}
+    theirs = policy.model.generate(**inputs.forward_kwargs(), **settings)[0, inputs.input_ids.shape[1] :]
+    assert list(mine.token_ids) == theirs.tolist()
+    positions, _ = rope_positions(policy, inputs)
+    video = positions[:, 0, inputs.input_ids[0] == policy.video_token_id]
+    assert (video.amax(1) - video.amin(1)).tolist() == [2, 1, 3]  # steps, rows and columns, one position apart
+
+
+def qwen2_vl(tokenizer: Any, layers: int, ids: dict[str, int]) -> Any:
+    """A config of a few thousand weights."""
+    shared = {"patch_size": 4, "temporal_patch_size": 2, "spatial_merge_size": 2, "initializer_range": 0.2}
+    vision = {**shared, "depth": 2, "embed_dim": 16, "hidden_size": 32, "num_heads": 2}
+    text = text_config(tokenizer, layers, {"mrope_section": [1, 1, 2]})
+    return Qwen2VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=True, **ids)
+
+
 if __name__ == "__main__":
+    check_family()
     check_signal()
     check_reward()
     check_benchmark()
     check_source_and_format(Path(sys.argv[1]))
-    print("all five work")
+    print("all six work")

@@ -57,7 +57,8 @@ def make_tokenizer(more: Sequence[str] = ()) -> Any:
     )
 
 
-def _text(tokenizer: Any, layers: int, rope: dict[str, Any]) -> dict[str, Any]:
+def text_config(tokenizer: Any, layers: int, rope: dict[str, Any]) -> dict[str, Any]:
+    """Of the language model, whose family takes `rope` for its M-RoPE."""
     return {
         "vocab_size": len(tokenizer),
         "hidden_size": 32,
@@ -88,7 +89,7 @@ VISION = {
 
 
 def _qwen2_5_vl(tokenizer: Any, layers: int, ids: dict[str, int]) -> Any:
-    text = _text(tokenizer, layers, {"mrope_section": [1, 1, 2]})
+    text = text_config(tokenizer, layers, {"mrope_section": [1, 1, 2]})
     vision = {**VISION, "depth": 2, "window_size": 16, "fullatt_block_indexes": [1], "tokens_per_second": 2}
     return Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=True, **ids)
 
@@ -96,7 +97,7 @@ def _qwen2_5_vl(tokenizer: Any, layers: int, ids: dict[str, int]) -> Any:
 def _qwen3_vl(tokenizer: Any, layers: int, ids: dict[str, int]) -> Any:
     """Heads wider than hidden size / heads, as in the published 4B; DeepStack features from two of three layers."""
     rope = {"mrope_section": [4, 2, 2], "mrope_interleaved": True}
-    text = {**_text(tokenizer, layers, rope), "head_dim": 16}
+    text = {**text_config(tokenizer, layers, rope), "head_dim": 16}
     vision = {**VISION, "depth": 3, "num_position_embeddings": 36, "deepstack_visual_indexes": [0, 1]}
     return Qwen3VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=True, **ids)
 
