@@ -100,7 +100,7 @@ def test_an_archive_is_unpacked_or_refused(compression: int, tmp_path: Path) -> 
     folder.mkdir()
 
     def unpack(path: Path) -> object:
-        zips._members.cache_clear()
+        zips._contents.cache_clear()
         return ZipFolder(path.parent).extract("a.mp4", tmp_path / "out.mp4")
 
     fuzz(archive({"videos/a.mp4": b"0123456789" * 20}, compression), folder / "z.zip", unpack, ItemError)
@@ -113,7 +113,7 @@ def test_an_archive_is_unpacked_or_refused(compression: int, tmp_path: Path) -> 
 def test_an_archive_writes_nothing_outside(name: str, tmp_path: Path) -> None:
     (tmp_path / "zips").mkdir()
     (tmp_path / "zips/z.zip").write_bytes(archive({name: b"x"}))
-    zips._members.cache_clear()
+    zips._contents.cache_clear()
     with pytest.raises(ItemError) as refused:
         ZipFolder(tmp_path / "zips").extract("a.mp4", tmp_path / "out.mp4")
     assert refused.value.reason in ("unsafe_path", "missing_file")
@@ -127,7 +127,7 @@ def test_a_link_in_an_archive_and_a_bomb_are_refused(tmp_path: Path) -> None:
         file.writestr(link, "/etc/passwd")
     with zipfile.ZipFile(tmp_path / "b.zip", "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("b.mp4", bytes(80 << 20))
-    zips._members.cache_clear()
+    zips._contents.cache_clear()
     for name, reason in (("a.mp4", "unsafe_path"), ("b.mp4", "bomb")):
         with pytest.raises(ItemError) as refused:
             ZipFolder(tmp_path).extract(name, tmp_path / "out.mp4")
@@ -138,7 +138,7 @@ def test_a_link_in_an_archive_and_a_bomb_are_refused(tmp_path: Path) -> None:
 def test_one_broken_archive_does_not_hide_the_others(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"PK\x03\x04 torn")
     (tmp_path / "b.zip").write_bytes(archive({"b.mp4": b"whole"}))
-    zips._members.cache_clear()
+    zips._contents.cache_clear()
     assert ZipFolder(tmp_path).extract("b.mp4", tmp_path / "out").read_bytes() == b"whole"
     with pytest.raises(ItemError, match=r"bad_zip.*a\.zip"):
         ZipFolder(tmp_path).extract("a.mp4", tmp_path / "out")

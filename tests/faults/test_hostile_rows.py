@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import StageError
-from pipeline.records import Annotation, is_safe_id, read_rows, write_rows
+from pipeline.records import Annotation, Quarantined, is_safe_id, read_rows, write_rows
 from pipeline.reports import StageReport
 from pipeline.sources.base import BadRow
 from pipeline.sources.formats import READERS, Names, Reading
@@ -94,7 +94,8 @@ def check(found: list[Annotation | BadRow], folder: Path) -> None:
             rows.append(row)
     write_rows(folder / "rows.parquet", rows, Annotation)
     assert read_rows(folder / "rows.parquet", Annotation) == rows
-    report.write(folder, folder / "ledger.parquet")
+    report.write(folder)
+    write_rows(folder / "ledger.parquet", report.quarantined, Quarantined)
     for bad in report.quarantined:
         assert not any(ord(c) < 32 or ord(c) == 127 for c in bad.item_id + bad.detail)
 

@@ -203,7 +203,7 @@ def test_a_reward_that_is_not_a_number_stops_the_run(monkeypatch: pytest.MonkeyP
     sample = small_samples(1)[0]
     for bad in (float("nan"), 2.0, None, True):
         monkeypatch.setitem(REWARDS.own, "accuracy", lambda _, value=bad: value)
-        with pytest.raises(StageError, match=r"reward accuracy gave .* for question q00"):
+        with pytest.raises(StageError, match=r"reward accuracy returned .* for question q00"):
             score_all("accuracy", [rollout("", sample)])
 
 
