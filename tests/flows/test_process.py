@@ -126,7 +126,7 @@ def test_stages_run_once_are_restored_after_a_detour_and_fail_with_their_own_wor
     assert "extract_frames: KeyError: 'clip a@1' (exit code 1)" in str(failed.value)
     assert any(line.startswith("Traceback") for line in failed.value.lines)
     behave(project.root, "extract_frames", "sleep=0.3 resume=1")
-    with pytest.raises(StageFailed, match=r"ended by SIGKILL.*out of memory"):
+    with pytest.raises(StageFailed, match=r"killed by SIGKILL.*out of memory"):
         all_stages()
     assert "extract_frames: resumed from step 1" not in lines
     assert all_stages()["extract_frames"] is StageOutcome.RAN

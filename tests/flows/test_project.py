@@ -255,7 +255,7 @@ def test_a_second_make_ui_does_not_take_the_first_ones_server_for_its_own(projec
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(StageError, match=f"port {port} of 127.0.0.1 is taken"):
+        with pytest.raises(StageError, match=f"port {port} of 127.0.0.1 is in use"):
             LocalServices(project, port).start()
 
 

@@ -115,7 +115,7 @@ def test_of_two_who_register_at_once_the_second_is_withdrawn(project: Project, o
     git(project.root, "push", "-q", "origin", "egovlm-policy@v1.0.0")
     for tag in ("@v1.0.0", "#champion#1"):
         git(project.root, "tag", "-f", "-a", f"egovlm-policy{tag}", "-m", "ours", commit)
-    with pytest.raises(StageError, match=r"origin got another egovlm-policy@v1.0.0 meanwhile: .* are withdrawn"):
+    with pytest.raises(StageError, match=r"origin received another egovlm-policy@v1.0.0 meanwhile: .* are withdrawn"):
         send_registry(project, "origin")
     assert git(project.root, "tag", "--list") == "" and not is_registry_unsent(project)
 

@@ -21,7 +21,7 @@ HEADLINE = {
     "gain_high",
     "sampled_accuracy",
     "base_sampled_accuracy",
-    "blind_accuracy",
+    "invalid_controls",
     "unparsed_fraction",
     "keyframe_f1",
 }

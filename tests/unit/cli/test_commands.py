@@ -12,6 +12,7 @@ from pipeline.cli import build_app, main
 
 COMMANDS = {
     "doctor", "init", "profile", "frames", "keyframes", "ask", "submit", "run", "compare", "promote", "rollback",
+    "push", "runs",
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from pipeline.models.generate import generate
 from pipeline.models.policy import load_policy
 from pipeline.models.sampling import Sampling
 from pipeline.params import load_params
+from pipeline.pictures.sheets import GAP, MARGIN
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +31,7 @@ def test_frames_are_those_of_the_pipeline(video: Path, tmp_path: Path, capsys: p
     found = _json(capsys, "frames", str(video), "--count", "4", "--out", str(tmp_path / "f.jpg"))
     assert found["pts_seconds"] == [0.5, 1.5, 2.5, 3.5]
     assert (found["width"], found["height"]) == (48, 48)
-    assert cv2.imread(found["picture"]).shape[1] == 4 * 208
+    assert cv2.imread(found["picture"]).shape[1] == 2 * MARGIN + 4 * (200 + 2 * GAP)  # a small frame is enlarged
 
 
 def test_a_span_is_respected_and_checked(video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -158,7 +158,7 @@ def test_verdicts() -> None:
 
 
 def test_comparing_what_is_not_there_says_what_is() -> None:
-    with pytest.raises(EmptyInput, match=r"second evaluation .* policy direct/video .*holds policy reasoning/video"):
+    with pytest.raises(EmptyInput, match=r"second evaluation .* policy direct/video .*has policy reasoning/video"):
         compare(answers(2, mode="direct"), answers(2), INTERVALS, run="direct/video")
     with pytest.raises(EmptyInput, match="share no scored question"):
         compare(answers(2, 2), [make_prediction(9, 1)], INTERVALS)

@@ -117,7 +117,7 @@ def test_an_empty_folder_says_how_to_fill_it(tmp_path: Path) -> None:
 def test_torn_weights_are_an_error_of_one_line(folder: Path, tmp_path: Path) -> None:
     for path in folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes()[: 100 if path.suffix == ".safetensors" else None])
-    with pytest.raises(ModelError, match=r"cannot load a Qwen2\.5-VL policy") as caught:
+    with pytest.raises(ModelError, match=r"no policy can be loaded from") as caught:
         load_policy(tmp_path)
     assert "\n" not in str(caught.value)
 

@@ -48,7 +48,7 @@ def test_another_file_is_one_line(tmp_path: Path, text: str | None) -> None:
 
 
 def test_questions_on_clips_need_it_and_others_do_not(tmp_path: Path) -> None:
-    with pytest.raises(ParamsError, match=r"set download_videos\.ego4d_clips"):
+    with pytest.raises(ParamsError, match=r"Set download_videos\.ego4d_clips"):
         _read(_params("qaego4d", None), tmp_path)
     assert _read(_params("qaego4d", "none"), tmp_path) == _read(_params("native", None), tmp_path) == {}
 
