@@ -5,7 +5,9 @@ BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.installed
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: gpu rehearse run test check faults portable browser docs audit ui clean install
+ENGINE ?= .venv-engine
+
+.PHONY: gpu rehearse run engine test check faults portable browser docs audit ui clean install
 
 run: $(STAMP)  ## the whole pipeline on params.yaml: videos in, trained model and score out
 	@python -m flows.run
@@ -41,6 +43,11 @@ ui: $(STAMP)  ## Prefect server, work pools, deployments and workers on this mac
 	@python -m flows.service.ui
 
 install: $(STAMP)
+
+engine: $(ENGINE)/installed  ## vLLM in an environment of its own, for `rollout: vllm` and `backend: vllm`
+
+$(ENGINE)/installed: pipeline/engine/inside/cpu.txt pipeline/engine/inside/cuda.txt
+	@$(PYTHON) pipeline/engine/inside/install.py $(ENGINE)
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

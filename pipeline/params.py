@@ -157,8 +157,6 @@ class EvaluateEgoschema(Section):
     def _headline_is_run(self) -> "EvaluateEgoschema":
         if "reasoning/video" not in self.runs:
             raise ValueError("runs must include reasoning/video: the headline accuracy comes from it")
-        if self.backend == "vllm" and any(run.startswith(("likelihood/", "forced/")) for run in self.runs):
-            raise ValueError("likelihood and forced runs need backend transformers")
         return self
 
     @model_validator(mode="after")
@@ -171,6 +169,18 @@ class EvaluateEgoschema(Section):
                 "add it, or leave both out"
             )
         return self
+
+
+class VllmEngine(Section):
+    """The engine of `rollout: vllm` and `backend: vllm`; see pipeline/engine."""
+
+    environment: str
+    max_model_len: Positive
+    max_num_seqs: Positive
+    gpu_memory_utilization: float = Field(gt=0, lt=1)
+    cpu_cache_gigabytes: Positive
+    start_seconds: Positive
+    answer_seconds: Positive
 
 
 class Machine(Section):
@@ -187,6 +197,7 @@ class Machine(Section):
     save_steps: Positive
     keep_checkpoints: Positive
     wandb_project: str | None
+    engine: VllmEngine
 
 
 class WriteReport(Section):

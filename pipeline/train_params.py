@@ -73,7 +73,11 @@ class TrainGrpo(Section):
     reward_settings: RewardSettings
     difficulty: Difficulty
     resample_rounds: int = Field(ge=0)
-    rollout: Literal["transformers", "vllm_colocate"]
+    rollout: Literal["transformers", "vllm"]
+    vllm_importance_sampling_correction: bool
+    vllm_importance_sampling_mode: Literal["token_truncate", "token_mask", "sequence_truncate", "sequence_mask"]
+    vllm_importance_sampling_clip_max: float = Field(gt=1)
+    max_sampling_logp_difference: float = Field(gt=0)
     share_prompt: bool
     freeze_vision: bool
     cache_vision: bool

@@ -1,4 +1,4 @@
-"""Backends that answer prompts: transformers (the loop that training uses too) or vLLM, behind one interface.
+"""What answers prompts: transformers here (the loop that training uses too), an engine in `engine_backend.py`.
 
 A request is a chat message list that names at most one clip, and that clip's frames. The caller does the batching.
 """
@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pipeline.errors import ModelError
 from pipeline.models.generate import Completion, generate
 from pipeline.models.likelihood import continuation_log_probabilities
 from pipeline.models.policy import Policy
@@ -77,67 +76,3 @@ class TransformersBackend:
 
 def _unpack(requests: Sequence[Request]) -> tuple[list[list[dict[str, Any]]], Mapping[str, ShownFrames]]:
     return [r.messages for r in requests], {r.key: r.frames for r in requests if r.frames is not None}
-
-
-class VllmBackend:
-    """vLLM's offline engine (extra `[vllm]`). Untested: written against vLLM 0.11's documented interface, never run.
-
-    Frames go in already chosen and sized; `fps` in the metadata keeps vLLM from sampling them again.
-    """
-
-    def __init__(self, folder: str, dtype: str) -> None:
-        try:
-            from vllm import LLM
-        except ImportError as error:
-            raise ModelError(
-                "evaluate_egoschema.backend is vllm: install the extra, pip install 'egovlm[vllm]'"
-            ) from error
-        self.engine = LLM(model=folder, dtype=dtype, limit_mm_per_prompt={"video": 1}, trust_remote_code=False)
-        self.tokenizer = self.engine.get_tokenizer()
-
-    def complete(
-        self, requests: Sequence[Request], sampling: Sampling, samples: int, seeds: Sequence[str]
-    ) -> list[list[Completion]]:
-        """See `Backend.complete`; a request's seed is derived from its seed string."""
-        settings = [_vllm_sampling(sampling, samples, seed) for seed in seeds]
-        answers = self.engine.generate([self._prompt(r) for r in requests], settings)
-        return [[_vllm_completion(output) for output in answer.outputs] for answer in answers]
-
-    def score(self, requests: Sequence[Request], continuations: Sequence[Sequence[str]]) -> list[list[float]]:
-        """vLLM does not score given continuations without a forward per option: use the transformers backend.
-
-        Raises:
-            ModelError: always.
-        """
-        raise ModelError(
-            "these runs need evaluate_egoschema.backend: transformers (leave likelihood/* and forced/* out for vllm)"
-        )
-
-    def _prompt(self, request: Request) -> dict[str, Any]:
-        text = self.tokenizer.apply_chat_template(request.messages, tokenize=False, add_generation_prompt=True)
-        if request.frames is None:
-            return {"prompt": text}
-        pts = np.asarray(request.frames.pts_seconds, float)
-        fps = (len(pts) - 1) / float(pts[-1] - pts[0]) if len(pts) > 1 else 1.0
-        metadata = {"fps": fps, "total_num_frames": len(pts), "do_sample_frames": False}
-        return {"prompt": text, "multi_modal_data": {"video": (request.frames.images, metadata)}}
-
-
-def _vllm_sampling(sampling: Sampling, samples: int, seed: str) -> Any:
-    import hashlib
-
-    from vllm import SamplingParams
-
-    number = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "big")
-    return SamplingParams(
-        n=samples,
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        top_k=sampling.top_k or -1,
-        max_tokens=sampling.max_new_tokens,
-        seed=number,
-    )
-
-
-def _vllm_completion(output: Any) -> Completion:
-    return Completion(tuple(output.token_ids), output.text, output.finish_reason == "stop")

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from pipeline.evaluation.backends import TransformersBackend, VllmBackend
+from pipeline.evaluation.backends import TransformersBackend
 from pipeline.evaluation.keyframe_quality import named_frames
 from pipeline.evaluation.predict import EvaluatedModel, EvaluationSetup, LoadClip, plan, predict
 from pipeline.evaluation.response_cache import ResponseCache, code_digest, folder_digest
@@ -26,10 +26,6 @@ def load_models(
     """Load the models named in `folders`. Models with the same vision tower share the features of clips, which are
     also kept below `features` if params say so."""
     digests = {name: folder_digest(folder) for name, folder in folders.items()}
-    if settings.backend == "vllm":
-        return [
-            EvaluatedModel(n, digests[n], VllmBackend(str(folder), settings.dtype)) for n, folder in folders.items()
-        ]
     device = _place(settings, machine)
     caches: dict[str, FeatureCache] = {}
     found = []

@@ -33,6 +33,8 @@ SHOWN = {
     "completions/mean_length": "completion_length",
     "completions/clipped_ratio": "completion_cut_off",
     "grad_norm": "grad_norm",
+    "importance_ratio/mean": "importance_ratio_mean",
+    "importance_ratio/std": "importance_ratio_std",
     "dev_accuracy": "dev_accuracy",
     "skipped": "skipped",
 }

@@ -59,9 +59,9 @@ def make_config(settings: TrainGrpo, machine: Machine, seed: int, output: Path, 
         "report_to": [],
         "seed": seed,
         "model_init_kwargs": {"use_safetensors": True},
-        "use_vllm": settings.rollout != "transformers",
-        "vllm_mode": "colocate",
-        "vllm_importance_sampling_correction": False,
+        "vllm_importance_sampling_correction": settings.vllm_importance_sampling_correction,
+        "vllm_importance_sampling_mode": settings.vllm_importance_sampling_mode,
+        "vllm_importance_sampling_clip_max": settings.vllm_importance_sampling_clip_max,
     }
     return GRPOConfig(**options)
 

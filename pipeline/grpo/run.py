@@ -21,6 +21,7 @@ from pipeline.grpo.callbacks import DevAccuracy, LiveMetrics, TimeBudget, Traini
 from pipeline.grpo.checkpoints import Checkpoints, dev_scores
 from pipeline.grpo.clips import ClipLoader
 from pipeline.grpo.config import make_config, questions_per_step
+from pipeline.grpo.engine_rollout import EngineRollout, open_rollout
 from pipeline.grpo.export import export_policy, readme
 from pipeline.grpo.rewards import prove_rewards
 from pipeline.grpo.samples import Sample
@@ -29,7 +30,6 @@ from pipeline.grpo.skipping import SkipUnusable, skipped_steps
 from pipeline.grpo.tracking import Wandb
 from pipeline.grpo.trainer import VideoGRPOTrainer
 from pipeline.grpo.training import Training
-from pipeline.grpo.vllm_rollout import VllmRollout
 from pipeline.layout import CHECKPOINTS
 from pipeline.models.policy import Policy
 from pipeline.models.vision import FeatureCache
@@ -65,6 +65,11 @@ class TrainingRun:
         return self.checkpoints.parent / "wandb"
 
     @property
+    def engine(self) -> Path:
+        """Where an engine has its log and the weights that it is given."""
+        return self.checkpoints.parent / "engine"
+
+    @property
     def origin(self) -> dict[str, Any]:
         """What determines the steps of a run, flattened: params, and digests of data and code, but not when it
         stops."""
@@ -97,8 +102,9 @@ def train(run: TrainingRun) -> dict[str, Any]:
     checkpoints = Checkpoints(run.checkpoints, run.origin, run.params.machine.keep_checkpoints)
     resume = checkpoints.start()
     with silence_libraries(), explain_out_of_memory():
-        trainer = make_trainer(run, checkpoints)
-        trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+        with open_rollout(run.params, run.engine) as rollout:
+            trainer = make_trainer(run, checkpoints, rollout)
+            trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
         return _finish(run, trainer, checkpoints)
 
 
@@ -148,7 +154,7 @@ MEMORY_SETTINGS = (
 )
 
 
-def make_trainer(run: TrainingRun, checkpoints: Checkpoints) -> VideoGRPOTrainer:
+def make_trainer(run: TrainingRun, checkpoints: Checkpoints, rollout: EngineRollout | None = None) -> VideoGRPOTrainer:
     """The trainer with everything attached."""
     settings, machine = run.params.train_grpo, run.params.machine
     for parameter in run.policy.tower.parameters():
@@ -162,7 +168,7 @@ def make_trainer(run: TrainingRun, checkpoints: Checkpoints) -> VideoGRPOTrainer
         settings,
         run.params.seed,
         checkpoints,
-        rollout=None if settings.rollout == "transformers" else VllmRollout,
+        rollout=rollout,
         args=make_config(settings, machine, run.params.seed, checkpoints.writing, len(run.train)),
         peft_config=None if settings.lora is None else lora_config(settings.lora, run.policy),
     )
@@ -170,6 +176,7 @@ def make_trainer(run: TrainingRun, checkpoints: Checkpoints) -> VideoGRPOTrainer
     whole_only = (
         "lora" if settings.lora is not None else "weights: bfloat16" if settings.weights == "bfloat16" else None
     )
+    whole_only = whole_only or ("rollout: vllm" if rollout is not None else None)
     if whole_only and shards_weights(trainer.accelerator):
         raise ParamsError(f"train_grpo.{whole_only} needs whole weights: launch with configs/ddp_gpu.yaml or zero2")
     for callback in _callbacks(run, trainer):

@@ -8,11 +8,11 @@ change.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from datasets import Dataset
@@ -24,6 +24,7 @@ from trl.trainer.utils import split_tensor_dict
 from pipeline.errors import StageError
 from pipeline.grpo.checkpoints import Checkpoints, dev_scores
 from pipeline.grpo.clips import ClipLoader, Shuffled, encode_samples
+from pipeline.grpo.engine_rollout import EngineRollout, check_ratios, check_versions
 from pipeline.grpo.half_adamw import HalfAdamW
 from pipeline.grpo.logprobs import Groups, LogProbs, separate_log_probs, shared_log_probs
 from pipeline.grpo.planning import Group, plan_groups
@@ -35,7 +36,6 @@ from pipeline.grpo.sampler import GroupSampler
 from pipeline.grpo.samples import Sample
 from pipeline.grpo.sharding import whole_weights
 from pipeline.grpo.shared_prompt import enable_shared_prompt
-from pipeline.grpo.training import ExternalRollout, Training
 from pipeline.models.generate import Completion, make_completion, rollout
 from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy
@@ -44,16 +44,6 @@ from pipeline.models.vision import FeatureCache
 from pipeline.train_params import TrainGrpo
 
 Batch = dict[str, Any]  # TRL's: tensors by name, and the questions of the rows
-
-
-class HasComplete(Protocol):
-    """A source of completions, made for a trainer."""
-
-    @property
-    def complete(self) -> ExternalRollout: ...
-
-
-RolloutMaker = Callable[[Training], HasComplete]
 
 
 class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
@@ -67,7 +57,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         settings: section train_grpo.
         seed: of the run.
         checkpoints: where the state is kept, atomically.
-        rollout: makes the source of completions, if that is not the policy itself.
+        rollout: the engine that completions come from, if not from the policy itself.
         kwargs: for GRPOTrainer (`args`, `callbacks`, `peft_config` ...).
     """
 
@@ -80,7 +70,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         settings: TrainGrpo,
         seed: int,
         checkpoints: Checkpoints,
-        rollout: "RolloutMaker | None" = None,
+        rollout: EngineRollout | None = None,
         **kwargs: Any,
     ) -> None:
         self.settings, self.run_seed, self.clips, self.checkpoints = settings, seed, clips, checkpoints
@@ -108,7 +98,8 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         self.reference = None if self.ref_model is None else replace(policy, model=self.ref_model)
         if self.reference is not None and settings.share_prompt:
             enable_shared_prompt(self.reference)
-        self._foreign = None if rollout is None else rollout(self).complete
+        self._engine = rollout
+        self.use_vllm = rollout is not None  # TRL corrects for the engine then; it shall not start one of its own
         self._features: dict[str, torch.Tensor] = {}  # of the clips of the current rollout batch
 
     # --- data ---------------------------------------------------------------------------------------------------------
@@ -133,11 +124,17 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _generate_and_score_completions(self, inputs: list[Batch]) -> Batch:
         batch = [self.by_id[row["question_id"]] for row in inputs[:: self.num_generations]]
+        if self._engine is not None:
+            with self.rollout_policy() as policy:
+                self._engine.update(policy, self.state.global_step)
         # Entered once, because processes generate different numbers of times.
-        with nullcontext(self.policy) if self._foreign else self.rollout_policy() as policy:
+        with self.rollout_policy() as policy:
             roll = partial(self._roll, policy)
             self._groups, replaced = plan_groups(batch, self._spare(), self.settings.resample_rounds, roll)
             self._shuffled_accuracy = self._try_shuffled([g.sample for g in self._groups], policy)
+        if self._engine is not None:
+            check_versions([c for g in self._groups for c in g.completions], self.state.global_step)
+            self._engine.engine.rest()
         self._features = self._encode_clips()
         self._reasked = self._ask_again()
         self.rollouts = self._describe()
@@ -147,6 +144,10 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         self._row_ids = ids
         output: Batch = super()._generate_and_score_completions(rows)
         output["question_ids"] = ids
+        if self._engine is not None and self.settings.vllm_importance_sampling_correction:
+            ratios = check_ratios(output, self.settings.max_sampling_logp_difference, self.state.global_step)
+            for name, value in ratios.items():
+                self._log_metric(name, value)
         return output
 
     def _encode_clips(self) -> dict[str, torch.Tensor]:
@@ -175,8 +176,8 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         settings = self.settings
         sampling = Sampling(settings.max_completion_length, settings.temperature, settings.top_p)
         seeds = [f"{tag}/{s.question_id}" for s in samples]
-        if self._foreign is not None:
-            return self._foreign(samples, [frames[s.clip_id] for s in samples], seeds)
+        if self._engine is not None:
+            return self._engine.complete(policy, samples, [frames[s.clip_id] for s in samples], seeds)
         inputs, features = encode_samples(policy, samples, frames, self.cache)
         group, share = settings.num_generations, settings.share_prompt
         ids = rollout(policy, inputs, features, sampling, group, seeds, share)
@@ -220,7 +221,9 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
         """The completions that `plan_groups` already made; one without tokens ended at once."""
         end = self.policy.eos_token_ids[:1]
-        return [list(c.token_ids or end) for g in self._groups for c in g.completions], None
+        made = [c for g in self._groups for c in g.completions]
+        scores = [list(c.log_probabilities or [float("nan")]) for c in made] if self._engine is not None else None
+        return [list(c.token_ids or end) for c in made], scores
 
     # --- rewards ------------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,5 @@
-"""The trainer as callbacks and other rollout backends see it."""
+"""The trainer as callbacks see it."""
 
-from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeAlias
 
@@ -10,9 +9,6 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from pipeline.grpo.clips import ClipLoader
 from pipeline.grpo.rewards.rollout import Rollout
-from pipeline.grpo.samples import Sample
-from pipeline.models.generate import Completion
-from pipeline.models.inputs import ClipFrames
 from pipeline.models.policy import Policy
 from pipeline.models.vision import FeatureCache
 from pipeline.train_params import TrainGrpo
@@ -21,9 +17,6 @@ Args: TypeAlias = TrainingArguments
 State: TypeAlias = TrainerState
 Control: TypeAlias = TrainerControl
 Logs: TypeAlias = dict[str, Any] | None
-
-ExternalRollout = Callable[[Sequence[Sample], Sequence[ClipFrames], Sequence[str]], list[list[Completion]]]
-"""From samples, their frames and one seed string each to G completions of each."""
 
 
 class Training(Protocol):
@@ -42,7 +35,6 @@ class Training(Protocol):
     state: State
     control: Control
     callback_handler: Any
-    vllm_generation: Any
 
     def rollout_policy(self) -> AbstractContextManager[Policy]:
         """The policy without wrappers, in the precision of training; all processes enter it together."""

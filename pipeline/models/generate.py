@@ -22,11 +22,13 @@ from pipeline.models.vision import FeatureCache
 @dataclass(frozen=True)
 class Completion:
     """One completion: `token_ids` (with the end token, if any), its text without special tokens, and whether
-    it ended by itself."""
+    it ended by itself. An engine adds the log-probability of each token and the `version` of its weights."""
 
     token_ids: tuple[int, ...]
     text: str
     finished: bool
+    log_probabilities: tuple[float, ...] | None = None
+    version: str | None = None
 
 
 def generate(

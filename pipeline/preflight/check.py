@@ -7,14 +7,22 @@ from pipeline.errors import EgovlmError
 from pipeline.params import Params
 from pipeline.preflight.budget import check_disk, check_gpu_memory
 from pipeline.preflight.findings import Finding
-from pipeline.preflight.machine import check_cores, check_devices, check_packages
+from pipeline.preflight.machine import check_cores, check_devices, check_engine, check_packages
 from pipeline.preflight.model import BaseModel, check_base
 from pipeline.preflight.names import check_names
 from pipeline.preflight.settings import check_settings
 from pipeline.preflight.sources import check_sources
 
 Check = Callable[[Params, Path], Iterator[Finding]]
-LIGHT: tuple[Check, ...] = (check_sources, check_names, check_settings, check_cores, check_packages, check_devices)
+LIGHT: tuple[Check, ...] = (
+    check_sources,
+    check_names,
+    check_settings,
+    check_cores,
+    check_packages,
+    check_engine,
+    check_devices,
+)
 
 
 def preflight(params: Params, root: Path) -> list[Finding]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from pipeline.engine.options import engine_missing
 from pipeline.params import Params
 from pipeline.preflight.findings import Finding
 
@@ -35,14 +36,25 @@ def check_cores(params: Params, root: Path) -> Iterator[Finding]:
         yield Finding("cores", "warn", f"machine.workers is {workers}, on {cores} cores", f"set it to {cores}")
 
 
+def check_engine(params: Params, root: Path) -> Iterator[Finding]:
+    """The engine that a stage asks for is installed, with this version's pins."""
+    missing = engine_missing(root / params.machine.engine.environment)
+    asked = {
+        "train_grpo": ("rollout", params.train_grpo.rollout),
+        "evaluate_egoschema": ("backend", params.evaluate_egoschema.backend),
+    }
+    for stage, (setting, value) in asked.items():
+        if value == "vllm" and missing:
+            found = f"{stage}.{setting} is vllm: {missing}"
+            yield Finding("engine", "fail", found, "run `make engine`", (stage,), is_of_machine=True)
+
+
 def check_packages(params: Params, root: Path) -> Iterator[Finding]:
     """Optional packages and programs that the params need."""
-    train, evaluate = params.train_grpo, params.evaluate_egoschema
+    train = params.train_grpo
     needs = [
-        ("vllm", train.rollout == "vllm_colocate", "train_grpo.rollout: vllm_colocate", "train_grpo"),
         ("flash_attn", train.attention == "flash_attention_2", "train_grpo.attention: flash_attention_2", "train_grpo"),
         ("peft", train.lora is not None, "train_grpo.lora", "train_grpo"),
-        ("vllm", evaluate.backend == "vllm", "evaluate_egoschema.backend: vllm", "evaluate_egoschema"),
         ("decord", params.extract_frames.decoder == "decord", "extract_frames.decoder: decord", "extract_frames"),
         ("ray", params.machine.executor == "ray", "machine.executor: ray", "extract_frames"),
     ]

@@ -9,6 +9,7 @@ from pipeline.errors import ArtifactError, EmptyInput, ItemError
 from pipeline.evaluation.benchmarks import BENCHMARKS
 from pipeline.evaluation.benchmarks.base import select_questions
 from pipeline.evaluation.benchmarks.size import Whole, stop_if_partial, whole_of
+from pipeline.evaluation.engine_backend import with_engine
 from pipeline.evaluation.evaluate import evaluate_models, load_models
 from pipeline.evaluation.keyframe_quality import MatchSettings
 from pipeline.evaluation.lmms import write_lmms
@@ -59,7 +60,10 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     cache = ResponseCache(root / CHECKPOINTS / "evaluate_egoschema")
     models = load_models(folders, settings, params.machine, root / CHECKPOINTS / "features")
     load_clip = _loader(FrameStore(root / FRAMES))
-    predictions = evaluate_models(models, questions, parents, load_clip, cache, settings, params.prompts, params.seed)
+    with with_engine(models, folders, settings, params.machine, root / CHECKPOINTS / "engine") as asked:
+        predictions = evaluate_models(
+            asked, questions, parents, load_clip, cache, settings, params.prompts, params.seed
+        )
     result = EvaluationResult(
         predictions,
         {q.question_id: q for q in questions},

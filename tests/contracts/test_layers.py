@@ -16,6 +16,7 @@ LEVELS = [
     {"pipeline.comparison"},
     {"pipeline.grpo", "pipeline.evaluation", "pipeline.keyframes", "pipeline.checks", "pipeline.sources"}
     | {"pipeline.tiny_base", "pipeline.extraction"},
+    {"pipeline.engine"},
     {"pipeline.models", "pipeline.questions", "pipeline.clips", "pipeline.decode"},
     {"pipeline.video", "pipeline.work", "pipeline.answers", "pipeline.text", "pipeline.synthetic", "pipeline.pictures"},
     {"pipeline.frames"},
@@ -109,6 +110,12 @@ def test_mcq_needs_no_torch() -> None:
     modules = "pipeline.answers.parser, pipeline.answers.keyframes, pipeline.answers.prompts"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_runs_inside_the_engine_imports_nothing_of_the_pipeline(repository: Path) -> None:
+    files = sorted((repository / "pipeline/engine/inside").glob("*.py"))
+    assert {file.name for file in files} == {"egovlm_worker.py", "install.py", "sitecustomize.py"}
+    assert [f.name for f in files if any(name.split(".")[0] == "pipeline" for name in _imports(f))] == []
 
 
 def test_files_are_short(repository: Path) -> None:

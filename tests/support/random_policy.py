@@ -20,8 +20,8 @@ STAMPS = ["<", ">", "seconds"]  # of Qwen3-VL's time stamps
 UNKNOWN = "[UNK]"
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }} {% if m['content'] is string %}{{ m['content'] }}{% else %}"
-    "{% for c in m['content'] %}{% if 'video' in c %}<|vision_start|><|video_pad|><|vision_end|>"
-    "{% elif 'text' in c %}{{ c['text'] }}{% endif %}{% endfor %}{% endif %}<|im_end|>{% endfor %}"
+    "{% for c in m['content'] %}{% if c['type'] == 'video' %}<|vision_start|><|video_pad|><|vision_end|>"
+    "{% elif c['type'] == 'text' %}{{ c['text'] }}{% endif %}{% endfor %}{% endif %}<|im_end|>{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant {% endif %}"
 )
 
@@ -57,12 +57,12 @@ def make_tokenizer(more: Sequence[str] = ()) -> Any:
     )
 
 
-def text_config(tokenizer: Any, layers: int, rope: dict[str, Any]) -> dict[str, Any]:
+def text_config(tokenizer: Any, layers: int, rope: dict[str, Any], width: int = 32) -> dict[str, Any]:
     """Of the language model, whose family takes `rope` for its M-RoPE."""
     return {
         "vocab_size": len(tokenizer),
-        "hidden_size": 32,
-        "intermediate_size": 48,
+        "hidden_size": width,
+        "intermediate_size": width * 3 // 2,
         "num_hidden_layers": layers,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
@@ -80,7 +80,6 @@ VISION = {
     "hidden_size": 16,
     "intermediate_size": 24,
     "num_heads": 2,
-    "out_hidden_size": 32,
     "patch_size": 4,
     "temporal_patch_size": 2,
     "spatial_merge_size": 2,
@@ -88,17 +87,17 @@ VISION = {
 }
 
 
-def _qwen2_5_vl(tokenizer: Any, layers: int, ids: dict[str, int]) -> Any:
-    text = text_config(tokenizer, layers, {"mrope_section": [1, 1, 2]})
-    vision = {**VISION, "depth": 2, "window_size": 16, "fullatt_block_indexes": [1], "tokens_per_second": 2}
+def _qwen2_5_vl(tokenizer: Any, layers: int, width: int, ids: dict[str, int]) -> Any:
+    text = text_config(tokenizer, layers, {"mrope_section": [width // 32, width // 32, width // 16]}, width)
+    vision = {**VISION, "out_hidden_size": width, "depth": 2, "window_size": 16, "fullatt_block_indexes": [1], "tokens_per_second": 2}
     return Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=True, **ids)
 
 
-def _qwen3_vl(tokenizer: Any, layers: int, ids: dict[str, int]) -> Any:
+def _qwen3_vl(tokenizer: Any, layers: int, width: int, ids: dict[str, int]) -> Any:
     """Heads wider than hidden size / heads, as in the published 4B; DeepStack features from two of three layers."""
     rope = {"mrope_section": [4, 2, 2], "mrope_interleaved": True}
-    text = {**text_config(tokenizer, layers, rope), "head_dim": 16}
-    vision = {**VISION, "depth": 3, "num_position_embeddings": 36, "deepstack_visual_indexes": [0, 1]}
+    text = {**text_config(tokenizer, layers, rope, width), "head_dim": 16}
+    vision = {**VISION, "out_hidden_size": width, "depth": 3, "num_position_embeddings": 36, "deepstack_visual_indexes": [0, 1]}
     return Qwen3VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=True, **ids)
 
 
@@ -106,14 +105,14 @@ CONFIGS = {"qwen2_5_vl": _qwen2_5_vl, "qwen3_vl": _qwen3_vl}
 
 
 def make_random_policy(
-    seed: int = 0, dtype: torch.dtype = torch.float32, layers: int = 2, family: str = "qwen2_5_vl"
+    seed: int = 0, dtype: torch.dtype = torch.float32, layers: int = 2, family: str = "qwen2_5_vl", width: int = 32
 ) -> Policy:
-    """Two layers of 32, patches of 4 pixels, two key-value heads for four query heads."""
+    """Two layers of `width`, patches of 4 pixels, two key-value heads for four query heads."""
     tokenizer = make_tokenizer(STAMPS if family == "qwen3_vl" else ())
     names = ("image_token", "video_token", "vision_start_token", "vision_end_token")
     tokens = ("image_pad", "video_pad", "vision_start", "vision_end")
     ids = {f"{name}_id": tokenizer.convert_tokens_to_ids(f"<|{t}|>") for name, t in zip(names, tokens, strict=True)}
-    config = CONFIGS[family](tokenizer, layers, ids)
+    config = CONFIGS[family](tokenizer, layers, width, ids)
     config._attn_implementation = "sdpa"
     torch.manual_seed(seed)
     model = FAMILIES[family].loader(config).to(dtype)

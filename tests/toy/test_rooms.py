@@ -29,6 +29,7 @@ READERS = {
     "pipeline/tiny_base/muon.py": {MODEL},
     "pipeline/answers/parser.py": {MODEL, TRAIN, EVALUATE},
     "pipeline/models/generate.py": {MODEL, TRAIN, EVALUATE},
+    "pipeline/engine/requests.py": {TRAIN, EVALUATE},
     "pipeline/grpo/logprobs.py": {TRAIN},
     "pipeline/evaluation/scores.py": {EVALUATE},
     "pipeline/comparison/gate.py": set(),

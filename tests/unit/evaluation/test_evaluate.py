@@ -195,8 +195,6 @@ def test_asked_again_the_options_stand_in_another_order(tmp_path: Path) -> None:
 def test_a_forced_choice_needs_the_completions_it_goes_on_from() -> None:
     with pytest.raises(ValueError, match="forced/blind goes on from the completions of reasoning/blind"):
         make_settings(runs=["reasoning/video", "forced/blind"])
-    with pytest.raises(ValueError, match="need backend transformers"):
-        make_settings(runs=["reasoning/video", "forced/video"], backend="vllm")
 
 
 def test_named_times_are_of_the_video_file(tmp_path: Path) -> None:

@@ -96,9 +96,9 @@ def test_a_tiny_base_that_is_taught_something_else_is_said_so(tmp_path: Path) ->
 
 
 def test_packages_and_programs_that_params_name(tmp_path: Path) -> None:
-    params = full(train_grpo__rollout="vllm_colocate", machine__launch="no-such-launcher --n 2")
+    params = full(train_grpo__rollout="vllm", machine__launch="no-such-launcher --n 2")
     said = "; ".join(finding.found for finding in preflight(params, tmp_path))
-    assert "train_grpo.rollout: vllm_colocate needs vllm" in said
+    assert "train_grpo.rollout is vllm: no engine in" in said
     assert "machine.launch: the program no-such-launcher was not found" in said
 
 
