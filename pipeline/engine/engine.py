@@ -110,7 +110,7 @@ class Engine:
             ItemError: a prompt is too long.
             ModelError: the engine refuses, sees other tokens than ours, or is lost again and again.
         """
-        limit = self.options.machine.max_model_len
+        limit = min(self.options.machine.max_model_len, policy.context_length)
         asked = [
             make_request(policy, messages, clips, sampling, completions, seed, limit)
             for messages, seed in zip(prompts, seeds, strict=True)

@@ -1,5 +1,6 @@
 """How an engine is run, and where it is installed."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,11 +56,12 @@ def engine_missing(environment: Path) -> str:
 def command(options: Options, folder: Path, port: int) -> list[str]:
     """`vllm serve` of the policy in `folder`: frames as they are, no defaults of the model's own, on loopback."""
     machine = options.machine
+    context = min(machine.max_model_len, context_length(folder))
     words = [str(options.python.absolute()), "-m", "vllm.entrypoints.cli.main", "serve", str(folder.absolute())]
     words += ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", "policy", "--dtype", options.dtype]
-    words += ["--max-model-len", str(machine.max_model_len), "--max-num-seqs", str(machine.max_num_seqs)]
+    words += ["--max-model-len", str(context), "--max-num-seqs", str(machine.max_num_seqs)]
     # At least a prompt per step: seeds and prompts in chunks together end vLLM 0.32 on CPU.
-    words += ["--max-num-batched-tokens", str(max(8192, 2 * machine.max_model_len))]
+    words += ["--max-num-batched-tokens", str(max(8192, 2 * context))]
     words += ["--limit-mm-per-prompt", '{"video": 1, "image": 0}', "--mm-processor-kwargs", '{"do_resize": false}']
     words += ["--chat-template-content-format", "openai", "--trust-request-mm-kwargs"]
     words += ["--logprobs-mode", LOGPROBS_MODE, "--generation-config", "vllm"]
@@ -68,6 +70,12 @@ def command(options: Options, folder: Path, port: int) -> list[str]:
     if options.device == "cpu":
         return [*words, "--enforce-eager"]
     return [*words, "--gpu-memory-utilization", str(machine.gpu_memory_utilization), "--enable-sleep-mode"]
+
+
+def context_length(folder: Path) -> int:
+    """Tokens that the model in `folder` has positions for: vLLM refuses to be asked for more."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return int(config.get("text_config", config)["max_position_embeddings"])
 
 
 def environment(options: Options, token: str) -> dict[str, str]:
