@@ -82,7 +82,7 @@ def completion_log_probabilities(
             attention_mask=whole.attention_mask,
             position_ids=rope_positions(policy, whole)[0],
             logits_to_keep=len(token_ids) + 1,
-            **video_kwargs(whole, None),
+            **video_kwargs(policy, whole, None),
         ).logits[0, :-1]
     policy.model.train(training)
     scores = logits.double()

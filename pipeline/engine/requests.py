@@ -14,7 +14,7 @@ from PIL import Image
 
 from pipeline.errors import ItemError, ModelError
 from pipeline.models.generate import Completion, make_completion
-from pipeline.models.inputs import ClipFrames, clip_ids_of, second_per_grid, tokenize_prompt
+from pipeline.models.inputs import ClipFrames, clip_ids_of, encode_prompts, second_per_grid
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling
 
@@ -45,8 +45,7 @@ def make_request(
         ItemError: the prompt and what may be written do not fit into the engine's context.
     """
     frames = [clips[name] for name in clip_ids_of(messages)]
-    counts = [policy.vision.video_tokens(*clip.images.shape[:3]) for clip in frames]
-    ids = tokenize_prompt(policy, messages, counts)
+    ids: list[int] = encode_prompts(policy, [messages], clips, with_pixels=False).input_ids[0].tolist()
     if len(ids) + sampling.max_new_tokens > max_model_len:
         found = (
             f"{len(ids)} tokens + {sampling.max_new_tokens} to write, machine.engine.max_model_len is {max_model_len}"

@@ -103,11 +103,11 @@ def check_family() -> None:
     assert (video.amax(1) - video.amin(1)).tolist() == [2, 1, 3]  # steps, rows and columns, one position apart
 
 
-def qwen2_vl(tokenizer: Any, layers: int, ids: dict[str, int]) -> Any:
+def qwen2_vl(tokenizer: Any, layers: int, width: int, ids: dict[str, int]) -> Any:
     """A config of a few thousand weights."""
     shared = {"patch_size": 4, "temporal_patch_size": 2, "spatial_merge_size": 2, "initializer_range": 0.2}
-    vision = {**shared, "depth": 2, "embed_dim": 16, "hidden_size": 32, "num_heads": 2}
-    text = text_config(tokenizer, layers, {"mrope_section": [1, 1, 2]})
+    vision = {**shared, "depth": 2, "embed_dim": 16, "hidden_size": width, "num_heads": 2}
+    text = text_config(tokenizer, layers, {"mrope_section": [1, 1, 2]}, width)
     return Qwen2VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=True, **ids)
 
 

@@ -89,7 +89,14 @@ VISION = {
 
 def _qwen2_5_vl(tokenizer: Any, layers: int, width: int, ids: dict[str, int]) -> Any:
     text = text_config(tokenizer, layers, {"mrope_section": [width // 32, width // 32, width // 16]}, width)
-    vision = {**VISION, "out_hidden_size": width, "depth": 2, "window_size": 16, "fullatt_block_indexes": [1], "tokens_per_second": 2}
+    vision = {
+        **VISION,
+        "out_hidden_size": width,
+        "depth": 2,
+        "window_size": 16,
+        "fullatt_block_indexes": [1],
+        "tokens_per_second": 2,
+    }
     return Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=True, **ids)
 
 
@@ -97,7 +104,13 @@ def _qwen3_vl(tokenizer: Any, layers: int, width: int, ids: dict[str, int]) -> A
     """Heads wider than hidden size / heads, as in the published 4B; DeepStack features from two of three layers."""
     rope = {"mrope_section": [4, 2, 2], "mrope_interleaved": True}
     text = {**text_config(tokenizer, layers, rope, width), "head_dim": 16}
-    vision = {**VISION, "out_hidden_size": width, "depth": 3, "num_position_embeddings": 36, "deepstack_visual_indexes": [0, 1]}
+    vision = {
+        **VISION,
+        "out_hidden_size": width,
+        "depth": 3,
+        "num_position_embeddings": 36,
+        "deepstack_visual_indexes": [0, 1],
+    }
     return Qwen3VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=True, **ids)
 
 
