@@ -74,7 +74,7 @@ class Engine:
         client.post("/resume")
 
     def _start(self) -> None:
-        """A new process with the present weights; a port that was taken meanwhile is tried anew."""
+        """A new process with the present weights; a port that was taken meanwhile is tried again."""
         if self.folder is None:
             raise ValueError("load weights first")
         for attempt in range(1, TRIES + 1):

@@ -1,4 +1,4 @@
-"""What can go wrong with an engine, by name: what another try mends is `Lost`, all else stops with one line."""
+"""What can go wrong with an engine, by name: what another try can fix is `Lost`, all else stops with one line."""
 
 import re
 from pathlib import Path

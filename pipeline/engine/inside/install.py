@@ -22,7 +22,7 @@ if not _has_ops():  {_NOT_LOADED}
 
 
 def main(folder: Path, kind: str) -> None:
-    """Create `folder`, install the pins of `kind`, mend what PyPI's builds lack on a machine without a GPU."""
+    """Create `folder`, install the pins of `kind`, complete what PyPI's builds lack on a machine without a GPU."""
     pins = HERE / f"{kind}.txt"
     print(
         f"egovlm: installing {pins.name} into {folder}, once: 5 to 20 minutes, 3 GB on disk (10 with CUDA)", flush=True
@@ -33,13 +33,15 @@ def main(folder: Path, kind: str) -> None:
     # The CPU pins are a whole environment. Their metadata ask for builds that need CUDA, hence without dependencies.
     subprocess.run([*pip, *(["--no-deps"] if kind == "cpu" else []), "-r", str(pins)], check=True)
     if kind == "cpu":
-        _mend(next(folder.glob("lib/python3*/site-packages")))
+        _complete(next(folder.glob("lib/python3*/site-packages")))
     (folder / "installed").write_text(pins.read_text(encoding="utf-8"), encoding="utf-8")
 
 
-def _mend(packages: Path) -> None:
-    """PyPI's torchvision does not load its operators beside a CPU torch, yet decorates two of them; and `vllm serve`
-    asks for a distribution called vllm, whose version tells it that it is the CPU one."""
+def _complete(packages: Path) -> None:
+    """PyPI's torchvision does not load its operators beside a CPU torch, yet decorates two of them.
+
+    `vllm serve` asks for a distribution called vllm, whose version tells it that it is the CPU one.
+    """
     extension = packages / "torchvision/extension.py"
     text = extension.read_text(encoding="utf-8")
     if _NOT_LOADED not in text:
