@@ -79,7 +79,7 @@ def _run(project: Project, below: str, found: Any) -> Run:
         below=below,
         created=data.timestamp.strftime("%Y-%m-%dT%H:%M"),
         result=(data.metrics.get(RESULT) or {}).get("data") or {},
-        seconds=_json_at(project, found.rev, cost_of("train_grpo")).get("seconds"),
+        seconds=_json_at(project, found.rev, cost_of("train_grpo")).get("wall_seconds"),
         verdict=_verdict(project, found.rev),
         wandb=(train.get("values") or {}).get("wandb"),
         params=params,
