@@ -7,7 +7,7 @@ With p the accuracy of the group on the ordered frames and q that of as many com
 `temporal_order` (T-GRPO) pays all or nothing; this pays by the size of the contrast. TGPO normalises its contrast over
 the whole batch: set `scale_rewards: batch`, for a group's own scale takes the size out again if nothing else is
 rewarded. Only the paper's abstract was at hand. TRL still subtracts each group's mean. The contrast is multiplied by
-the right answer, so that a wrong one never earns anything. A policy that does not look at the order has p = q on average.
+the right answer, so that a wrong one never earns anything. A policy blind to the order has p = q on average.
 """
 
 from pipeline.grpo.rewards.rollout import Rollout
