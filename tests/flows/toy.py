@@ -34,14 +34,14 @@ def _dvc_yaml() -> str:
             f"    cmd: python stage.py {name} {out} {' '.join(inputs)}".rstrip(),
             f"    deps: [stage.py{''.join(', ' + i for i in inputs)}]",
             f"    params: [{name}]",
-            "    outs:",
-            f"      - {out}",
+            f"    outs: [{out}]",
+            "    metrics:",
             f"      - data/reports/{name}.json: {{cache: false}}",
         ]
         if name == "train_grpo":
             lines.append("      - data/reports/live.json: {cache: false, persist: true}")
         if name == "evaluate_egoschema":
-            lines += ["      - data/reports/metrics.json: {cache: false}", "    metrics:"]
+            lines += ["      - data/reports/metrics.json: {cache: false}"]
             lines.append("      - data/reports/result.json: {cache: false}")
     lines += ["artifacts:", "  egovlm-policy: {path: data/models/policy, type: model}"]
     return "\n".join(lines) + "\n"
