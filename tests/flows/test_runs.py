@@ -61,7 +61,8 @@ def test_json_is_whole_and_an_unknown_order_is_refused(
 def test_dvc_shows_few_numbers_with_short_names(kept: Project, repository: Path) -> None:
     """The tree and all numbers fit a terminal of 120 columns; the changed params follow."""
     shown = dvc(kept.root, "exp", "show", "--only-changed", "--csv").splitlines()[0].split(",")
-    assert set(ROW) < set(shown) and "train_grpo.learning_rate" in shown
+    names = {column.rpartition(":")[2] for column in shown}  # the toy declares more metrics than the real graph
+    assert set(ROW) | {"train_grpo.learning_rate"} <= names
     assert sum(len(column) + 3 for column in ("├── 1234567 [run-12345678]", "04:00 PM", *ROW)) <= 120
     stages = yaml.safe_load((repository / "dvc.yaml").read_text())["stages"].values()
     declared = [name for stage in stages for metric in stage.get("metrics", []) for name in metric]
