@@ -11,30 +11,17 @@ from pipeline.models.generate import Completion, make_completion
 Write = Callable[[VideoGRPOTrainer, Any, int], str]
 
 
-def texts_for(write: Write) -> Callable[..., Any]:
-    """A rollout of given texts: `write(trainer, sample, g)` is the g-th completion of a sample, "" none at all."""
-
-    class Given:
-        def __init__(self, training: Any) -> None:
-            self.training = training
-
-        def complete(self, samples: Sequence[Any], frames: Any, seeds: Any) -> list[list[Completion]]:
-            return [[self._one(s, g) for g in range(4)] for s in samples]
-
-        def _one(self, sample: Any, g: int) -> Completion:
-            ids = self.training.policy.tokenizer(write(self.training, sample, g), add_special_tokens=False)["input_ids"]
-            return make_completion(self.training.policy, ids)
-
-    return Given
-
-
 def with_rollout(monkeypatch: pytest.MonkeyPatch, write: Write) -> None:
-    real = VideoGRPOTrainer.__init__
+    """Trainers roll out given texts: `write(trainer, sample, g)` is the g-th completion of a sample, "" none at all."""
 
-    def start(self: Any, *args: Any, **kwargs: Any) -> None:
-        real(self, *args, **{**kwargs, "rollout": texts_for(write)})
+    def one(trainer: VideoGRPOTrainer, sample: Any, g: int) -> Completion:
+        ids = trainer.policy.tokenizer(write(trainer, sample, g), add_special_tokens=False)["input_ids"]
+        return make_completion(trainer.policy, ids)
 
-    monkeypatch.setattr(VideoGRPOTrainer, "__init__", start)
+    def roll(self: VideoGRPOTrainer, _: Any, samples: Sequence[Any], shuffled: bool = False) -> list[list[Completion]]:
+        return [[one(self, sample, g) for g in range(4)] for sample in samples]
+
+    monkeypatch.setattr(VideoGRPOTrainer, "_roll", roll)
 
 
 ANSWER = "<think> red </think> <keyframes> 0 . 5 </keyframes> <answer> {} </answer> <|im_end|>"
