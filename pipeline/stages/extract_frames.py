@@ -37,7 +37,7 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     write_sheets(out / "quarantined", _lost(inputs, outcome.failed), QUARANTINE_SHEETS)
     report.stop_if_too_bad("clip", params.max_bad_fraction)
     write_manifest(out, layout, settings)
-    report.values["frames"] = _summary(FrameStore(out))
+    report.values["frames"] = _summary(FrameStore(out), section.frames_per_clip)
 
 
 def frame_settings(section: ExtractFrames) -> FrameSettings:
@@ -65,7 +65,12 @@ def _lost(inputs: ClipInputs, failed: Mapping[str, ItemError]) -> list[BrokenCli
     return [BrokenClip(clip_id, path, failed[clip_id].reason, failed[clip_id].detail) for clip_id, path in found]
 
 
-def _summary(store: FrameStore) -> dict[str, Any]:
+def _summary(store: FrameStore, frames_per_clip: int) -> dict[str, Any]:
     ways = store.column("decode_method")
     counts = [len(pts) for pts in store.column("pts_seconds")]
-    return {"clips": len(ways), "frames": sum(counts), "decoded": {way: ways.count(way) for way in sorted(set(ways))}}
+    return {
+        "clips": len(ways),
+        "frames": sum(counts),
+        "clips_with_fewer_frames": sum(count < frames_per_clip for count in counts),
+        "decoded": {way: ways.count(way) for way in sorted(set(ways))},
+    }

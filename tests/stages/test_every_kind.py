@@ -4,10 +4,12 @@ import os
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from pipeline.frames.store import FrameStore
 from pipeline.params import Params
 from pipeline.records import Clip, Question, Video, read_rows
 from pipeline.reports import StageReport
@@ -109,10 +111,17 @@ def test_every_kind_has_an_outcome_and_no_stage_ends(made: Made) -> None:
     outcome |= {kinds[clips[q.item_id]]: q.reason for q in extracted.quarantined}
     assert sum(extracted.outcomes["clip"].values()) == len(clips)
 
+    assert outcome.pop("one frame") == "one_picture"
     for kind, reason in outcome.items():
         assert kind in BAD, f"{kind} is readable, but was refused as {reason}"
         assert reason in TAKEN_AS.get(kind, BAD[kind][1]), kind
     assert set(outcome) == set(BAD) - NO_FILE - {"raw h264 without times"}
+
+
+def test_no_picture_of_a_clip_comes_twice(made: Made) -> None:
+    times = FrameStore(made.root / "data/frames").column("pts_seconds")
+    assert len(times) > 10
+    assert all(earlier < later for clip in times for earlier, later in pairwise(clip))
 
 
 def test_what_lies_beside_the_videos_is_counted(made: Made) -> None:

@@ -78,9 +78,23 @@ def test_frames_are_those_on_screen_at_the_midpoints(tmp_path: Path, repository:
     assert frames.images.shape == (6, 32, 48, 3)
     exact = np.stack([upright(t.frame, 48, 32) for t in truth]).astype(int)
     assert np.abs(frames.images - exact).mean() < 1.5  # JPEG at quality 100
-    assert report.values["frames"] == {"clips": 2, "frames": 12, "decoded": {"plan": 2}}
+    assert report.values["frames"] == {"clips": 2, "frames": 12, "clips_with_fewer_frames": 0, "decoded": {"plan": 2}}
     assert store.settings["size"] == {"max_pixels": 2304, "size_multiple": 16}
     assert "libavcodec" in store.settings["version"]
+
+
+def test_a_clip_with_fewer_pictures_than_asked_for_keeps_each_once(tmp_path: Path, repository: Path) -> None:
+    _, whole = add_video(tmp_path, "a")
+    fill(tmp_path, ["a"])
+    short = whole.model_copy(update={"clip_id": "a@short", "start_seconds": 0.5, "end_seconds": 1.0})
+    still = whole.model_copy(update={"clip_id": "a@still", "start_seconds": 0.51, "end_seconds": 0.59})
+    write_rows(tmp_path / "data/questions/clips.parquet", [whole, short, still], Clip)
+    report = run(tmp_path, params(repository, frames_per_clip=12).model_copy(update={"max_bad_fraction": 0.5}))
+    store = FrameStore(tmp_path / "data/frames")
+    assert store.load("a@short").pts_seconds.tolist() == pytest.approx([0.5, 0.6, 0.7, 0.8, 0.9])
+    assert len(store.load("a@short").images) == 5
+    assert dict(report.outcomes["clip"]) == {"ok": 2, "one_picture": 1}
+    assert report.values["frames"]["clips_with_fewer_frames"] == 1
 
 
 def test_a_bad_clip_is_quarantined_with_a_sheet_and_the_others_stay(tmp_path: Path, repository: Path) -> None:
