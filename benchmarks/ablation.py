@@ -1,12 +1,13 @@
 """What each reward does: arms and training seeds, run one after another, and their table.
 
-    python -m benchmarks.ablation run --seeds 0,1,2,3,4    # here, hours; goes on where it was stopped
+    python -m benchmarks.ablation run --seeds 0,1,2,3,4    # hours; goes on where it was stopped
     python -m benchmarks.ablation table                    # of what is there
 
 `run` calls `egovlm run --set ...` for every arm of `ARMS` and every seed, and keeps each run's predictions and
-metrics below `tmp/ablation`, which git ignores. Data and base are made once per seed. The table has, per arm,
-accuracy, the gain over the base, the difference to the reference arm, agreement of thinking and answer, key-time
-F1, and how far above the floor. Intervals are over training seeds and recordings.
+metrics below `tmp/ablation`, which git ignores. Data and base are made once per seed, and only what the table shows
+is asked (`ASKED`). The table has, per arm, accuracy, the gain over the base, the difference to the reference arm,
+agreement of thinking and answer, key-time F1, and how far above the floor. Intervals are over training seeds and
+recordings.
 
 Of other files: `... table --reference full full=a.parquet,b.parquet no_keyframe=c.parquet,d.parquet`, with one
 predictions.parquet per training seed; seeds stand in the same order in every arm.
@@ -29,11 +30,16 @@ REFERENCE = "full"
 ARMS: dict[str, tuple[str, ...]] = {
     REFERENCE: (),
     "no_keyframe": ("train_grpo.rewards.keyframe=0.0",),
+    "mined": ("train_grpo.reward_settings.keyframe_targets=mined",),
     "consistency": ("train_grpo.rewards.consistency=0.5",),
     "t_grpo": ("train_grpo.rewards.temporal_order=0.3",),
     "tgpo": ("train_grpo.rewards.temporal_contrast=0.3", "train_grpo.scale_rewards=batch"),
+    "blind": ("train_grpo.blind_loss=true",),
 }
-"""Arm -> values of params.yaml."""
+"""Arm -> values of params.yaml. `blind` is the control that must not gain."""
+
+ASKED = ("reasoning/video", "direct/video", "reasoning/blind", "forced/video", "forced/blind", "forced/reordered")
+FOR_THE_TABLE = (f"evaluate_egoschema.runs=[{','.join(ASKED)}]", "write_report.gallery_questions=1")
 
 
 def run_all(arms: list[str], seeds: list[int]) -> None:
@@ -46,7 +52,7 @@ def run_all(arms: list[str], seeds: list[int]) -> None:
 
 def run_one(arm: str, seed: int) -> None:
     """One run; its predictions come last, for they say that it is whole."""
-    values = [f"--set={value}" for value in (f"seed={seed}", *ARMS[arm])]
+    values = [f"--set={value}" for value in (f"seed={seed}", *FOR_THE_TABLE, *ARMS[arm])]
     command = [
         sys.executable,
         "-m",

@@ -3,6 +3,9 @@
 Both are exact expectations: even spacing over all its phases, random over all draws. A difference from even spacing
 has a 95 % interval clustered by clip. If even spacing covers more than half a clip at some number of candidates,
 that number is marked `saturated` and left out of the area, because any choice does well there.
+
+A model names times of frames that it was given, so it cannot tell apart what lies closer than their spacing. Hence a
+second table within half a frame spacing, which is another tolerance in each clip (`recall_by_spacing`).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -109,6 +112,20 @@ def measure_recall(clips: Iterable[Truth], tolerance_seconds: float) -> dict[str
             for k in counts
         ],
     }
+
+
+def recall_by_spacing(clips: Iterable[Truth], frames_per_clip: int) -> dict[str, Any]:
+    """`measure_recall` within half the spacing of so many frames over each clip; distances are in spacings."""
+    table = measure_recall([_in_spacings(clip, frames_per_clip) for clip in clips if clip.seconds > 0], 0.5)
+    renamed = {"tolerance_seconds": "tolerance_spacings", "mean_distance_seconds": "mean_distance_spacings"}
+    return {renamed.get(name, name): value for name, value in table.items()}
+
+
+def _in_spacings(clip: Truth, frames: int) -> Truth:
+    """The clip with the spacing of `frames` as the unit of time."""
+    unit = clip.seconds / frames
+    times = (tuple(t / unit for t in some) for some in (clip.true_seconds, clip.candidate_seconds))
+    return Truth(clip.start_seconds / unit, clip.end_seconds / unit, *times)
 
 
 def _hits(clips: Sequence[Truth], k: int, tolerance: float) -> Mapping[str, NDArray[np.float64]]:

@@ -80,6 +80,7 @@ def context(inputs: ReportInputs, rows: list[dict[str, Any]]) -> dict[str, Any]:
         "mistakes": mistake_table(rows),
         "mistake_kinds": KINDS,
         "recall": recall(inputs),
+        "lift_by_spacing": lift_by_spacing(inputs),
         "left_out": facts.left_out(inputs.quarantine),
         "reports": {name: facts.flatten(report.get("values", {})) for name, report in inputs.reports.items()},
         "outcomes": {name: report.get("outcomes", {}) for name, report in inputs.reports.items()},
@@ -98,6 +99,12 @@ def recall(inputs: ReportInputs) -> dict[str, dict[str, Any]]:
     values = inputs.reports.get("mine_keyframes", {}).get("values", {})
     measured = [found["tolerance_seconds"] for found in values.get("recall", {}).values()]
     return mining_recall(inputs.questions, inputs.keyframes, measured[0]) if measured else {}
+
+
+def lift_by_spacing(inputs: ReportInputs) -> dict[str, dict[int, dict[str, Any]]]:
+    """By source and number of candidates: mining within half a frame spacing, as the stage measured it."""
+    found = inputs.reports.get("mine_keyframes", {}).get("values", {}).get("recall_by_spacing", {})
+    return {source: {line["candidates"]: line for line in table.get("by_count", [])} for source, table in found.items()}
 
 
 def families(measured: dict[str, Any]) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:

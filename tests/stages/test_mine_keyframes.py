@@ -107,6 +107,7 @@ def test_the_event_is_the_first_candidate_and_counts_in_the_recall(tmp_path: Pat
     assert len(later) == 6 and min(row.pts_seconds for row in later) >= 6
     recall = report.values["recall"]
     assert (recall["test"]["clips"], recall["test"]["true_times"]) == (1, 1)
+    assert report.values["recall_by_spacing"]["test"]["tolerance_spacings"] == 0.5
     assert recall["test"]["by_count"][-1]["candidates"] == 6 and recall["test"]["mean_distance_seconds"] < 1.0
 
 

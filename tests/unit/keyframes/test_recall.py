@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.keyframes.recall import Truth, even_hits, found, matched, measure_recall, random_hits
+from pipeline.keyframes.recall import (
+    Truth,
+    even_hits,
+    found,
+    matched,
+    measure_recall,
+    random_hits,
+    recall_by_spacing,
+)
 
 
 def test_a_true_time_is_found_within_the_tolerance() -> None:
@@ -46,6 +54,16 @@ def test_the_table_compares_at_equal_k() -> None:
     assert two["f1"] == pytest.approx(2 * 2 / 7, abs=1e-4)
     assert 0 < two["random"] < two["even"] < 1
     assert table["mean_distance_seconds"] == pytest.approx((0.0 + 0.1 + 2.0) / 3, abs=1e-4)
+
+
+def test_within_half_a_frame_spacing_the_tolerance_follows_the_length_of_each_clip() -> None:
+    near, far = Truth(0, 6, (3.0,), (3.4,)), Truth(100, 160, (130.0,), (134.0,))  # .4 of a spacing of 1 and 10 s
+    table = recall_by_spacing([near, far], 6)
+    assert table["by_count"][0]["mined"] == 1.0
+    assert (table["tolerance_spacings"], table["mean_distance_spacings"]) == (0.5, 0.4)
+    assert recall_by_spacing([near, far], 8)["by_count"][0]["mined"] == 0.0
+    alone = measure_recall([near], 0.5)["by_count"][0]
+    assert {**table["by_count"][0], "lift_low": None, "lift_high": None} == alone  # even and random go along too
 
 
 def test_what_even_spacing_finds_by_number_alone_is_left_out_of_the_area() -> None:
