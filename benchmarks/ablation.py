@@ -39,7 +39,7 @@ ARMS: dict[str, tuple[str, ...]] = {
 """Arm -> values of params.yaml. `blind` is the control that must not gain."""
 
 ASKED = ("reasoning/video", "direct/video", "reasoning/blind", "forced/video", "forced/blind", "forced/reordered")
-FOR_THE_TABLE = (f"evaluate_egoschema.runs=[{','.join(ASKED)}]", "write_report.gallery_questions=1")
+FOR_THE_TABLE = (f"evaluate_egoschema.runs={json.dumps(ASKED)}", "write_report.gallery_questions=1")
 
 
 def run_all(arms: list[str], seeds: list[int]) -> None:
