@@ -13,7 +13,7 @@ run: $(STAMP)  ## the whole pipeline on params.yaml: videos in, trained model an
 	@python -m flows.run
 
 test: $(STAMP)  ## all quick tests that need neither a GPU nor a network
-	@OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadgroup -m "not faults and not slow and not browser"
+	@OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not faults and not slow and not browser"
 
 faults: $(STAMP)  ## kills, cancels, stale clones and slow clusters: the long campaign
 	@EGOVLM_SLOW=1 python -m pytest -m "faults or slow"

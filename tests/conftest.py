@@ -20,18 +20,27 @@ if not os.environ.get("EGOVLM_SLOW"):
 ROOT = Path(__file__).resolve().parents[1]
 
 
-ONE_PROCESS = ("tests/toy", "tests/flows")  # they share a server and a project that take a minute to make
+SHARED = {"whole_road", "machine"}  # a finished project and a running server, which take a minute to make
+HEAVY = ("tests/flows", "tests/toy", "tests/stages", "tests/extending", "tests/unit/grpo")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several processes, tests that share the costly fixtures stay together; the others go to any free worker."""
+    """With several processes, tests that share the costly fixtures stay together; the others go to any free worker.
+
+    What takes long begins first, so that no process is left alone with it at the end.
+    """
     for item in items:
         where = str(item.path.relative_to(ROOT))
-        group = "road" if where.startswith(ONE_PROCESS) else where
+        group = "road" if _shares(item) else where
         item.add_marker(pytest.mark.xdist_group(group))
         if "whole_road" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(900))  # the first of them drives it, on a machine that may be busy
+    items.sort(key=lambda item: (not _shares(item), not str(item.path.relative_to(ROOT)).startswith(HEAVY)))  # stable
+
+
+def _shares(item: pytest.Item) -> bool:
+    return not SHARED.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 def _seen(config: pytest.Config, outcomes: tuple[str, ...]) -> list[pytest.TestReport]:
