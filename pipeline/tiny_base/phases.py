@@ -18,10 +18,15 @@ def new_policy(shape: TinyShape, texts: Iterable[str], seed: int) -> Policy:
 Draw = Callable[[str, Phase, int], Sequence[Example]]
 
 
+MOST_LESSONS = 3
+"""How often a phase is taught at most; see `Phase.repeat_below`."""
+
+
 def train_phase(
     policy: Policy, name: str, phase: Phase, steps: int, draw: Draw, accuracy: Callable[[], float]
 ) -> dict[str, float]:
-    """Train one phase for at most `steps`; `draw(name, phase, step)` gives its examples.
+    """Train one phase for at most `steps`, and again while it is not learned; `draw(name, phase, step)` gives its
+    examples.
 
     `accuracy()` is the policy's greedy accuracy (0 to 1) in its best family, measured only if the phase has a
     `stop_at_accuracy`.
@@ -29,12 +34,22 @@ def train_phase(
     Returns the steps taken, and over the last ten the mean loss and the exact matches: the part of examples
     that greedy decoding would write word for word.
     """
+    policy.model.model.visual.requires_grad_(not phase.freeze_vision)
+    taken: list[tuple[float, float]] = []
+    for lesson in range(1, MOST_LESSONS + 1):
+        taken += _teach(policy, name if lesson == 1 else f"{name}, {lesson}", phase, steps, draw, accuracy)
+        loss, exact = (sum(column) / len(column) for column in zip(*taken[-10:], strict=True))
+        if phase.repeat_below is None or exact >= phase.repeat_below:
+            break
+    policy.model.model.visual.requires_grad_(True)
+    return {"steps": len(taken), "loss": round(loss, 4), "exact_match": round(exact, 4)}
+
+
+def _teach(
+    policy: Policy, name: str, phase: Phase, steps: int, draw: Draw, accuracy: Callable[[], float]
+) -> list[tuple[float, float]]:
+    """The phase once, from its full learning rate on: loss and exact matches of each step."""
     bound = phase.stop_at_accuracy
     until = None if bound is None else lambda: accuracy() <= bound
     schedule = Schedule(name, steps, phase.learning_rate, phase.focal_gamma, phase.stop_at_exact_match, until)
-    policy.model.model.visual.requires_grad_(not phase.freeze_vision)
-    taken = pretrain(policy, lambda step: draw(name, phase, step), schedule)
-    policy.model.model.visual.requires_grad_(True)
-    tail = taken[-10:]
-    loss, exact = (sum(column) / len(tail) for column in zip(*tail, strict=True))
-    return {"steps": len(taken), "loss": round(loss, 4), "exact_match": round(exact, 4)}
+    return pretrain(policy, lambda step: draw(name, phase, step), schedule)

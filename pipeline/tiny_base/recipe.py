@@ -54,7 +54,8 @@ class Phase:
     what is seen at a glance (`examples.glance`). `direct_share` of the partial examples ask the direct prompt.
 
     It ends `COOLDOWN` steps after `stop_at_exact_match` of its examples were written word for word. Or it ends when
-    greedy accuracy on held-out clips has fallen to `stop_at_accuracy` in every family. Both None: after all steps.
+    greedy accuracy on held-out clips has fallen to `stop_at_accuracy` in every family. Both None: after all steps. If
+    fewer than `repeat_below` of its last examples were written word for word, it is taught again, with new examples.
     `focal_gamma` is the exponent of the focal loss: what is known already counts less; 0 is plain cross-entropy. With
     `freeze_vision` the vision tower stays as it is.
     """
@@ -64,15 +65,16 @@ class Phase:
     focal_gamma: float
     stop_at_exact_match: float | None = None
     stop_at_accuracy: float | None = None
+    repeat_below: float | None = None
     label_noise: float = 0.0
     glance: bool = False
     direct_share: float = 0.4
     freeze_vision: bool = False
 
 
-LOOKUP = Phase(Mixture(write=32), learning_rate=1e-2, focal_gamma=1.0, stop_at_exact_match=0.95)
-"""Text alone: learn to write, and to look up the option for a given fact, until it is exact. A base that looks up nearly
-right answers past its own thinking under GRPO (docs/log.md)."""
+LOOKUP = Phase(Mixture(write=32), learning_rate=1e-2, focal_gamma=1.0, repeat_below=0.9)
+"""Text alone: learn to write, and to look up the option for a given fact. Looking up comes at once, but when depends on
+the initial weights: some seeds need the phase twice."""
 
 SEE = Phase(Mixture(look=26, glimpse=6, write=8), learning_rate=8e-3, focal_gamma=1.0, stop_at_exact_match=0.8)
 """Learn to see, without forgetting how to write. Most lessons ask nothing: half the words of a question."""

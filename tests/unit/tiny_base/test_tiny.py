@@ -16,7 +16,7 @@ from pipeline.models.policy import Policy, load_policy
 from pipeline.tiny_base import recipe
 from pipeline.tiny_base.model import build_config, parameter_count, save_tiny
 from pipeline.tiny_base.muon import Muon
-from pipeline.tiny_base.phases import new_policy, train_phase
+from pipeline.tiny_base.phases import MOST_LESSONS, new_policy, train_phase
 from pipeline.tiny_base.pretrain import CHECK_EVERY, COOLDOWN, Example, example_loss
 from pipeline.tiny_base.recipe import Mixture, Phase, TinyShape
 from pipeline.tiny_base.tokenizer import TAGS, build_tokenizer, split_words
@@ -105,6 +105,24 @@ def test_a_phase_ends_when_enough_is_right() -> None:
 def test_a_phase_ends_when_accuracy_has_fallen_far_enough() -> None:
     assert _trained(3 * CHECK_EVERY, stop_at_accuracy=0.5)[1]["steps"] == CHECK_EVERY
     assert _trained(3 * CHECK_EVERY, stop_at_accuracy=0.4)[1]["steps"] == 3 * CHECK_EVERY
+
+
+def test_a_phase_that_is_not_learned_is_taught_again_with_new_examples_but_not_for_ever() -> None:
+    names = []
+
+    def draw(name: str, phase: Phase, step: int) -> Sequence[Example]:
+        names.append(name)
+        return _draw(name, phase, step)
+
+    def taught(below: float) -> float:
+        names.clear()
+        return train_phase(new_policy(SHAPE, TEXTS, 0), "light", replace(_PHASE, repeat_below=below), 2, draw, float)[
+            "steps"
+        ]
+
+    assert taught(0.0) == 2
+    assert taught(1.1) == 2 * MOST_LESSONS
+    assert len(set(names)) == MOST_LESSONS
 
 
 def test_a_frozen_tower_stays_and_is_free_again() -> None:
