@@ -105,6 +105,7 @@ def _samples(
     """(split, sample) of every usable train and dev question; the others go to the report with their reason."""
     mined = group_by_clip(read_rows(root / MINED, Keyframe))
     template, settings = params.prompts.reasoning, params.train_grpo
+    context = _context(params, policy)
     samples: list[tuple[str, Sample]] = []
     targets = Counter({"known": 0, "mined": 0, "none": 0})  # where the key times of the keyframe reward come from
     for question in sorted(questions, key=lambda q: q.question_id):
@@ -116,7 +117,7 @@ def _samples(
             pts = store.pts_seconds(question.clip_id)
             found = mined.get(question.clip_id, [])
             sample = build_sample(question, pts.tolist(), found, template, settings.reward_settings)
-            _check_length(policy, sample, store, settings.max_completion_length)
+            _check_length(policy, sample, store, settings.max_completion_length, context)
         except ItemError as error:
             report.quarantine("question", question.question_id, error.reason, error.detail)
             continue
@@ -128,7 +129,13 @@ def _samples(
     return samples
 
 
-def _check_length(policy: Policy, sample: Sample, store: FrameStore, max_new_tokens: int) -> None:
+def _context(params: Params, policy: Policy) -> int:
+    """Tokens that prompt and completion may have together: for the model, and for the engine if one answers."""
+    with_engine = params.train_grpo.rollout == "vllm"
+    return min(policy.context_length, params.machine.engine.max_model_len) if with_engine else policy.context_length
+
+
+def _check_length(policy: Policy, sample: Sample, store: FrameStore, max_new_tokens: int, context: int) -> None:
     """A prompt that leaves no room for a completion is refused, never cut.
 
     Tokenizing every prompt of a large set takes minutes, so only prompts that might be too long are tokenized. A
@@ -139,7 +146,6 @@ def _check_length(policy: Policy, sample: Sample, store: FrameStore, max_new_tok
     video = video_text(policy, (len(pts), height, width), pts, clip_starts_of(sample.messages)[0])
     tokens = video.count(VIDEO_TOKEN)
     stamps = len(video) - tokens * len(VIDEO_TOKEN)
-    context = policy.context_length
     text = render_prompt(policy, sample.messages)
     if text.count(VIDEO_TOKEN) == 1 and 3 * (len(text.encode()) + stamps) + tokens + max_new_tokens <= context:
         return

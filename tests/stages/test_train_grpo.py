@@ -206,6 +206,17 @@ def test_bad_questions_are_counted_with_their_reason(root: Path) -> None:
     assert report.values["questions_train"] == 6
 
 
+def test_a_prompt_that_an_engine_has_no_room_for_is_left_out(root: Path) -> None:
+    questions = [question(i, "train", question="cup " * (200 if i == 3 else 1)) for i in range(6)]
+    write_project(root, questions)
+    write_frames(root / "data/frames", [q.clip_id for q in questions])
+    engine = small_params().machine.engine.model_dump() | {"max_model_len": 200}
+    for rollout, left_out in (("transformers", []), ("vllm", ["q03: prompt_too_long"])):
+        report = StageReport("train_grpo")
+        train_grpo.read_run(small_params(rollout=rollout, engine=engine), root, report)
+        assert [f"{q.item_id}: {q.reason}" for q in report.quarantined] == left_out
+
+
 def test_no_usable_question_stops_before_training(root: Path) -> None:
     write_rows(root / "data/dataset/questions.parquet", [question(1, "test")], Question)
     with pytest.raises(EmptyInput, match="no usable training question"):
