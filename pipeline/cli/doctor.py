@@ -195,6 +195,23 @@ def check_params() -> Iterator[Finding]:
     yield from preflight(params, checkout())
 
 
+def check_engine() -> Iterator[Finding]:
+    """Which vLLM `make engine` installed. Params that ask for one and have none fail in `check_params`."""
+    from pipeline.engine.options import engine_missing, engine_name
+
+    try:
+        params = find_params(None)
+    except ParamsError:
+        return
+    environment = checkout() / params.machine.engine.environment
+    missing = engine_missing(environment)
+    if not missing:
+        yield Finding("engine", "ok", f"{engine_name(environment)} in {params.machine.engine.environment}")
+    elif "vllm" not in (params.train_grpo.rollout, params.evaluate_egoschema.backend):
+        mend = "`make engine` installs vLLM, which only rollout: vllm and backend: vllm need"
+        yield Finding("engine", "info", missing, mend)
+
+
 def _asks_for_more() -> bool:
     """Whether params.yaml asks for more than the embedded default, so that its needs must be computed."""
     try:
@@ -241,6 +258,7 @@ CHECKS: list[Callable[[], Iterator[Finding]]] = [
     check_codecs,
     check_room,
     check_params,
+    check_engine,
     check_accounts,
 ]
 

@@ -17,9 +17,9 @@ needs_engine = pytest.mark.skipif(
 )
 
 
-def make_engine_policy(folder: Path, seed: int = 0) -> Policy:
-    """Write a policy folder with all that an engine reads, and load it."""
-    policy = make_random_policy(seed, width=128)
+def make_engine_policy(folder: Path, seed: int = 0, width: int = 128) -> Policy:
+    """Write a policy folder with all that an engine reads, and load it; four heads share `width`."""
+    policy = make_random_policy(seed, width=width)
     policy.model.save_pretrained(folder)
     policy.tokenizer.save_pretrained(folder)
     vision = policy.vision

