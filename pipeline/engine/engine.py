@@ -67,6 +67,8 @@ class Engine:
         said = client.post("/collective_rpc", {"method": "load_folder", "kwargs": {"folder": str(folder.absolute())}})
         troubles = [text for text in said["results"] if text]
         if troubles:
+            self.close()  # what it took of them before it stopped is still in it
+            self.version = ""
             raise ModelError(f"the engine does not take the weights of {folder}: {troubles[0]}")
         client.post("/reset_prefix_cache")  # keys and values, and features of a tower that may have changed
         client.post("/reset_encoder_cache")

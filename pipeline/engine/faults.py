@@ -9,6 +9,7 @@ _LOG_BYTES = 60_000
 _ERROR = re.compile(r"(?:^|\s)((?:[A-Za-z_.]*(?:Error|Exception|Exit)): .*)$")
 _MEMORY = re.compile(
     r"out of memory|OutOfMemoryError|No available memory|DefaultCPUAllocator|less than desired GPU memory"
+    r"|less than requested memory for kv"
 )
 _PORT = re.compile(r"address already in use", re.IGNORECASE)
 
@@ -28,8 +29,9 @@ def refusal(log: Path, what: str) -> Exception:
         return Lost("its port was taken by another program meanwhile")
     if _MEMORY.search(text):
         return ModelError(
-            f"{what}: out of memory ({log}). Lower machine.engine.max_num_seqs or max_model_len; on a GPU that "
-            "training shares lower gpu_memory_utilization, or raise it if the engine finds no room for its cache"
+            f"{what}: out of memory ({log}). Lower machine.engine.max_num_seqs or max_model_len, on a CPU "
+            "cpu_cache_gigabytes; on a GPU that training shares lower gpu_memory_utilization, or raise it if the "
+            "engine finds no room for its cache"
         )
     return ModelError(f"{what}: {last_error(text)} (all of it: {log})")
 

@@ -16,6 +16,7 @@ from pipeline.engine.options import Options, command, environment
 
 _LOOK_SECONDS = 0.5
 _END_SECONDS = 5.0
+_SHORT_SECONDS = 0.05
 _NOT_INHERITED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "PYTHONHOME")
 
 
@@ -76,12 +77,29 @@ class Server:
         return self.process.poll() is None
 
     def stop(self) -> None:
-        """End it and all of its processes: asked first, then killed."""
-        for number, seconds in ((signal.SIGTERM, _END_SECONDS), (signal.SIGKILL, _END_SECONDS)):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(seconds)
+        """End it and all of its processes: asked first, then killed.
+
+        The first alone is killed at first: its processes end with it (`inside/sitecustomize.py`), but for those that
+        then tidy /dev/shm.
+        """
+        self._signal_all(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_END_SECONDS)
+        self.process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_END_SECONDS)
+        deadline = time.monotonic() + _END_SECONDS
+        while self._signal_all(0) and time.monotonic() < deadline:
+            time.sleep(_SHORT_SECONDS)
+        self._signal_all(signal.SIGKILL)
+
+    def _signal_all(self, number: int) -> bool:
+        """Send a signal to its process group (0: none); whether anyone is in it."""
+        try:
+            os.killpg(self.process.pid, number)
+        except ProcessLookupError:
+            return False
+        return True
 
 
 def free_port() -> int:

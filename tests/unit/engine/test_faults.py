@@ -21,6 +21,7 @@ from pipeline.errors import ModelError
     [
         ("OSError: [Errno 98] Address already in use", Lost, "port"),
         ("torch.OutOfMemoryError: CUDA out of memory.", ModelError, "gpu_memory_utilization"),
+        ("RuntimeError: (1/2 GiB) is less than requested memory for kv (3 GiB)", ModelError, "cpu_cache_gigabytes"),
         ("(EngineCore pid=7) ERROR ValueError: Head size 24 is not supported", ModelError, "Head size 24"),
         ("", ModelError, "Engine core failed"),
     ],

@@ -79,13 +79,13 @@ def test_only_its_starter_is_let_in(engine: Engine) -> None:
         assert httpx.get(engine.server.url + path, trust_env=False).status_code == 401
 
 
-def test_weights_that_are_not_there_are_named_and_the_engine_lives(engine: Engine, policies: list[Policy]) -> None:
+def test_weights_that_are_not_there_are_named_and_leave_no_trace(engine: Engine, policies: list[Policy]) -> None:
     starts = engine.starts
     with pytest.raises(ModelError, match=r"does not take the weights of .*nowhere"):
         engine.load(Path("nowhere"), "9")
     engine.load(Path(policies[0].folder), "0")
     assert_same(engine, policies[0])
-    assert engine.starts == starts
+    assert engine.starts == starts + 1
 
 
 def test_kill_9_costs_one_start_and_no_answer(
@@ -94,11 +94,20 @@ def test_kill_9_costs_one_start_and_no_answer(
     engine.load(Path(policies[1].folder), "7")
     assert engine.server is not None
     starts, pid = engine.starts, engine.server.process.pid
+    memory = shared_memory_of(pid)
+    assert memory
     os.kill(pid, signal.SIGKILL)
     assert_same(engine, policies[1])
     assert engine.starts == starts + 1
     assert "engine: lost: it died" in capsys.readouterr().err
     assert processes_of_group(pid) == []
+    assert [path for path in memory if path.exists()] == []
+
+
+def shared_memory_of(group: int) -> set[Path]:
+    """Files of Python's shared memory that the processes of a group have open."""
+    rows = [row for pid in processes_of_group(group) for row in Path(f"/proc/{pid}/maps").read_text().splitlines()]
+    return {Path(row.split()[-1]) for row in rows if "/dev/shm/psm_" in row}
 
 
 def processes_of_group(group: int) -> list[int]:
@@ -130,9 +139,12 @@ def test_it_ends_with_its_starter(policies: list[Policy], tmp_path: Path) -> Non
     assert starter.stdout is not None
     group = int(starter.stdout.readline())
     assert len(processes_of_group(group)) >= 2
+    memory = shared_memory_of(group)
+    assert memory
     starter.kill()
     starter.communicate()
     deadline = time.monotonic() + 20
     while processes_of_group(group) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert processes_of_group(group) == []
+    assert [path for path in memory if path.exists()] == []
