@@ -1,4 +1,6 @@
-"""The quick tests as on other machines: `make portable`, or `python -m benchmarks.portable [--twice] [-- PYTEST ARGS]`.
+"""The quick tests as on other machines: `make portable`.
+
+Or `python -m benchmarks.portable [--twice] [--only N ...] [-- PYTEST ARGS]`.
 
 What a machine decides by itself: which CPU kernels PyTorch takes, how many threads, what bytes the H.264 encoder
 writes, the time zone, the locale. All combinations would be 162 runs; here each pair of values meets in at least one.
@@ -92,10 +94,13 @@ def main() -> int:
     """Run the tests under each combination; 1 if any was red."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--twice", action="store_true", help="each combination two times: what is luck shows")
+    parser.add_argument("--only", type=int, nargs="+", metavar="N", help="of the list, these runs")
     parser.add_argument("--list", action="store_true", help="only print the combinations")
     parser.add_argument("arguments", nargs="*", help="for pytest, behind `--`; default: all quick tests")
     args = parser.parse_args()
-    runs = pairwise(FACTORS) * (2 if args.twice else 1)
+    every = pairwise(FACTORS)
+    chosen = every if args.only is None else [every[number - 1] for number in args.only]
+    runs = chosen * (2 if args.twice else 1)
     if args.list:
         print(table([(run, "", set()) for run in runs]))
         return 0

@@ -30,11 +30,12 @@ def make_engine_policy(folder: Path, seed: int = 0, width: int = 128) -> Policy:
     return load_policy(folder)
 
 
-def make_options(room: Path, **machine: float) -> Options:
+def make_options(room: Path, **machine: float | str) -> Options:
     """An engine on CPU in float32, one thread."""
-    values = {"max_model_len": 512, "max_num_seqs": 64, "gpu_memory_utilization": 0.4, "cpu_cache_gigabytes": 1}
-    values |= {"start_seconds": 240, "answer_seconds": 120, **machine}
+    values: dict[str, float | str] = {"environment": str(ENVIRONMENT), "max_model_len": 512, "max_num_seqs": 64}
+    values |= {"gpu_memory_utilization": 0.4, "cpu_cache_gigabytes": 1, "start_seconds": 240, "answer_seconds": 120}
+    values |= machine
     torch.set_num_threads(1)
     room.mkdir(parents=True, exist_ok=True)
-    settings = VllmEngine.model_validate({"environment": str(ENVIRONMENT), **values})
+    settings = VllmEngine.model_validate(values)
     return Options(settings, "cpu", "float32", 1, room)

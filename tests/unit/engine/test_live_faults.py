@@ -1,5 +1,6 @@
 """What can happen to a real engine (vLLM on CPU), each once. Skipped where `make engine` was not called."""
 
+import json
 import os
 import signal
 import socket
@@ -134,16 +135,18 @@ def test_a_taken_port_is_left_for_another(
 
 
 @pytest.mark.parametrize(
-    ("width", "machine", "said"),
+    ("model_type", "machine", "said"),
     [
-        (96, {}, r"the engine did not start: .*[Hh]ead.?size.*24"),
-        (128, {"cpu_cache_gigabytes": 100_000}, "out of memory .*Lower machine.engine"),
+        ("qwen9_vl", {}, "the engine did not start: .*qwen9_vl"),
+        ("qwen2_5_vl", {"cpu_cache_gigabytes": 100_000}, "out of memory .*on a CPU cpu_cache_gigabytes"),
     ],
 )
 def test_what_another_start_would_not_mend_stops_at_once(
-    width: int, machine: dict[str, float], said: str, tmp_path: Path
+    model_type: str, machine: dict[str, float], said: str, tmp_path: Path
 ) -> None:
-    make_engine_policy(tmp_path / "policy", width=width)
+    make_engine_policy(tmp_path / "policy")
+    config = json.loads((tmp_path / "policy/config.json").read_text())
+    (tmp_path / "policy/config.json").write_text(json.dumps({**config, "model_type": model_type}))
     engine = Engine(make_options(tmp_path / "room", **machine))
     with pytest.raises(ModelError, match=said), engine:
         engine.load(tmp_path / "policy", "0")
