@@ -6,7 +6,8 @@ from pathlib import Path
 from pipeline.errors import ModelError
 
 _LOG_BYTES = 60_000
-_ERROR = re.compile(r"(?:^|\s)((?:[A-Za-z_.]*(?:Error|Exception|Exit)): .*)$")
+# The second form is the line below a validation error of pydantic's, which itself says nothing.
+_ERROR = re.compile(r"(?:^|\s)((?:[A-Za-z_.]*(?:Error|Exception|Exit): |Value error, ).*)$")
 _MEMORY = re.compile(
     r"out of memory|OutOfMemoryError|No available memory|DefaultCPUAllocator|less than desired GPU memory"
     r"|less than requested memory for kv"

@@ -24,6 +24,7 @@ from tests.support.engine_policy import make_options
         ("OSError: [Errno 98] Address already in use", Lost, "port"),
         ("torch.OutOfMemoryError: CUDA out of memory.", ModelError, "gpu_memory_utilization"),
         ("RuntimeError: (1/2 GiB) is less than requested memory for kv (3 GiB)", ModelError, "cpu_cache_gigabytes"),
+        ("ValidationError: 1 validation error for X\n  Value error, model type `q9`", ModelError, "model type `q9`"),
         ("(EngineCore pid=7) ERROR ValueError: Head size 24 is not supported", ModelError, "Head size 24"),
         ("", ModelError, "Engine core failed"),
     ],
