@@ -105,7 +105,7 @@ class Stranger(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def taken_ports() -> Iterator[list[int]]:
-    """One where another server answers, one where nobody ever does."""
+    """One that another server answers on, one that nobody ever answers on."""
     with HTTPServer(("127.0.0.1", 0), Stranger) as stranger, socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
