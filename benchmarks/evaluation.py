@@ -26,6 +26,7 @@ from pipeline.answers.prompts import build_messages, fill
 from pipeline.environment import apply_defaults
 from pipeline.evaluation.backends import Request, ShownFrames, TransformersBackend
 from pipeline.evaluation.response_cache import batches_by_length
+from pipeline.models.families.qwen2_5_vl import QWEN2_5_VL
 from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy, make_policy
 from pipeline.models.sampling import Sampling
@@ -60,7 +61,7 @@ class Timing:
 def tiny_policy() -> Policy:
     """The tiny base's shape with random weights and its word-level tokenizer."""
     tokenizer = build_tokenizer([WORDS, TEMPLATE])
-    return make_policy(build_model(SHAPE, tokenizer, seed=0).eval(), tokenizer)
+    return make_policy(build_model(QWEN2_5_VL, SHAPE, tokenizer, seed=0).eval(), tokenizer)
 
 
 def large_policy(tokenizer_folder: Path, device: str) -> Policy:

@@ -15,6 +15,7 @@ class TinySteps(Section):
 class TinyRecipe(Section):
     """How the tiny base model is made. The clips it learns from are rendered in memory and belong to no split."""
 
+    family: str
     clips: Positive
     held_out_clips: Positive
     families: tuple[str, ...]

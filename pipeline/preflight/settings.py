@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.errors import ModelError
 from pipeline.params import Params
 from pipeline.preflight.findings import Finding
 from pipeline.sources.egoschema import EgoschemaParams
@@ -62,6 +63,7 @@ def _tiny_base(params: Params) -> Iterator[Finding]:
     taught, given = params.prepare_model.tiny, params.extract_frames
     if params.prepare_model.recipe != "tiny":
         return
+    yield from _tiny_family(taught.family)
     if (taught.frames_per_clip, taught.frame_pixels**2) != (given.frames_per_clip, given.max_pixels):
         found = (
             f"taught on {taught.frames_per_clip} frames of {taught.frame_pixels**2} pixels, extract_frames gives "
@@ -73,6 +75,17 @@ def _tiny_base(params: Params) -> Iterator[Finding]:
     if unknown:
         found = f"never taught the families {', '.join(unknown)}, which a synthetic source asks"
         yield Finding("tiny base", "warn", found, "add them to prepare_model.tiny.families")
+
+
+def _tiny_family(name: str) -> Iterator[Finding]:
+    if name == "qwen2_5_vl":  # the embedded default: importing the families takes seconds
+        return
+    from pipeline.models.families import small_family
+
+    try:
+        small_family(name)
+    except ModelError as error:
+        yield Finding("tiny base", "fail", str(error), "name one of these", ("prepare_model",))
 
 
 def _benchmark(params: Params) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from pipeline.reports import StageReport
 
 CARD = """# Tiny base
 
-This is **not** a vision-language model from the world. It is a Qwen2.5-VL *architecture* of {parameters:,} parameters,
+This is **not** a vision-language model from the world. It is a {family} *architecture* of {parameters:,} parameters,
 made and pretrained by this pipeline on rendered clips in a few CPU minutes, and it **stands in for a downloaded base**
 such as `Qwen/Qwen2.5-VL-3B-Instruct`, so that the whole road can be walked and tested without a GPU or a network. It
 knows nothing beyond that rendered world, and its scores say nothing about real video.
@@ -38,6 +38,7 @@ def run(params: Params, root: Path, report: StageReport) -> None:
 def _make_tiny(params: Params, folder: Path) -> dict[str, Any]:
     import torch
 
+    from pipeline.models.families import small_family
     from pipeline.tiny_base.curriculum import make_curriculum, texts_of_the_world
     from pipeline.tiny_base.model import parameter_count, save_tiny
     from pipeline.tiny_base.phases import new_policy, train_phase
@@ -46,8 +47,13 @@ def _make_tiny(params: Params, folder: Path) -> dict[str, Any]:
     torch.set_num_threads(1)  # another order of summation would give other weights
     recipe, steps = params.prepare_model.tiny, params.prepare_model.tiny.steps
     curriculum = make_curriculum(params.seed, params.prompts, recipe)
-    policy = new_policy(SHAPE, texts_of_the_world(params.prompts), params.seed)
-    values: dict[str, Any] = {"parameters": parameter_count(policy.model), "vocabulary": len(policy.tokenizer)}
+    family = small_family(recipe.family)
+    policy = new_policy(family, SHAPE, texts_of_the_world(params.prompts), params.seed)
+    values: dict[str, Any] = {
+        "family": recipe.family,
+        "parameters": parameter_count(policy.model),
+        "vocabulary": len(policy.tokenizer),
+    }
 
     def best_family() -> float:
         scores = curriculum.measure_accuracy(policy, "reasoning", temperature=0.0)
@@ -62,6 +68,7 @@ def _make_tiny(params: Params, folder: Path) -> dict[str, Any]:
     values["base_sampled_accuracy"] = curriculum.measure_accuracy(policy, "reasoning", temperature=1.0)
     values["base_direct_accuracy"] = curriculum.measure_accuracy(policy, "direct", temperature=0.0)
     card = CARD.format(
+        family=family.title,
         parameters=values["parameters"],
         wrong=DEGRADE.label_noise,
         skilled=values["accuracy_before_degrade"]["all"],
@@ -69,7 +76,7 @@ def _make_tiny(params: Params, folder: Path) -> dict[str, Any]:
         sampled=values["base_sampled_accuracy"]["all"],
         direct=values["base_direct_accuracy"]["all"],
     )
-    save_tiny(policy.model, policy.tokenizer, folder, card)
+    save_tiny(policy, folder, card)
     return values
 
 

@@ -1,31 +1,32 @@
-"""The tiny base: the Qwen2.5-VL architecture at a few hundred thousand parameters, and the folder it is saved to."""
+"""The tiny base: a family's architecture at a few hundred thousand parameters, and the folder it is saved to."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import GenerationConfig, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from transformers import GenerationConfig
 
-from pipeline.models.families.family import CLIP_MEAN, CLIP_STD
+from pipeline.files import write_json
+from pipeline.models.families.family import Family
+from pipeline.models.policy import Policy
 from pipeline.tiny_base.recipe import TinyShape
 
 _CONTEXT = 512
+_MAX_PIXELS = 12_845_056  # the published limit; the lower one is a token, so that frames are not enlarged
 
 
-def build_config(shape: TinyShape, tokenizer: Any) -> Qwen2_5_VLConfig:
-    """The config of a Qwen2.5-VL of this shape whose token ids are those of `tokenizer`."""
-    ids = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("vision_start", "vision_end")}
-    ids |= {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("image_pad", "video_pad")}
-    return Qwen2_5_VLConfig(
-        text_config=_text_config(shape, tokenizer),
-        vision_config=_vision_config(shape),
-        vision_start_token_id=ids["vision_start"],
-        vision_end_token_id=ids["vision_end"],
-        image_token_id=ids["image_pad"],
-        video_token_id=ids["video_pad"],
-        tie_word_embeddings=True,
-    )
+def build_config(family: Family, shape: TinyShape, tokenizer: Any) -> Any:
+    """The config of a model of this family and shape whose token ids are those of `tokenizer`.
+
+    Raises:
+        ValueError: no tiny base of the family can be made.
+    """
+    if family.small_config is None:
+        raise ValueError(f"no tiny base of {family.title} can be made")
+    names = ("vision_start_token", "vision_end_token", "image_token", "video_token")
+    tokens = ("vision_start", "vision_end", "image_pad", "video_pad")
+    ids = {f"{n}_id": tokenizer.convert_tokens_to_ids(f"<|{t}|>") for n, t in zip(names, tokens, strict=True)}
+    return family.small_config(_text_config(shape, tokenizer), _vision_config(shape), ids)
 
 
 def _text_config(shape: TinyShape, tokenizer: Any) -> dict[str, Any]:
@@ -61,20 +62,17 @@ def _vision_config(shape: TinyShape) -> dict[str, Any]:
         "patch_size": shape.patch_size,
         "temporal_patch_size": 2,
         "spatial_merge_size": 2,
-        "tokens_per_second": 1,
-        "window_size": 8 * shape.patch_size,
-        "fullatt_block_indexes": list(range(shape.vision_layers)),
         "out_hidden_size": shape.hidden_size,
         "initializer_range": shape.initializer_range,
     }
 
 
-def build_model(shape: TinyShape, tokenizer: Any, seed: int) -> Any:
+def build_model(family: Family, shape: TinyShape, tokenizer: Any, seed: int) -> Any:
     """A freshly initialised model, the same weights for the same arguments."""
-    config = build_config(shape, tokenizer)
+    config = build_config(family, shape, tokenizer)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Qwen2_5_VLForConditionalGeneration(config)
+        model = family.loader(config)
     ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
     model.generation_config = GenerationConfig(**ends)  # type: ignore[no-untyped-call]
     return model
@@ -85,21 +83,13 @@ def parameter_count(model: Any) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-def save_tiny(model: Any, tokenizer: Any, folder: Path, card: str) -> None:
-    """Write a plain `from_pretrained` folder: safetensors, tokenizer, colour statistics and a model card."""
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    vision = model.config.vision_config
-    preprocessor = {
-        "image_mean": list(CLIP_MEAN),
-        "image_std": list(CLIP_STD),
-        "patch_size": vision.patch_size,
-        "temporal_patch_size": vision.temporal_patch_size,
-        "merge_size": vision.spatial_merge_size,
-        "min_pixels": (vision.patch_size * vision.spatial_merge_size) ** 2,  # so that frames are not enlarged
-        "max_pixels": 12845056,  # as Qwen's
-        "image_processor_type": "Qwen2VLImageProcessor",
-        "processor_class": "Qwen2_5_VLProcessor",
-    }
-    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor, indent=2) + "\n", encoding="utf-8")
+def save_tiny(policy: Policy, folder: Path, card: str) -> None:
+    """Write a plain `from_pretrained` folder: safetensors, tokenizer, processor files and a model card."""
+    policy.model.save_pretrained(folder)
+    policy.tokenizer.save_pretrained(folder)
+    limits = {"min_pixels": policy.vision.size_multiple**2, "max_pixels": _MAX_PIXELS}
+    size = {"shortest_edge": limits["min_pixels"], "longest_edge": _MAX_PIXELS}  # so a video processor calls them
+    for name, content in policy.family.processor_files(policy.vision).items():
+        given = {"size": size} if "video_processor_type" in content else limits
+        write_json(folder / name, {**content, **given})
     (folder / "README.md").write_text(card, encoding="utf-8")

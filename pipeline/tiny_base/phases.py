@@ -1,7 +1,9 @@
 """The tiny base from words to policy: tokenizer, fresh weights, phases of training."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 
+from pipeline.models.families.family import Family
 from pipeline.models.policy import Policy, make_policy
 from pipeline.tiny_base.model import build_model
 from pipeline.tiny_base.pretrain import Example, Schedule, pretrain
@@ -9,12 +11,13 @@ from pipeline.tiny_base.recipe import Phase, TinyShape
 from pipeline.tiny_base.tokenizer import build_tokenizer
 
 
-def new_policy(shape: TinyShape, texts: Iterable[str], seed: int) -> Policy:
-    """A policy with fresh weights whose tokenizer knows the words of `texts`."""
-    tokenizer = build_tokenizer(texts)
-    return make_policy(build_model(shape, tokenizer, seed), tokenizer)
+def new_policy(family: Family, shape: TinyShape, texts: Iterable[str], seed: int) -> Policy:
+    """A policy with fresh weights whose tokenizer knows the words of `texts` and of the family's time stamps."""
+    tokenizer = build_tokenizer([*texts, _SPECIAL.sub("", family.video_text([0.5], 1))])
+    return make_policy(build_model(family, shape, tokenizer, seed), tokenizer)
 
 
+_SPECIAL = re.compile(r"<\|\w+\|>")
 Draw = Callable[[str, Phase, int], Sequence[Example]]
 
 

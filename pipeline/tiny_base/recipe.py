@@ -12,7 +12,7 @@ SECONDS = (6.0, 12.0)
 
 @dataclass(frozen=True)
 class TinyShape:
-    """Shape of a tiny Qwen2.5-VL; `patch_size` in pixels."""
+    """Shape of a tiny base; `patch_size` in pixels."""
 
     layers: int
     hidden_size: int

@@ -10,6 +10,21 @@ from pipeline.models.families.qwen3_vl import QWEN3_VL
 FAMILIES: dict[str, Family] = {family.model_type: family for family in (QWEN2_5_VL, QWEN3_VL)}
 
 
+def small_family(name: str) -> Family:
+    """The family that `prepare_model.tiny.family` names.
+
+    Raises:
+        ModelError: none of that name is known, or no tiny base of it can be made.
+    """
+    if name in FAMILIES and FAMILIES[name].small_config is not None:
+        return FAMILIES[name]
+    made = ", ".join(key for key, family in FAMILIES.items() if family.small_config is not None)
+    raise ModelError(
+        f"prepare_model.tiny.family is {name}, and a tiny base is made of one of {made}: docs/extend.md, "
+        '"A model family", says how to add one'
+    )
+
+
 def family_of(config: Any, name: str) -> Family:
     """The family of a model by its config; `name` is what messages call the model.
 

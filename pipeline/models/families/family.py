@@ -16,6 +16,9 @@ VIDEO_TOKEN = "<|video_pad|>"  # noqa: S105
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
+# Config of a small model from what all families share: settings of language model and vision tower, token ids.
+SmallConfig = Callable[[dict[str, Any], dict[str, Any], dict[str, int]], Any]
+
 # Placeholder text of one video, from the seconds of its steps and the tokens of each.
 VideoText = Callable[[Sequence[float], int], str]
 
@@ -52,6 +55,7 @@ class Family:
         tower, language_model: names of the two parts in the model.
         vision_tokens: never sampled.
         files: what a folder needs beside weights and tokenizer: kinds that transformers' Auto classes read, by file.
+        small_config: how a tiny base of the family is shaped; None: none can be made here.
     """
 
     model_type: str
@@ -71,6 +75,7 @@ class Family:
     adapt: Callable[[Any], None] = lambda model: None
     tower: str = "visual"
     language_model: str = "language_model"
+    small_config: SmallConfig | None = None
     vision_tokens: tuple[str, ...] = ("<|video_pad|>", "<|image_pad|>", "<|vision_start|>", "<|vision_end|>")
 
     @property

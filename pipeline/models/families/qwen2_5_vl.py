@@ -2,12 +2,22 @@
 
 from typing import Any
 
+import transformers
+
 from pipeline.models.families.family import CLIP_MEAN, CLIP_STD, Family
 from pipeline.models.families.windows import attend_in_batches
 
 
 def _interval(vision: Any, seconds: float) -> float:
     return float(vision.tokens_per_second * seconds)
+
+
+def _small_config(text: dict[str, Any], vision: dict[str, Any], tokens: dict[str, int]) -> Any:
+    """Every layer of the tower sees the whole frame; a second is one position."""
+    own = {"tokens_per_second": 1, "window_size": 8 * vision["patch_size"]}
+    own["fullatt_block_indexes"] = list(range(vision["depth"]))
+    config = {"text_config": text, "vision_config": vision | own, "tie_word_embeddings": True}
+    return transformers.Qwen2_5_VLConfig(**config, **tokens)
 
 
 QWEN2_5_VL = Family(
@@ -22,4 +32,5 @@ QWEN2_5_VL = Family(
     interval=_interval,
     no_mask={"full_attention": None},  # a dict is taken as it is
     adapt=attend_in_batches,
+    small_config=_small_config,
 )

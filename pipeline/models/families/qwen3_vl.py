@@ -4,9 +4,12 @@ language model (DeepStack)."""
 from collections.abc import Sequence
 from typing import Any
 
+import transformers
+
 from pipeline.models.families.family import VIDEO_TOKEN, Family
 
 _HALF = (0.5, 0.5, 0.5)
+_POSITIONS = 8 * 8  # learned ones of a small tower, stretched over any frame
 _BLOCK = "<|vision_start|>{}<|vision_end|>"
 
 
@@ -21,6 +24,15 @@ def _stamped(step_seconds: Sequence[float], tokens: int) -> str:
 
 def _feature_layers(config: Any) -> int:
     return 1 + len(config.vision_config.deepstack_visual_indexes)
+
+
+def _small_config(text: dict[str, Any], vision: dict[str, Any], tokens: dict[str, int]) -> Any:
+    """All layers of the tower but the last feed the language model, which has to have as many."""
+    rope = {**text["rope_parameters"], "mrope_interleaved": True}
+    text = text | {"rope_parameters": rope, "head_dim": text["hidden_size"] // text["num_attention_heads"]}
+    own = {"num_position_embeddings": _POSITIONS, "deepstack_visual_indexes": list(range(vision["depth"] - 1))}
+    config = {"text_config": text, "vision_config": vision | own, "tie_word_embeddings": True}
+    return transformers.Qwen3VLConfig(**config, **tokens)
 
 
 QWEN3_VL = Family(
@@ -39,4 +51,5 @@ QWEN3_VL = Family(
     video_text=_stamped,
     steps_apart=True,
     feature_layers=_feature_layers,
+    small_config=_small_config,
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import Qwen2_5_VLConfig
+import yaml
 
 from pipeline.params import Params, load_params, parse_params
 from pipeline.preflight.budget import check_disk, check_gpu_memory, disk, gpu_memory
@@ -21,6 +21,7 @@ from pipeline.profiles import merge_overlay, read_profile
 from pipeline.train_params import Lora
 from tests.support.data_world import clip, egoschema_params, local_params, row, write_jsonl
 from tests.support.fault_server import sha256
+from tests.support.published_shapes import PUBLISHED
 from tests.support.random_policy import make_random_policy
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -28,10 +29,14 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def full(**changes: Any) -> Params:
     """The full profile, with values by dotted key."""
-    import yaml
+    return profiled("full", **changes)
 
+
+def profiled(*names: str, **changes: Any) -> Params:
+    """Params with profiles laid over each other, and values by dotted key."""
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    raw = yaml.safe_load(merge_overlay(text, read_profile(ROOT, "full"), check=lambda raw: None))
+    overlays = [read_profile(ROOT, name) for name in names]
+    raw = yaml.safe_load(merge_overlay(text, *overlays, check=lambda raw: None))
     for key, value in changes.items():
         section, _, name = key.partition("__")
         raw[section][name] = value
@@ -52,6 +57,15 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_stands_in_the_way_of_the_embedded_default(repository: Path) -> None:
     assert preflight(load_params(repository / "params.yaml"), repository) == []
+
+
+def test_a_tiny_base_is_made_of_known_families_alone(repository: Path) -> None:
+    raw = load_params(repository / "params.yaml").model_dump()
+    for name, states in (("qwen3_vl", []), ("qwen9_vl", ["fail"])):
+        raw["prepare_model"]["tiny"]["family"] = name
+        found = [f for f in preflight(parse_params(raw), repository) if f.name == "tiny base"]
+        assert [f.state for f in found] == states
+    assert "qwen2_5_vl, qwen3_vl" in found[0].found
 
 
 def test_the_full_profile_on_a_laptop_without_inputs(tmp_path: Path) -> None:
@@ -189,10 +203,33 @@ def test_a_base_of_a_local_folder_is_looked_at_without_its_weights(tmp_path: Pat
 @pytest.fixture(scope="module")
 def three_billion() -> BaseModel:
     """Qwen2.5-VL-3B's published shape."""
-    text = {"vocab_size": 151936, "hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36,
-            "num_attention_heads": 16, "num_key_value_heads": 2, "tie_word_embeddings": True}  # fmt: skip
-    vision = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16, "out_hidden_size": 2048}
-    return counted(Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=True))
+    return counted(PUBLISHED["full"][0])
+
+
+def table_row(profile: str) -> list[str]:
+    """Of docs/scaling.md's table of other models."""
+    page = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
+    (row,) = (line for line in page.splitlines() if line.startswith(f"| `{profile}`"))
+    return [cell.strip(" *") for cell in row.strip("|").split("|")]
+
+
+@pytest.mark.parametrize("profile", list(PUBLISHED))
+def test_published_shapes_have_the_published_number_of_weights_and_the_documented_memory(profile: str) -> None:
+    """Built on the meta device: nothing is allocated. The page's figures are those that `egovlm doctor` computes."""
+    config, published = PUBLISHED[profile]
+    model = counted(config)
+    assert model.parameters == published
+    overlays = ["full"] if profile == "full" else ["full", profile]
+    whole = gpu_memory(model, profiled(*overlays, train_grpo__weights="float32"))
+    half = gpu_memory(model, profiled(*overlays, train_grpo__weights="bfloat16"))
+    lora = {"rank": 16, "alpha": 32, "targets": ["q_proj", "k_proj", "v_proj", "o_proj"]}
+    adapter = gpu_memory(model, profiled(*overlays, train_grpo__weights="float32", train_grpo__lora=lora))
+    _, weights, *told, kept, _ = table_row(profile)
+    assert (
+        weights.removesuffix(" billion") == f"{published / 1e9:.2f}, {(published - model.vision_parameters) / 1e9:.2f}"
+    )
+    assert told == [f"{need['peak']:.1f}" for need in (whole, half, adapter)]
+    assert kept == f"{whole['keys and values']:.1f}"
 
 
 def test_memory_and_disk_of_the_3b_by_hand(three_billion: BaseModel) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.answers.keyframes import parse_keyframes, soft_f1
 from pipeline.answers.parser import ParseOutcome, parse_answer
+from pipeline.models.families.qwen2_5_vl import QWEN2_5_VL
 from pipeline.params import Prompts
 from pipeline.synthetic.families import FAMILIES, ask_at
 from pipeline.synthetic.world import COLOURS, PLACES, WorldSettings, count_values
@@ -35,8 +36,8 @@ SHAPE = TinyShape(
     initializer_range=0.08,
 )  # fmt: skip
 RECIPE = TinyRecipe(
-    clips=6, held_out_clips=2, families=("taken", "moved", "count"), frames_per_clip=6, frame_pixels=48,
-    steps=TinySteps(lookup=1, see=1, combine=1, degrade=1),
+    family="qwen2_5_vl", clips=6, held_out_clips=2, families=("taken", "moved", "count"),
+    frames_per_clip=6, frame_pixels=48, steps=TinySteps(lookup=1, see=1, combine=1, degrade=1),
 )  # fmt: skip
 CLIPS = [render_clip(0, i, WorldSettings(6.0, 12.0, 1), 6, 48) for i in range(8)]
 MORE_CLIPS = [*CLIPS, *(render_clip(0, i, WorldSettings(6.0, 12.0, 1), 6, 16) for i in range(8, 24))]
@@ -134,7 +135,7 @@ def test_examples_are_a_function_of_phase_and_step_and_need_no_unknown_word() ->
     examples = CURRICULUM.draw("combine", PHASE, 3)
     assert [x.completion for x in examples] == [x.completion for x in CURRICULUM.draw("combine", PHASE, 3)]
     assert [x.completion for x in examples] != [x.completion for x in CURRICULUM.draw("combine", PHASE, 4)]
-    tokenizer = new_policy(SHAPE, texts_of_the_world(PROMPTS), 0).tokenizer
+    tokenizer = new_policy(QWEN2_5_VL, SHAPE, texts_of_the_world(PROMPTS), 0).tokenizer
     for example in examples:
         text = example.messages[0]["content"][-1]["text"] + example.completion
         assert tokenizer.unk_token_id not in tokenizer(text).input_ids
@@ -174,5 +175,7 @@ def test_partial_examples_show_the_frames_whose_times_they_name() -> None:
 
 
 def test_an_untrained_policy_fails_on_held_out_clips() -> None:
-    scores = CURRICULUM.measure_accuracy(new_policy(SHAPE, texts_of_the_world(PROMPTS), 0), "reasoning", 0.0)
+    scores = CURRICULUM.measure_accuracy(
+        new_policy(QWEN2_5_VL, SHAPE, texts_of_the_world(PROMPTS), 0), "reasoning", 0.0
+    )
     assert scores["all"] <= 0.5

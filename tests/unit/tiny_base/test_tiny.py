@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.errors import ModelError
+from pipeline.models.families import FAMILIES, small_family
+from pipeline.models.families.qwen2_5_vl import QWEN2_5_VL
 from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy, load_policy
 from pipeline.tiny_base import recipe
@@ -52,13 +55,15 @@ def test_the_chat_template_is_qwens() -> None:
     )
 
 
-def test_the_saved_folder_is_plain_and_gives_the_same_logits(tmp_path: Path) -> None:
-    policy = new_policy(SHAPE, TEXTS, 0)
-    save_tiny(policy.model, policy.tokenizer, tmp_path, "card")
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_the_saved_folder_is_plain_and_gives_the_same_logits(family: str, tmp_path: Path) -> None:
+    policy = new_policy(small_family(family), SHAPE, TEXTS, 0)
+    save_tiny(policy, tmp_path, "card")
     names = {path.name for path in tmp_path.iterdir()}
     assert {"model.safetensors", "tokenizer.json", "config.json", "preprocessor_config.json", "README.md"} <= names
-    limits = json.loads((tmp_path / "preprocessor_config.json").read_text())
-    assert limits["min_pixels"] == 16 * 16  # one token: no program enlarges frames of 48 pixels
+    read = {name: json.loads((tmp_path / name).read_text()) for name in policy.family.files}
+    limits = [content.get("min_pixels") or content["size"]["shortest_edge"] for content in read.values()]
+    assert set(limits) == {16 * 16}  # one token: no program enlarges frames of 48 pixels
     loaded = load_policy(tmp_path)
     inputs = encode_prompts(policy, [MESSAGES], {"x": clip(90)}).forward_kwargs()
     with torch.no_grad():
@@ -71,9 +76,9 @@ def _draw(name: str, phase: Phase, step: int) -> Sequence[Example]:
     return [Example(clip(20 + 200 * i), MESSAGES, ("dark", "bright")[i]) for i in (0, 1)]
 
 
-def _trained(steps: int, **changes: float) -> tuple[Policy, dict[str, float]]:
+def _trained(steps: int, family: str = "qwen2_5_vl", **changes: float) -> tuple[Policy, dict[str, float]]:
     torch.set_num_threads(1)
-    policy = new_policy(SHAPE, TEXTS, 0)
+    policy = new_policy(small_family(family), SHAPE, TEXTS, 0)
     return policy, train_phase(policy, "light", replace(_PHASE, **changes), steps, _draw, lambda: 0.5)
 
 
@@ -83,8 +88,9 @@ def test_training_repeats_to_the_bit() -> None:
     assert all(torch.equal(a, b) for a, b in zip(first.model.parameters(), second.model.parameters(), strict=True))
 
 
-def test_training_makes_it_see() -> None:
-    policy, result = _trained(70)
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_training_makes_it_see(family: str) -> None:
+    policy, result = _trained(70, family)
     assert result["steps"] == 70
     assert result["loss"] < 0.2
     assert result["exact_match"] == 1.0
@@ -126,7 +132,7 @@ def test_a_phase_that_is_not_learned_is_taught_again_with_new_examples_but_not_f
 
 
 def test_a_frozen_tower_stays_and_is_free_again() -> None:
-    policy = new_policy(SHAPE, TEXTS, 0)
+    policy = new_policy(QWEN2_5_VL, SHAPE, TEXTS, 0)
     before = {name: weight.clone() for name, weight in policy.model.named_parameters()}
     train_phase(policy, "light", replace(_PHASE, freeze_vision=True), 2, _draw, lambda: 0.5)
     changed = {name for name, weight in policy.model.named_parameters() if not torch.equal(weight, before[name])}
@@ -135,7 +141,7 @@ def test_a_frozen_tower_stays_and_is_free_again() -> None:
 
 
 def test_examples_with_and_without_a_clip_count_alike() -> None:
-    policy = new_policy(SHAPE, TEXTS, 0)
+    policy = new_policy(QWEN2_5_VL, SHAPE, TEXTS, 0)
     text = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}]}]
     seen, read = Example(clip(9), MESSAGES, "red object"), Example(None, text, "red")
     with torch.no_grad():
@@ -143,15 +149,27 @@ def test_examples_with_and_without_a_clip_count_alike() -> None:
     assert 5 * both == pytest.approx(3 * first + 2 * second, rel=1e-5)
 
 
+def test_time_stamps_are_known_words() -> None:
+    """Qwen3-VL writes the seconds of a step into the prompt; the default's vocabulary stays as it was."""
+    stamped, plain = (new_policy(small_family(name), SHAPE, TEXTS, 0).tokenizer for name in ("qwen3_vl", "qwen2_5_vl"))
+    assert set(stamped.get_vocab()) - set(plain.get_vocab()) == {"<", "seconds", ">"}
+    assert stamped.unk_token_id not in stamped("<12.5 seconds>").input_ids
+
+
+def test_a_family_without_a_tiny_base_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"qwen9_vl, and a tiny base is made of one of qwen2_5_vl, qwen3_vl"):
+        small_family("qwen9_vl")
+
+
 def test_the_default_shape_has_heads_that_engines_know() -> None:
-    config = build_config(recipe.SHAPE, build_tokenizer(TEXTS))
+    config = build_config(QWEN2_5_VL, recipe.SHAPE, build_tokenizer(TEXTS))
     text, vision = config.text_config, config.vision_config
     assert text.hidden_size // text.num_attention_heads == 32
     assert vision.hidden_size // vision.num_heads == 32
 
 
 def test_only_what_is_not_given_is_trained_and_an_open_end_is_no_end() -> None:
-    policy = new_policy(SHAPE, TEXTS, 0)
+    policy = new_policy(QWEN2_5_VL, SHAPE, TEXTS, 0)
     whole, given = Example(clip(9), MESSAGES, "red object"), Example(clip(9), MESSAGES, " object", given="red")
     start = Example(clip(9), MESSAGES, "red", open_end=True)
     with torch.no_grad():
@@ -181,7 +199,7 @@ _PHASE = Phase(Mixture(whole=2), learning_rate=2e-2, focal_gamma=0.0)
 
 
 def test_an_example_without_a_clip_is_text_alone() -> None:
-    policy = new_policy(SHAPE, TEXTS, 0)
+    policy = new_policy(QWEN2_5_VL, SHAPE, TEXTS, 0)
     blind = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}]}]
     loss, _ = example_loss(policy, [Example(None, blind, "red"), Example(None, blind, "red object")], 0.0)
     assert loss.item() == pytest.approx(np.log(len(policy.tokenizer)), rel=0.5)
