@@ -72,15 +72,19 @@ def _read_kinds(path: Path) -> dict[str, str]:
 
 
 def reference_of(
-    inputs: DatasetInputs, questions: Sequence[Question], settings: ValidateDataset, root: Path
+    inputs: DatasetInputs,
+    questions: Sequence[Question],
+    settings: ValidateDataset,
+    root: Path,
+    held_out: tuple[str, ...] = ("dev", "test"),
 ) -> Reference:
-    """What evaluation uses: the dataset's own held-out rows and EgoSchema's recordings.
+    """What evaluation uses: the dataset's own rows of the splits `held_out`, and EgoSchema's recordings.
 
     Raises:
         ParamsError: training data are real, and no setting says where EgoSchema's recordings are listed.
     """
     reference = Reference()
-    reference.add_questions([q for q in questions if q.split != "train"], inputs.videos)
+    reference.add_questions([q for q in questions if q.split in held_out], inputs.videos)
     real = sorted({q.source for q in questions if q.split == "train" and inputs.kinds.get(q.source) != MADE_HERE})
     if real and settings.egoschema_windows is None:
         raise ParamsError(needs_windows(real))
@@ -116,17 +120,40 @@ def decontaminate(
     questions: Sequence[Question],
     looks: Sequence[ClipLook],
     inputs: DatasetInputs,
+    settings: ValidateDataset,
+    root: Path,
+) -> list[Leak]:
+    """The leaks by ids, times and texts; by frames if a video's recording is not known.
+
+    Training rows are compared with all that is held out. Dev rows choose the step, so those of real sources may not
+    show the recordings of the test rows or of EgoSchema; that they ask in the same words does no harm.
+    """
+    training = [q for q in questions if q.split == "train"]
+    dev = [q for q in questions if q.split == "dev" and inputs.kinds.get(q.source) != MADE_HERE]
+    by_id = {look.clip_id: look for look in looks}
+    leaks: list[Leak] = []
+    for rows, held_out in ((training, ("dev", "test")), (dev, ("test",))):
+        if rows:
+            reference = reference_of(inputs, questions, settings, root, held_out)
+            evaluation = [q for q in questions if q.split in held_out]
+            found = _leaks_among(rows, evaluation, by_id, inputs, reference, settings)
+            leaks += [leak for leak in found if leak.kind != "text" or rows is training]
+    return leaks
+
+
+def _leaks_among(
+    rows: Sequence[Question],
+    evaluation: Sequence[Question],
+    looks: Mapping[str, ClipLook],
+    inputs: DatasetInputs,
     reference: Reference,
     settings: ValidateDataset,
 ) -> list[Leak]:
-    """The leaks among the training rows: by ids, times and texts; by frames if a video's recording is not known."""
-    training = [q for q in questions if q.split == "train"]
     reworded = (settings.reworded_with_options, settings.reworded_alone)
-    leaks = find_leaks(training, inputs.videos, reference, settings.text_similarity, reworded)
+    leaks = find_leaks(rows, inputs.videos, reference, settings.text_similarity, reworded)
     leaking = {leak.question_id for leak in leaks}
-    unknown = [q for q in training if q.question_id not in leaking and _recording_unknown(q, inputs)]
-    evaluation = [q for q in questions if q.split != "train"]
-    return leaks + find_lookalikes(unknown, evaluation, {look.clip_id: look for look in looks})
+    unknown = [q for q in rows if q.question_id not in leaking and _recording_unknown(q, inputs)]
+    return leaks + find_lookalikes(unknown, evaluation, looks)
 
 
 def _recording_unknown(question: Question, inputs: DatasetInputs) -> bool:

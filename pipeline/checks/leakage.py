@@ -1,4 +1,4 @@
-"""Decontamination: which training rows show what the evaluation asks about.
+"""Decontamination: which training and dev rows show what the evaluation asks about.
 
 A row leaks in three cases. Its recording is one that evaluation uses (`parent`; `window` if the times overlap too). Its
 question or video has an evaluation item's id (`id`). Or its wording is an evaluation item's (`text`): question and
@@ -204,7 +204,7 @@ def leakage_report(
     leaks: Sequence[Leak], training: Sequence[Question], allowed: bool, facts: dict[str, Any]
 ) -> dict[str, Any]:
     """Counts and examples per source and kind; `leaky` is true if leaking rows stay in the data."""
-    sources = sorted({q.source for q in training})
+    sources = sorted({q.source for q in training} | {leak.source for leak in leaks})
     return {
         "leaky": allowed and bool(leaks),
         "allowed": allowed,

@@ -25,6 +25,7 @@ from pipeline.errors import StageError
 from pipeline.grpo.checkpoints import Checkpoints, dev_scores
 from pipeline.grpo.clips import ClipLoader, Shuffled, encode_samples
 from pipeline.grpo.engine_rollout import EngineRollout, check_ratios, check_versions
+from pipeline.grpo.fused_head import score_labels_alone
 from pipeline.grpo.half_adamw import HalfAdamW
 from pipeline.grpo.logprobs import Groups, LogProbs, separate_log_probs, shared_log_probs
 from pipeline.grpo.planning import Group, plan_groups
@@ -84,6 +85,7 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         self.rollouts: list[Rollout] = []
         self._shuffled_accuracy: dict[str, float] = {}
         self._reasked: list[bool] | None = None
+        score_labels_alone(len(policy.tokenizer))
         rows = {"prompt": [s.messages for s in samples], "question_id": [s.question_id for s in samples]}
         super().__init__(
             model=policy.model,

@@ -92,14 +92,14 @@ def _decontaminated(
     settings = params.validate_dataset
     training = [q for q in questions if q.split == "train"]
     reference = reference_of(inputs, questions, settings, root)
-    leaks = decontaminate(questions, looks, inputs, reference, settings)
+    leaks = decontaminate(questions, looks, inputs, settings, root)
     facts = {"recordings_in_evaluation": len(reference.windows), "egoschema_windows": settings.egoschema_windows}
     stamped = leakage_report(leaks, training, settings.allow_leakage, facts)
     write_json(root / LEAKAGE, stamped)
     if settings.allow_leakage or not leaks:
         return list(questions), stamped, {leak.question_id for leak in leaks}
     kept = _without(questions, leaks, report)
-    again = decontaminate(kept, looks, inputs, reference_of(inputs, kept, settings, root), settings)
+    again = decontaminate(kept, looks, inputs, settings, root)
     return kept, stamped, {leak.question_id for leak in again}
 
 

@@ -279,14 +279,24 @@ def test_real_training_data_needs_egoschemas_recordings(made: Path, root: Path) 
         _run("validate_dataset", _params(made, _questions(), egoschema_windows="w.json"), root)
 
 
-def _leaky(made: Path, root: Path, allow: bool) -> StageReport:
+def _leaky(made: Path, root: Path, allow: bool, split: str = "train") -> StageReport:
     questions = read_rows(root / "data/questions/questions.parquet", Question)
-    leaking = next(q.video_id for q in questions if q.split == "train")
+    leaking = next(q.video_id for q in questions if q.split == split)
     windows = {"u": {"video_uid": leaking, "starting_sec": 0, "ending_sec": 1}}
     (root / "windows.json").write_text(json.dumps(windows))
     params = _params(made, _questions(), egoschema_windows="windows.json", egoschema_questions="none",
                      allow_leakage=allow)  # fmt: skip
     return _run("validate_dataset", params, root)
+
+
+def test_dev_rows_on_evaluated_recordings_go_too(made: Path, root: Path) -> None:
+    """They choose the step that becomes the policy."""
+    report = _leaky(made, root, allow=False, split="dev")
+    left = read_rows(root / "data/dataset/questions.parquet", Question)
+    gone = {q.item_id for q in report.quarantined if q.reason == "leak_window"}
+    assert len(gone) >= 5
+    assert not gone & {q.question_id for q in left}
+    assert any(q.split == "dev" for q in left)
 
 
 def test_leaks_go_to_quarantine(made: Path, root: Path) -> None:

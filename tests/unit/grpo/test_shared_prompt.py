@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 import torch
+from trl.trainer import utils
 from trl.trainer.utils import add_fused_lm_head
 
+from pipeline.grpo.fused_head import score_labels_alone
 from pipeline.grpo.logprobs import Groups, separate_log_probs, shared_log_probs
 from pipeline.grpo.shared_prompt import enable_shared_prompt, pack
 from pipeline.models.families import FAMILIES
@@ -130,9 +132,12 @@ def test_equal_in_float64(variant: Any, float64_norms: None) -> None:
     assert any("visual" in n for n in gradients) == (name in ("pixels", "checkpointing"))
 
 
-def test_equal_in_float32_through_trls_head(variant: Any) -> None:
+@pytest.mark.parametrize("vocabulary", [50, 151_936], ids=["all positions", "labels alone"])
+def test_equal_in_float32_through_trls_head(variant: Any, vocabulary: int, monkeypatch: pytest.MonkeyPatch) -> None:
     name, make = variant
     results = []
+    monkeypatch.setattr("trl.trainer.utils._use_triton", utils._use_triton)  # put back afterwards
+    score_labels_alone(vocabulary)
     for shared in (False, True):
         policy = make(torch.float32)
         add_fused_lm_head(policy.base, temperature=0.7, outputs=("log_probs", "entropy"))
@@ -140,6 +145,30 @@ def test_equal_in_float32_through_trls_head(variant: Any) -> None:
     (log_probs, _, gradients), (shared_log_probs_, _, shared_gradients) = results
     assert (log_probs - shared_log_probs_).abs().max() < 5e-6
     assert relative_error(shared_gradients, gradients) < 1e-5
+
+
+@pytest.mark.parametrize(("vocabulary", "scored"), [(50, 12), (151_936, 3)])
+def test_a_large_vocabulary_is_scored_at_labels_alone(
+    vocabulary: int, scored: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    function = utils._ChunkedLogProbFunction
+
+    class Watched:
+        @staticmethod
+        def apply(hidden: torch.Tensor, *rest: Any) -> Any:
+            seen.append(len(hidden))
+            return function.apply(hidden, *rest)
+
+    monkeypatch.setattr("trl.trainer.utils._use_triton", utils._use_triton)
+    monkeypatch.setattr("trl.trainer.utils._ChunkedLogProbFunction", Watched)
+    score_labels_alone(vocabulary)
+    policy = make_random_policy()
+    add_fused_lm_head(policy.model)
+    labels = torch.tensor([[-100] * 9 + [7, 8, 9]])
+    out = policy.model(input_ids=torch.full((1, 12), 7), shift_labels=labels, fused_lm_head=True)
+    assert seen == [scored]
+    assert out.log_probs.shape == (1, 12) and (out.log_probs[0, :9] == 0).all() and (out.log_probs[0, 9:] < 0).all()
 
 
 def test_rows_beyond_a_completions_end_are_zero() -> None:
