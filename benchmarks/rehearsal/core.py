@@ -11,6 +11,7 @@ from benchmarks.rehearsal.egoit import QUESTIONS_PER_VIDEO, write_egoit
 from benchmarks.rehearsal.egoschema import QUESTIONS as ALL_QUESTIONS
 from benchmarks.rehearsal.egoschema import write_egoschema
 from benchmarks.rehearsal.place import ROOT, Failed, Place, made_up_overlay, make_project
+from benchmarks.rehearsal.stand_in import STAND_INS
 from pipeline.layout import METRICS, MODEL_CARD, PAGE, QUARANTINE, QUESTIONS, SUBMISSION, cost_of, report_of
 
 MADE_AGAIN = (
@@ -27,7 +28,7 @@ def make_inputs(place: Place) -> dict[str, Any]:
     make_project(place)
     scale, inputs = place.scale, place.project / "inputs"
     prose = [path.read_text("utf-8") for path in (*ROOT.glob("docs/*.md"), ROOT / "profiles/full.yaml")]
-    base = write_base(place.root / "base", place.beside("qwen_tokenizer"), prose)
+    base = write_base(place.root / "base", place.beside("qwen_tokenizer"), prose, place.family)
     egoschema = write_egoschema(inputs / "egoschema", place.beside("egoschema"), scale.clips, scale.clip_rate)
     parents = egoschema.pop("parents")
     egoit = write_egoit(inputs / "egoit", place.beside("real_clips"), parents, scale.shorts, scale.longs)
@@ -37,6 +38,8 @@ def make_inputs(place: Place) -> dict[str, Any]:
 def choose_profile(place: Place) -> dict[str, Any]:
     """`egovlm profile full` and `egovlm doctor`, which has to refuse; then the overlay, and it has to agree."""
     place.run("egovlm", "profile", "full")
+    if (own := STAND_INS[place.family].profile) is not None:
+        place.run("egovlm", "profile", own)
     refused = _against(place.run("egovlm", "doctor", codes=(1,)))
     stopped = place.run("egovlm", "run", codes=(1,))
     if "[1/9]" in stopped:

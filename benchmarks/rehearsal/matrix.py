@@ -98,12 +98,15 @@ def _base32(place: Place) -> Path:
     folder = place.root / "matrix/base32"
     if not (folder / "config.json").is_file():
         import torch
-        from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
+        from transformers import AutoTokenizer
 
-        base = place.project / BASE
-        model = Qwen2_5_VLForConditionalGeneration.from_pretrained(base, dtype=torch.float32)
+        from pipeline.models.families import FAMILIES
+
+        base, family = place.project / BASE, FAMILIES[place.family]
+        model = family.loader.from_pretrained(base, dtype=torch.float32)
         AutoTokenizer.from_pretrained(base).save_pretrained(folder)
-        (folder / "preprocessor_config.json").write_bytes((base / "preprocessor_config.json").read_bytes())
+        for name in family.files:
+            (folder / name).write_bytes((base / name).read_bytes())
         model.save_pretrained(folder)
     return folder
 

@@ -43,6 +43,7 @@ class Place:
     root: Path
     shared: Path | None
     scale: Scale = field(default_factory=Scale)
+    family: str = "qwen2_5_vl"  # of the stand-in
     endpoint: str = NOBODY
     code: Path | None = None  # whose modules the commands import; None: the copy's
 

@@ -21,5 +21,6 @@ MATRIX = [
     Step(name.replace(" ", "-"), f"training, killed and resumed: {name}", matrix.step_of(name), ("stages",))
     for name in matrix.LAUNCHERS
 ]
+MORE_LAUNCHERS = MATRIX[2:]
 GPU = [Step("gpu-dry-run", "`make gpu`, every step of it on the CPU", readers.dry_run_acceptance, ("inputs",))]
 STEPS = [*CORE, *OPENED, *AFTER, *MATRIX, *GPU]

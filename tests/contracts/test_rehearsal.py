@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from benchmarks.acceptance import cost
-from benchmarks.rehearsal.base_model import HUB_COMMIT, HUB_NAME
 from benchmarks.rehearsal.overlay import forbidden, leaves
+from benchmarks.rehearsal.stand_in import STAND_INS
 from pipeline.profiles import merge_overlay, read_profile
 
 
@@ -45,9 +45,11 @@ def test_every_value_of_the_full_profile_but_the_sizes_is_rehearsed(repository: 
     assert changed <= dict(leaves(read_profile(repository, "rehearsal"))).keys()
 
 
-def test_the_stand_in_has_the_name_and_commit_that_the_profile_pins(repository: Path) -> None:
-    hub = read_profile(repository, "full")["prepare_model"]["hub"]
-    assert (hub["model"], hub["revision"]) == (HUB_NAME, HUB_COMMIT)
+@pytest.mark.parametrize("family", list(STAND_INS))
+def test_the_stand_in_has_the_name_and_commit_that_the_profile_pins(family: str, repository: Path) -> None:
+    stand_in = STAND_INS[family]
+    hub = read_profile(repository, stand_in.profile or "full")["prepare_model"]["hub"]
+    assert (hub["model"], hub["revision"]) == (stand_in.name, stand_in.commit)
 
 
 def test_the_cost_of_a_whole_run_by_hand(repository: Path) -> None:
