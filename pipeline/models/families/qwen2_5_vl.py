@@ -14,10 +14,10 @@ def _interval(vision: Any, seconds: float) -> float:
 
 def _small_config(text: dict[str, Any], vision: dict[str, Any], tokens: dict[str, int]) -> Any:
     """Every layer of the tower sees the whole frame; a second is one position."""
-    own = {"tokens_per_second": 1, "window_size": 8 * vision["patch_size"]}
+    own: dict[str, Any] = {"tokens_per_second": 1, "window_size": 8 * vision["patch_size"]}
     own["fullatt_block_indexes"] = list(range(vision["depth"]))
-    config = {"text_config": text, "vision_config": vision | own, "tie_word_embeddings": True}
-    return transformers.Qwen2_5_VLConfig(**config, **tokens)
+    config: dict[str, Any] = {"text_config": text, "vision_config": vision | own, "tie_word_embeddings": True, **tokens}
+    return transformers.Qwen2_5_VLConfig(**config)
 
 
 QWEN2_5_VL = Family(

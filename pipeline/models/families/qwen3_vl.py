@@ -30,9 +30,10 @@ def _small_config(text: dict[str, Any], vision: dict[str, Any], tokens: dict[str
     """All layers of the tower but the last feed the language model, which has to have as many."""
     rope = {**text["rope_parameters"], "mrope_interleaved": True}
     text = text | {"rope_parameters": rope, "head_dim": text["hidden_size"] // text["num_attention_heads"]}
-    own = {"num_position_embeddings": _POSITIONS, "deepstack_visual_indexes": list(range(vision["depth"] - 1))}
-    config = {"text_config": text, "vision_config": vision | own, "tie_word_embeddings": True}
-    return transformers.Qwen3VLConfig(**config, **tokens)
+    own: dict[str, Any] = {"num_position_embeddings": _POSITIONS}
+    own["deepstack_visual_indexes"] = list(range(vision["depth"] - 1))
+    config: dict[str, Any] = {"text_config": text, "vision_config": vision | own, "tie_word_embeddings": True, **tokens}
+    return transformers.Qwen3VLConfig(**config)
 
 
 QWEN3_VL = Family(
