@@ -1,8 +1,8 @@
 """Which positions of a row TRL's fused head scores.
 
 On a card it scores those that have a label. Elsewhere it scores every position, since some accelerators compile for
-each shape: with a vocabulary of 151,936 a CPU then spends nine tenths of a training step on prompts that nobody asks
-about. Small vocabularies are left as they are: there is nothing to gain, and sums keep their order.
+each shape. With a vocabulary of 151,936 a CPU then spends most of a training step on prompts that nobody asks about.
+Small vocabularies are left as they are: there is nothing to gain, and sums keep their order.
 """
 
 from trl.trainer import utils
