@@ -113,7 +113,7 @@ def run_submission(place: Place) -> dict[str, Any]:
     """A second run that writes a submission of all 5,031; `egovlm submit` checks it and is told not to post."""
     settings = [part for value in MADE_AGAIN for part in ("--set", value)]
     place.run("egovlm", "run", "--experiment", "submission", *settings)
-    told = place.run("egovlm", "submit", codes=(1,), answer="n\n")
+    told = place.run("egovlm", "submit", codes=(130,), answer="n\n")
     file = place.project / SUBMISSION / "policy/submission.json"
     answers = json.loads(file.read_text("utf-8"))
     given = sum(answer >= 0 for answer in answers.values())
@@ -127,17 +127,29 @@ def run_submission(place: Place) -> dict[str, Any]:
 
 def compare_runs(place: Place) -> dict[str, Any]:
     """`egovlm compare` of the two runs, and of base and policy of one."""
-    both = json.loads(place.run("egovlm", "compare", "rehearsed", "submission", "--json"))
-    one = json.loads(place.run("egovlm", "compare", "rehearsed", "rehearsed", "--models", "base,policy", "--json"))
+    first, second = _saved(place, "rehearsed"), _saved(place, "submission")
+    both = json.loads(place.run("egovlm", "compare", first, second, "--json"))
+    one = json.loads(place.run("egovlm", "compare", first, first, "--models", "base,policy", "--json"))
     return {"two_runs": both, "base_and_policy": one}
 
 
 def promote(place: Place) -> dict[str, Any]:
     """`egovlm promote`: a dozen questions prove nothing, so that the gate has to say no, and why."""
-    verdict: dict[str, Any] = json.loads(_object(place.run("egovlm", "promote", "rehearsed", "--json", codes=(0, 3))))
+    verdict: dict[str, Any] = json.loads(
+        _object(place.run("egovlm", "promote", _saved(place, "rehearsed"), "--json", codes=(0, 3)))
+    )
     if verdict["promoted"]:
         raise Failed(f"a model was promoted on {place.scale.clips} questions")
     return verdict
+
+
+def _saved(place: Place, name: str) -> str:
+    """The name under which `egovlm run --experiment NAME` kept a run: the given one and a digest."""
+    refs = place.run("git", "for-each-ref", "--format=%(refname:lstrip=-1)", "refs/exps").split()
+    found = sorted({ref for ref in refs if ref.startswith(f"{name}-")})
+    if len(found) != 1:
+        raise Failed(f"runs called {name}: {found}")
+    return found[0]
 
 
 def _object(text: str) -> str:
