@@ -122,9 +122,9 @@ def test_a_phase_that_is_not_learned_is_taught_again_with_new_examples_but_not_f
 
     def taught(below: float) -> float:
         names.clear()
-        return train_phase(new_policy(SHAPE, TEXTS, 0), "light", replace(_PHASE, repeat_below=below), 2, draw, float)[
-            "steps"
-        ]
+        return train_phase(
+            new_policy(QWEN2_5_VL, SHAPE, TEXTS, 0), "light", replace(_PHASE, repeat_below=below), 2, draw, float
+        )["steps"]
 
     assert taught(0.0) == 2
     assert taught(1.1) == 2 * MOST_LESSONS
