@@ -18,7 +18,7 @@ def test_here(i):
 
 
 def test_a_group_stays_in_one_process(tmp_path: Path) -> None:
-    """pytest 9.2 with xdist 3.8 ignores groups without a word (pytest-xdist #1386): servers and projects are made twice."""
+    """pytest 9.2 makes xdist 3.8 ignore groups without a word (pytest-xdist #1386): servers are then made twice."""
     log = tmp_path / "log"
     for name in ("test_a.py", "test_b.py"):
         (tmp_path / name).write_text(TEST.format(log=str(log)), encoding="utf-8")
