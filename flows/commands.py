@@ -154,12 +154,12 @@ def promote(
       egovlm promote
       egovlm promote --json | jq .against
     """
-    from flows.dvc.experiments import saved_run
+    from flows.dvc.experiments import commit_of, saved_run
     from flows.dvc.project import find_project
     from flows.promotion.promote import promote as judge_and_register
 
     project = find_project()
-    commit = project.git("rev-parse", "--verify", f"{revision}^{{commit}}") if revision else saved_run(project)
+    commit = commit_of(project, revision) if revision else saved_run(project)
     verdict = judge_and_register(project, commit, _aside)
     value = {"promoted": verdict.promote, "rival": verdict.rival, "against": list(verdict.against), "commit": commit}
     emit({**value, "sent": _send_tags(project)}, str(verdict), as_json)

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from benchmarks.rehearsal.base_model import write_base
@@ -12,7 +11,17 @@ from benchmarks.rehearsal.egoschema import QUESTIONS as ALL_QUESTIONS
 from benchmarks.rehearsal.egoschema import write_egoschema
 from benchmarks.rehearsal.place import ROOT, Failed, Place, made_up_overlay, make_project
 from benchmarks.rehearsal.stand_in import STAND_INS
-from pipeline.layout import METRICS, MODEL_CARD, PAGE, QUARANTINE, QUESTIONS, SUBMISSION, cost_of, report_of
+from pipeline.layout import (
+    CHECKPOINTS,
+    METRICS,
+    MODEL_CARD,
+    PAGE,
+    QUARANTINE,
+    QUESTIONS,
+    SUBMISSION,
+    cost_of,
+    report_of,
+)
 
 MADE_AGAIN = (
     "evaluate_egoschema.benchmark=egoschema_full",
@@ -119,9 +128,9 @@ def run_submission(place: Place) -> dict[str, Any]:
     given = sum(answer >= 0 for answer in answers.values())
     if len(answers) != ALL_QUESTIONS or not 0 < given <= place.scale.clips:
         raise Failed(f"the submission has {len(answers)} questions, {given} answered")
-    runs = list(Path(place.project / "wandb").glob("offline-run-*"))
+    runs = list((place.project / CHECKPOINTS).rglob("offline-run-*"))
     if not runs:
-        raise Failed("wandb wrote no offline run")
+        raise Failed(f"wandb wrote no offline run below {CHECKPOINTS}")
     return {"questions": len(answers), "answered": given, "submit": told.splitlines()[0], "wandb_runs": len(runs)}
 
 

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from benchmarks.rehearsal.cells import Cell
@@ -42,11 +43,13 @@ def rehearse_launcher(place: Place, launcher: str) -> dict[str, Any]:
     """All cells of a launcher, then killed and resumed; a table of what came out.
 
     Raises:
-        LeftOut: DeepSpeed is not installed.
+        LeftOut: DeepSpeed is not installed, or there is no GPU for FSDP2.
         Failed: a cell broke, or the resumed weights are not those of the uninterrupted run.
     """
     if launcher.startswith("zero") and find_spec("deepspeed") is None:
         raise LeftOut("DeepSpeed is not installed (`pip install deepspeed`)")
+    if launcher == "fsdp2" and not torch.cuda.is_available():
+        raise LeftOut("accelerate starts FSDP2 on GPUs only: on CPU processes this would be DDP under its name")
     folder = place.root / "matrix" / launcher.replace(" ", "_")
     cells = []
     for dtype in ("bfloat16", "float32"):
@@ -97,7 +100,6 @@ def _base32(place: Place) -> Path:
     """The base in float32: a policy is written in its base's precision, which would round small changes away."""
     folder = place.root / "matrix/base32"
     if not (folder / "config.json").is_file():
-        import torch
         from transformers import AutoTokenizer
 
         from pipeline.models.families import FAMILIES

@@ -79,6 +79,17 @@ def name_of(project: Project, commit: str) -> str:
     return next((ref.rsplit("/", 1)[1] for ref in refs if "/exec/" not in ref), commit[:10])
 
 
+def commit_of(project: Project, where: str) -> str:
+    """Commit of an experiment, by its name in `dvc exp show`, or of a git revision.
+
+    Raises:
+        StageError: there is neither.
+    """
+    refs = project.git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines()
+    named = {ref.rsplit("/", 1)[1]: ref.split()[0] for ref in refs if "refs/exps/exec/" not in ref}
+    return named.get(where) or project.git("rev-parse", "--verify", f"{where}^{{commit}}")
+
+
 def find_experiment(project: Project) -> str | None:
     """Commit of an experiment with exactly the workspace's graph, stage params and results; None if there is none."""
     lines = project.git("for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flows.core import nothing_to_do
-from flows.dvc.experiments import check_name, find_experiment, save_experiment
+from flows.dvc.experiments import check_name, commit_of, find_experiment, save_experiment
 from flows.dvc.graph import Graph
 from flows.dvc.project import Project
 from flows.finalize import note_judged
@@ -48,6 +48,11 @@ def test_a_complete_run_is_saved_once_and_an_unfinished_one_not_at_all(project: 
         save_experiment(graph, "half", "no")
     graph.close()
     assert second != first
+    assert [commit_of(project, where) for where in ("first", "second", "HEAD")] == [
+        first,
+        second,
+        project.git("rev-parse", "HEAD"),
+    ]
     for name in ("a b", "-x", "x/../y", ""):
         with pytest.raises(ParamsError, match="an experiment's name must be"):
             check_name(name)
