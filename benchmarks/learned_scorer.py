@@ -26,7 +26,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from pipeline.clips.inputs import ClipInputs
-from pipeline.keyframes.mining import MiningTask, choose_moments, find_events
+from pipeline.keyframes.mining import ANALYSIS_PIXELS, MiningTask, choose_moments, find_events
 from pipeline.keyframes.recall import Truth, measure_recall
 from pipeline.keyframes.scorers import load_scorer
 from pipeline.keyframes.selection import rescale
@@ -110,7 +110,7 @@ def views_of(task: MiningTask) -> Views:
     """The views that the miner sees."""
     settings = task.settings
     span = (task.start_seconds, task.end_seconds)
-    return make_views(task.path, *span, settings.samples_per_second, settings.analysis_pixels, task.seconds_limit)
+    return make_views(task.path, *span, settings.samples_per_second, ANALYSIS_PIXELS, task.seconds_limit)
 
 
 def train() -> None:

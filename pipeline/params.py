@@ -68,13 +68,8 @@ class MineKeyframes(Section):
     signal: str
     plugins: Plugins
     samples_per_second: float = Field(gt=0)
-    analysis_pixels: Positive
     candidates_per_clip: Positive
     spacing_seconds: float = Field(ge=0)
-    coverage_windows: int = Field(ge=0)
-    states_up_to_seconds: float = Field(ge=0)
-    recall_tolerance_seconds: float = Field(gt=0)
-    shards: Positive
 
 
 class ClipLimits(Section):
@@ -93,8 +88,6 @@ class ValidateDataset(Section):
     egoschema_windows: str | None
     egoschema_questions: str | None
     text_similarity: Fraction
-    reworded_with_options: Fraction
-    reworded_alone: Fraction
     allow_leakage: bool
     shortcut_bound: Fraction
     clip_limits: ClipLimits
@@ -176,11 +169,8 @@ class VllmEngine(Section):
 
     environment: str
     max_model_len: Positive
-    max_num_seqs: Positive
     gpu_memory_utilization: float = Field(gt=0, lt=1)
     cpu_cache_gigabytes: Positive
-    start_seconds: Positive
-    answer_seconds: Positive
 
 
 class Machine(Section):

@@ -19,6 +19,4 @@ class TinyRecipe(Section):
     clips: Positive
     held_out_clips: Positive
     families: tuple[str, ...]
-    frames_per_clip: Positive
-    frame_pixels: Positive
     steps: TinySteps

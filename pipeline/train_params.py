@@ -17,7 +17,6 @@ class RewardSettings(Section):
     mined_targets: int = Field(ge=0)
     length_min_tokens: int = Field(ge=0)
     length_max_tokens: Positive
-    temporal_order_ratio: float = Field(gt=0)
 
 
 class Lora(Section):
@@ -74,10 +73,7 @@ class TrainGrpo(Section):
     difficulty: Difficulty
     resample_rounds: int = Field(ge=0)
     rollout: Literal["transformers", "vllm"]
-    vllm_importance_sampling_correction: bool
     vllm_importance_sampling_mode: Literal["token_truncate", "token_mask", "sequence_truncate", "sequence_mask"]
-    vllm_importance_sampling_clip_max: float = Field(gt=1)
-    max_sampling_logp_difference: float = Field(gt=0)
     share_prompt: bool
     freeze_vision: bool
     cache_vision: bool

@@ -149,8 +149,7 @@ def _leaks_among(
     reference: Reference,
     settings: ValidateDataset,
 ) -> list[Leak]:
-    reworded = (settings.reworded_with_options, settings.reworded_alone)
-    leaks = find_leaks(rows, inputs.videos, reference, settings.text_similarity, reworded)
+    leaks = find_leaks(rows, inputs.videos, reference, settings.text_similarity)
     leaking = {leak.question_id for leak in leaks}
     unknown = [q for q in rows if q.question_id not in leaking and _recording_unknown(q, inputs)]
     return leaks + find_lookalikes(unknown, evaluation, looks)

@@ -27,6 +27,7 @@ Window = tuple[float, float]
 # a question asked about this many training recordings identifies none: it must be repeated whole
 TEMPLATE_RECORDINGS = 3
 FEWEST_WORDS = 8  # a shorter question alone identifies no item; EgoSchema's shortest has 8
+REWORDED_ALONE, REWORDED_TOGETHER = 0.6, 0.4  # Jaccard of distinctive word pairs: a question, and one with options
 LEAST_ALONE, LEAST_TOGETHER = 6, 12  # distinctive word pairs that a question, and question with options, must have
 
 
@@ -127,18 +128,15 @@ def find_leaks(
     videos: Mapping[str, Video],
     reference: Reference,
     similarity: float,
-    reworded: tuple[float, float],
 ) -> list[Leak]:
     """The leaking rows of `training` in the given order, each once, with its strongest kind (`KINDS` in order).
 
     Args:
         similarity: question and options repeat an evaluation item, however short, from this Jaccard similarity of
-            word shingles on.
-        reworded: question and options, or the question alone, reword an evaluation item from this Jaccard similarity
-            of distinctive word pairs on.
+            word shingles on. `REWORDED_TOGETHER` and `REWORDED_ALONE` are the bounds for other wordings.
     """
     repeated = _repeated_texts(training, reference, similarity)
-    repeated = _reworded_texts(training, videos, reference, reworded) | repeated
+    repeated = _reworded_texts(training, videos, reference) | repeated
     leaks: list[Leak] = []
     for question in training:
         found = _by_id(question, reference) or _by_recording(question, videos[question.video_id], reference)
@@ -173,9 +171,7 @@ def _repeated_texts(training: Sequence[Question], reference: Reference, similari
     return {training[own].question_id: ids[other] for own, other in matches.items()}
 
 
-def _reworded_texts(
-    training: Sequence[Question], videos: Mapping[str, Video], reference: Reference, reworded: tuple[float, float]
-) -> dict[str, str]:
+def _reworded_texts(training: Sequence[Question], videos: Mapping[str, Video], reference: Reference) -> dict[str, str]:
     """Question id -> evaluation id, if question and options together, or the question alone, are a rewording."""
     asked: dict[str, set[str]] = defaultdict(set)
     for question in training:
@@ -184,7 +180,7 @@ def _reworded_texts(
     alone = Wordings(reference.questions, asked)
     same = {normalise_text(text): uid for uid, text in sorted(reference.questions.items(), reverse=True)}
     of_question = {
-        text: same.get(text) or alone.nearest(text, reworded[1], LEAST_ALONE)
+        text: same.get(text) or alone.nearest(text, REWORDED_ALONE, LEAST_ALONE)
         for text, recordings in asked.items()
         if len(recordings) < TEMPLATE_RECORDINGS and len(text.split()) >= FEWEST_WORDS
     }
@@ -193,7 +189,7 @@ def _reworded_texts(
         if len(asked[normalise_text(question.question)]) >= TEMPLATE_RECORDINGS:
             continue
         hit = of_question.get(normalise_text(question.question)) or together.nearest(
-            compared_text(question), reworded[0], LEAST_TOGETHER
+            compared_text(question), REWORDED_TOGETHER, LEAST_TOGETHER
         )
         if hit is not None:
             found[question.question_id] = hit

@@ -7,9 +7,8 @@ from typing import Any
 import httpx
 
 from pipeline.engine.faults import Lost, RefusedByEngine, refusal
+from pipeline.engine.options import AT_ONCE
 from pipeline.engine.server import Server
-
-_AT_ONCE = 64  # the engine makes batches of what waits
 
 
 class Client:
@@ -17,8 +16,8 @@ class Client:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self.seconds = server.options.machine.answer_seconds
-        limits = httpx.Limits(max_connections=_AT_ONCE)
+        self.seconds = server.options.answer_seconds
+        limits = httpx.Limits(max_connections=AT_ONCE)
         # `trust_env`: a proxy of the environment must not see what is meant for this machine.
         self.http = httpx.Client(
             base_url=server.url, headers=server.headers, timeout=self.seconds, limits=limits, trust_env=False
@@ -73,7 +72,7 @@ class Client:
         def ask(number: int) -> None:
             answers[number] = self.post(path, bodies[number])
 
-        with ThreadPoolExecutor(min(_AT_ONCE, len(bodies))) as pool:
+        with ThreadPoolExecutor(min(AT_ONCE, len(bodies))) as pool:
             waiting = [pool.submit(ask, number) for number in bodies]
             try:
                 for one in waiting:

@@ -30,8 +30,8 @@ def refusal(log: Path, what: str) -> Exception:
         return Lost("its port was taken by another program meanwhile")
     if _MEMORY.search(text):
         return ModelError(
-            f"{what}: out of memory ({log}). Lower machine.engine.max_num_seqs or max_model_len, on a CPU "
-            "cpu_cache_gigabytes; on a GPU that training shares lower gpu_memory_utilization, or raise it if the "
+            f"{what}: out of memory ({log}). Lower machine.engine.max_model_len, on a CPU cpu_cache_gigabytes; "
+            " on a GPU that training shares lower gpu_memory_utilization, or raise it if the "
             "engine finds no room for its cache"
         )
     return ModelError(f"{what}: {last_error(text)} (all of it: {log})")

@@ -9,19 +9,22 @@ from pipeline.models.device import resolve_device
 from pipeline.params import Machine, VllmEngine
 
 INSIDE = Path(__file__).with_name("inside")
+AT_ONCE = 64  # completions under way at a time, and requests: the engine makes batches of what waits
 LOGPROBS_MODE = "processed_logprobs"  # after temperature and suppressed tokens: of the distribution that was sampled
 
 
 @dataclass(frozen=True)
 class Options:
     """`machine` is section machine.engine; `dtype` of weights and forwards, `threads` on CPU, `room` for log and
-    weights."""
+    weights. An engine not ready after `start_seconds` ends the stage, one silent for `answer_seconds` is replaced."""
 
     machine: VllmEngine
     device: str
     dtype: str
     threads: int
     room: Path
+    start_seconds: float = 600.0
+    answer_seconds: float = 600.0
 
     @property
     def python(self) -> Path:
@@ -59,7 +62,7 @@ def command(options: Options, folder: Path, port: int) -> list[str]:
     context = min(machine.max_model_len, context_length(folder))
     words = [str(options.python.absolute()), "-m", "vllm.entrypoints.cli.main", "serve", str(folder.absolute())]
     words += ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", "policy", "--dtype", options.dtype]
-    words += ["--max-model-len", str(context), "--max-num-seqs", str(machine.max_num_seqs)]
+    words += ["--max-model-len", str(context), "--max-num-seqs", str(AT_ONCE)]
     # At least a prompt per step: seeds and prompts in chunks together end vLLM 0.32 on CPU.
     words += ["--max-num-batched-tokens", str(max(8192, 2 * context))]
     words += ["--limit-mm-per-prompt", '{"video": 1, "image": 0}', "--mm-processor-kwargs", '{"do_resize": false}']

@@ -48,13 +48,13 @@ class Server:
             Lost: it ended, or something else listens on its port: another start may help.
             ModelError: it ended for a reason that stays, or is not ready in time.
         """
-        deadline = time.monotonic() + self.options.machine.start_seconds
+        deadline = time.monotonic() + self.options.start_seconds
         while not self._answers():
             if not self.runs():
                 raise refusal(self.log, "the engine did not start")
             if time.monotonic() > deadline:
                 self.stop()
-                raise refusal(self.log, f"the engine was not ready within {self.options.machine.start_seconds} s")
+                raise refusal(self.log, f"the engine was not ready within {self.options.start_seconds} s")
             time.sleep(_LOOK_SECONDS)
 
     def _answers(self) -> bool:

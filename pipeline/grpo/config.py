@@ -59,9 +59,7 @@ def make_config(settings: TrainGrpo, machine: Machine, seed: int, output: Path, 
         "report_to": [],
         "seed": seed,
         "model_init_kwargs": {"use_safetensors": True},
-        "vllm_importance_sampling_correction": settings.vllm_importance_sampling_correction,
         "vllm_importance_sampling_mode": settings.vllm_importance_sampling_mode,
-        "vllm_importance_sampling_clip_max": settings.vllm_importance_sampling_clip_max,
     }
     return GRPOConfig(**options)
 

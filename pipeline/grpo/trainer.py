@@ -146,8 +146,8 @@ class VideoGRPOTrainer(GRPOTrainer):  # type: ignore[misc]
         self._row_ids = ids
         output: Batch = super()._generate_and_score_completions(rows)
         output["question_ids"] = ids
-        if self._engine is not None and self.settings.vllm_importance_sampling_correction:
-            ratios = check_ratios(output, self.settings.max_sampling_logp_difference, self.state.global_step)
+        if self._engine is not None:
+            ratios = check_ratios(output, self.state.global_step)
             for name, value in ratios.items():
                 self._log_metric(name, value)
         return output

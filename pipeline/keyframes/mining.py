@@ -22,6 +22,9 @@ from pipeline.keyframes.views import Floats, Views, make_views
 FORMAT = "egovlm-keyframes/4"  # part of every row's key: change it if the same settings give different candidates
 STATE_SPACING_SECONDS = 0.6  # least distance of a peak from the states beside it
 PEAK_WORTH = 0.3  # of a peak relative to its states: chosen after them, but before frames that only cover the clip
+ANALYSIS_PIXELS = 192 * 108  # area to which frames are shrunk before they are scored
+STATES_UP_TO_SECONDS = 15.0  # up to this length the states around an action come first, in longer clips its peak
+COVERAGE_WINDOWS = 2  # no gap between a long clip's candidates is longer than the clip divided by this
 THUMBNAIL_PIXELS, THUMBNAIL_QUALITY = 96 * 96, 85
 
 SCHEMA = pa.schema(
@@ -52,11 +55,8 @@ class MiningSettings:
 
     signal: str
     samples_per_second: float
-    analysis_pixels: int
     candidates_per_clip: int
     spacing_seconds: float
-    coverage_windows: int
-    states_up_to_seconds: float
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def mine(task: MiningTask) -> dict[str, Any]:
         task.start_seconds,
         task.end_seconds,
         settings.samples_per_second,
-        settings.analysis_pixels,
+        ANALYSIS_PIXELS,
         task.seconds_limit,
     )
     score = rescale(load_scorer(settings.signal)(views, task.questions))
@@ -116,18 +116,17 @@ def choose_moments(
 ) -> tuple[NDArray[np.int64], Floats]:
     """Indices of the candidates among the views, best first, and the worth of every view: `float64 [T]` in [0, 1].
 
-    A clip of up to `states_up_to_seconds` is assumed to hold one or two actions, so the states around its movements
+    A clip of up to `STATES_UP_TO_SECONDS` is assumed to hold one or two actions, so the states around its movements
     come first. In a longer clip the peaks come first. A clip without an event gets evenly spaced candidates.
     """
     settings, span = task.settings, (task.start_seconds, task.end_seconds)
     length = task.end_seconds - task.start_seconds
     moves = settings.signal in SIGNALS.own  # a plug-in may score anything, so only its peaks have a meaning
-    if moves and events and length <= settings.states_up_to_seconds:
+    if moves and events and length <= STATES_UP_TO_SECONDS:
         worth = rescale(state_worth(events, views.pts_seconds) + PEAK_WORTH * score)
         spread = Spread(min(STATE_SPACING_SECONDS, settings.spacing_seconds), 0.0, *span, crowding=0.0)
     else:
-        max_gap = length / settings.coverage_windows if settings.coverage_windows else 0.0
-        worth, spread = score, Spread(settings.spacing_seconds, max_gap, *span)
+        worth, spread = score, Spread(settings.spacing_seconds, length / COVERAGE_WINDOWS, *span)
     return select_moments(worth, views.pts_seconds, settings.candidates_per_clip, spread), worth
 
 

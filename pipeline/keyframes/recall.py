@@ -19,6 +19,7 @@ from scipy.optimize import linear_sum_assignment
 
 COUNTS = (1, 2, 3, 4, 6, 10, 16, 32)
 CONFIDENCE = 0.95
+TOLERANCE_SECONDS = 0.5  # a true key time counts as found within this
 
 
 @dataclass(frozen=True)

@@ -59,17 +59,11 @@ def _decontamination(params: Params, root: Path) -> Iterator[Finding]:
 
 
 def _tiny_base(params: Params) -> Iterator[Finding]:
-    """What the tiny base is taught beside what it is asked: they may differ, but not without a word."""
-    taught, given = params.prepare_model.tiny, params.extract_frames
+    """What the tiny base is taught beside what it is asked: it may never have been taught a family that is asked."""
+    taught = params.prepare_model.tiny
     if params.prepare_model.recipe != "tiny":
         return
     yield from _tiny_family(taught.family)
-    if (taught.frames_per_clip, taught.frame_pixels**2) != (given.frames_per_clip, given.max_pixels):
-        found = (
-            f"taught on {taught.frames_per_clip} frames of {taught.frame_pixels**2} pixels, extract_frames gives "
-            f"{given.frames_per_clip} of at most {given.max_pixels}"
-        )
-        yield Finding("tiny base", "warn", found, "set prepare_model.tiny.frames_per_clip and .frame_pixels alike")
     sections = [s for s in read_sections(params).values() if isinstance(s, SyntheticParams)]
     unknown = sorted({family for section in sections for family in section.families} - set(taught.families))
     if unknown:

@@ -11,7 +11,7 @@ from pipeline.clips.inputs import ClipInputs, count_clips
 from pipeline.decode.decoding import decoder_version
 from pipeline.frames.shards import SHARD_BYTES, Layout, Row, digest, read_bucket, write_manifest
 from pipeline.keyframes.mining import FORMAT, SCHEMA, MiningSettings, MiningTask, mine
-from pipeline.keyframes.recall import Truth, measure_recall, recall_by_spacing
+from pipeline.keyframes.recall import TOLERANCE_SECONDS, Truth, measure_recall, recall_by_spacing
 from pipeline.keyframes.scorers import check_scorer, code_of
 from pipeline.layout import KEYFRAMES, MINED, PREPARED_QUESTIONS
 from pipeline.params import MineKeyframes, Params
@@ -33,7 +33,7 @@ def run(params: Params, root: Path, report: StageReport) -> None:
         settings["code"] = code
     seconds = params.machine.clip_seconds_limit
     items = [_item(*found, questions, section, settings, seconds) for found in inputs.usable()]
-    layout = Layout(SCHEMA, section.shards, SHARD_BYTES)
+    layout = Layout(SCHEMA, params.extract_frames.shards, SHARD_BYTES)
     workers = workers_of(params.machine)
     outcome = update_shards(out, layout, items, mine, workers, "mine_keyframes")
     count_clips(report, inputs, outcome.failed, out)
@@ -44,9 +44,7 @@ def run(params: Params, root: Path, report: StageReport) -> None:
     write_manifest(out, layout, settings)
     report.count("keyframe", "ok", len(keyframes))
     truths, frames = truths_by_source(rows, questions), params.extract_frames.frames_per_clip
-    report.values["recall"] = {
-        source: measure_recall(clips, section.recall_tolerance_seconds) for source, clips in truths.items()
-    }
+    report.values["recall"] = {source: measure_recall(clips, TOLERANCE_SECONDS) for source, clips in truths.items()}
     report.values["recall_by_spacing"] = {source: recall_by_spacing(clips, frames) for source, clips in truths.items()}
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.files import replacing_folder, write_json
+from pipeline.frames.geometry import FrameSize
 from pipeline.layout import BASE
 from pipeline.params import HubRecipe, Params
 from pipeline.reports import StageReport
@@ -46,7 +47,9 @@ def _make_tiny(params: Params, folder: Path) -> dict[str, Any]:
 
     torch.set_num_threads(1)  # another order of summation would give other weights
     recipe, steps = params.prepare_model.tiny, params.prepare_model.tiny.steps
-    curriculum = make_curriculum(params.seed, params.prompts, recipe)
+    given = params.extract_frames
+    size = FrameSize(given.max_pixels, given.size_multiple)
+    curriculum = make_curriculum(params.seed, params.prompts, recipe, given.frames_per_clip, size)
     family = small_family(recipe.family)
     policy = new_policy(family, SHAPE, texts_of_the_world(params.prompts), params.seed)
     values: dict[str, Any] = {

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from pipeline.answers.parser import parse_answer
 from pipeline.answers.prompts import build_messages, fill
+from pipeline.frames.geometry import FrameSize
 from pipeline.models.generate import generate
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling
@@ -138,12 +139,9 @@ def _lesson(
     return Example(None, build_messages(messages[0]["content"][-1]["text"], None), completion, **more)
 
 
-def make_curriculum(seed: int, prompts: Prompts, recipe: TinyRecipe) -> Curriculum:
-    """Render the clips, with a progress bar."""
+def make_curriculum(seed: int, prompts: Prompts, recipe: TinyRecipe, frames: int, size: FrameSize) -> Curriculum:
+    """Render the clips with a progress bar: `frames` of each, square, as large as `size` allows."""
     settings = WorldSettings(*SECONDS, actions_needed(recipe.families))
-    total = recipe.clips + recipe.held_out_clips
-    clips = [
-        render_clip(seed, i, settings, recipe.frames_per_clip, recipe.frame_pixels)
-        for i in tqdm(range(total), desc="render", unit="clip")
-    ]
+    total, (pixels, _) = recipe.clips + recipe.held_out_clips, size.fit(size.max_pixels, size.max_pixels)
+    clips = [render_clip(seed, i, settings, frames, pixels) for i in tqdm(range(total), desc="render", unit="clip")]
     return Curriculum(seed, prompts, recipe, clips[: recipe.clips], clips[recipe.clips :])

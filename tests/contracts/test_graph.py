@@ -1,6 +1,7 @@
 """dvc.yaml, params.yaml, the code and the reports hold together."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ FOUNDATION = {
     "picture",
     "provenance",
 }
+
+MOST_PARAMS = 150  # a knob that nobody turns is a constant beside the code that reads it
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +175,18 @@ def test_every_param_is_read_somewhere(repository: Path) -> None:
     attributes = {node.attr for text in code for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Attribute)}
     unread = {name for name in names if name not in attributes and not any(f'"{name}"' in text for text in code)}
     assert unread == set()
+
+
+def test_params_stay_few(repository: Path) -> None:
+    assert len(list(_values(yaml.safe_load((repository / "params.yaml").read_text())))) <= MOST_PARAMS
+
+
+def _values(section: Any) -> Iterator[Any]:
+    if not isinstance(section, dict) or not section:
+        yield section
+        return
+    for value in section.values():
+        yield from _values(value)
 
 
 def test_params_yaml_is_valid(repository: Path) -> None:

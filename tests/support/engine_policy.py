@@ -30,12 +30,11 @@ def make_engine_policy(folder: Path, seed: int = 0, width: int = 128) -> Policy:
     return load_policy(folder)
 
 
-def make_options(room: Path, **machine: float | str) -> Options:
+def make_options(room: Path, answer_seconds: float = 120.0, **machine: float | str) -> Options:
     """An engine on CPU in float32, one thread."""
-    values: dict[str, float | str] = {"environment": str(ENVIRONMENT), "max_model_len": 512, "max_num_seqs": 64}
-    values |= {"gpu_memory_utilization": 0.4, "cpu_cache_gigabytes": 1, "start_seconds": 240, "answer_seconds": 120}
-    values |= machine
+    values: dict[str, float | str] = {"environment": str(ENVIRONMENT), "max_model_len": 512}
+    values |= {"gpu_memory_utilization": 0.4, "cpu_cache_gigabytes": 1} | machine
     torch.set_num_threads(1)
     room.mkdir(parents=True, exist_ok=True)
     settings = VllmEngine.model_validate(values)
-    return Options(settings, "cpu", "float32", 1, room)
+    return Options(settings, "cpu", "float32", 1, room, start_seconds=240.0, answer_seconds=answer_seconds)

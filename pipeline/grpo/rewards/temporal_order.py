@@ -5,7 +5,7 @@ from pipeline.grpo.rewards.rollout import Rollout
 
 
 def score(rollout: Rollout) -> float:
-    """1 if the answer is right and group accuracy > temporal_order_ratio x shuffled accuracy, else 0.
+    """1 if the answer is right and group accuracy > shuffled accuracy, else 0.
 
     Strictly more: with the paper's >=, a policy that ignores the order would earn it on every right answer.
 
@@ -14,5 +14,4 @@ def score(rollout: Rollout) -> float:
     """
     if rollout.shuffled_accuracy is None:
         raise ValueError("temporal_order needs completions on shuffled frames")
-    ordered_wins = rollout.group_accuracy > rollout.settings.temporal_order_ratio * rollout.shuffled_accuracy
-    return float(rollout.correct and ordered_wins)
+    return float(rollout.correct and rollout.group_accuracy > rollout.shuffled_accuracy)

@@ -15,7 +15,6 @@ from pipeline.checks.lookalikes import find_lookalikes
 from pipeline.errors import ParamsError
 from pipeline.records import Question, Split, Video
 
-REWORDED = (0.4, 0.6)
 BENCHMARK_RECORDING = "2fa72a4f-b318-4e04-97b8-efdc3b039258"
 
 
@@ -82,14 +81,14 @@ def world(tmp_path: Path) -> tuple[list[Question], dict[str, Video], Reference]:
 
 def test_all_planted_leaks_and_no_other(world: tuple[list[Question], dict[str, Video], Reference]) -> None:
     training, videos, reference = world
-    found = {leak.question_id: leak.kind for leak in find_leaks(training, videos, reference, 0.9, REWORDED)}
+    found = {leak.question_id: leak.kind for leak in find_leaks(training, videos, reference, 0.9)}
     assert found == {"leak-id": "id", "leak-window": "window", "leak-parent-1": "parent", "leak-parent-2": "parent",
                      "leak-own-test": "id", "leak-text": "text", "leak-question": "text"}  # fmt: skip
 
 
 def test_the_report_counts_and_shows(world: tuple[list[Question], dict[str, Video], Reference]) -> None:
     training, videos, reference = world
-    leaks = find_leaks(training, videos, reference, 0.9, REWORDED)
+    leaks = find_leaks(training, videos, reference, 0.9)
     report = leakage_report(leaks, training, allowed=False, facts={})
     assert (report["leaky"], report["leaks"], report["training_questions"]) == (False, 7, 13)
     assert report["sources"]["web"]["leaks"] == {"id": 2, "window": 1, "parent": 2, "text": 2, "frames": 0}
@@ -104,7 +103,7 @@ def test_all_of_egoschemas_recordings(shared: Path) -> None:
     assert len(reference.windows) == 1981
     assert sum(len(windows) for windows in reference.windows.values()) == len(reference.ids) == 5031
     videos = {"x": _video("x", parent_video_id=BENCHMARK_RECORDING, parent_start_seconds=239.0)}
-    (leak,) = find_leaks([_question("q", "x")], videos, reference, 0.9, REWORDED)
+    (leak,) = find_leaks([_question("q", "x")], videos, reference, 0.9)
     assert (leak.kind, leak.reference) == ("window", BENCHMARK_RECORDING)
 
 
@@ -130,7 +129,7 @@ def test_reworded_egoschema_questions_are_found_and_others_are_not(shared: Path)
         for name, part, share in (("planted", planted, 0.1), ("clean", clean, 0.0)) for i, r in enumerate(part)
     ]  # fmt: skip
     videos = {q.video_id: _video(q.video_id) for q in training}
-    leaks = {leak.question_id: leak.reference for leak in find_leaks(training, videos, reference, 0.9, REWORDED)}
+    leaks = {leak.question_id: leak.reference for leak in find_leaks(training, videos, reference, 0.9)}
     expected = {f"planted-{r['video_idx']}": r["video_idx"] for r in planted}
     assert sum(leaks.get(key) == uid for key, uid in expected.items()) >= 0.97 * len(expected) == 194
     assert len(set(leaks) - set(expected)) <= 2  # near-copies that the benchmark has among its own recordings
@@ -144,7 +143,7 @@ def test_a_copied_egoschema_question_is_found_by_its_text(shared: Path) -> None:
     rows = json.loads((shared / "egoschema/questions_sample_20.json").read_text())
     options = tuple(rows[3][f"option {i}"] for i in (4, 2, 0, 1, 3))
     copied = _question("copied", "clean1", question=rows[3]["question"], options=options)
-    (leak,) = find_leaks([copied, _question("clean", "clean1")], {"clean1": _video("clean1")}, reference, 0.9, REWORDED)
+    (leak,) = find_leaks([copied, _question("clean", "clean1")], {"clean1": _video("clean1")}, reference, 0.9)
     assert (leak.question_id, leak.kind, leak.reference) == ("copied", "text", rows[3]["q_uid"])
 
 

@@ -65,7 +65,7 @@ def client(tmp_path: Path) -> Iterator[Client]:
     with Http(("127.0.0.1", 0), Answers) as http:
         thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
-        options = SimpleNamespace(machine=SimpleNamespace(answer_seconds=1))
+        options = SimpleNamespace(answer_seconds=1)
         server: Any = SimpleNamespace(
             url=f"http://127.0.0.1:{http.server_port}", headers={}, options=options, log=tmp_path / "none.log"
         )

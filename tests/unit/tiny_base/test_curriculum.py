@@ -37,7 +37,7 @@ SHAPE = TinyShape(
 )  # fmt: skip
 RECIPE = TinyRecipe(
     family="qwen2_5_vl", clips=6, held_out_clips=2, families=("taken", "moved", "count"),
-    frames_per_clip=6, frame_pixels=48, steps=TinySteps(lookup=1, see=1, combine=1, degrade=1),
+    steps=TinySteps(lookup=1, see=1, combine=1, degrade=1),
 )  # fmt: skip
 CLIPS = [render_clip(0, i, WorldSettings(6.0, 12.0, 1), 6, 48) for i in range(8)]
 MORE_CLIPS = [*CLIPS, *(render_clip(0, i, WorldSettings(6.0, 12.0, 1), 6, 16) for i in range(8, 24))]
