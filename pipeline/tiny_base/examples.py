@@ -94,9 +94,15 @@ def _hand_frame(shown: Sequence[int], grasp: int) -> int | None:
     return next((i for i, frame in enumerate(shown) if frame in (grasp, grasp + 1)), None)
 
 
+UNLIKE_COLOURS = ("red", "green", "purple", "yellow", "blue")
+UNLIKE_PLACES = ("left", "near", "far", "right", "same")
+"""Cycles in which neighbours look unlike. Of two that look alike, as purple and red do, the base would learn to say the
+same of both, and GRPO cannot tell apart again what a policy answers alike."""
+
+
 def corrupt_facts(own: Observation, label_noise: float, rng: np.random.Generator) -> Observation:
-    """`own`, with each fact wrong with probability `label_noise`: a value becomes the next one of its kind (the last
-    becomes the first), a time the next frame's.
+    """`own`, with each fact wrong with probability `label_noise`: a number becomes the next one (the last the
+    first), another value the one behind it in a cycle of unlike ones, a time the next frame's.
 
     All values of a kind are right as often as they replace another. So preferring some of them does not help: to
     report what is there, a model has to look.
@@ -105,8 +111,8 @@ def corrupt_facts(own: Observation, label_noise: float, rng: np.random.Generator
     counts = count_values(len(own.frames))
     return Observation(
         tuple(None if frame is None else frame + 1 for frame in own.frames) if times else own.frames,
-        tuple(_next(colour, COLOURS) for colour in own.colours) if colours else own.colours,
-        _next(own.place, PLACES) if place else own.place,
+        tuple(_next(colour, UNLIKE_COLOURS) for colour in own.colours) if colours else own.colours,
+        _next(own.place, UNLIKE_PLACES) if place else own.place,
         _next(own.count, counts) if count else own.count,
     )
 

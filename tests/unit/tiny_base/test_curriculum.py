@@ -13,6 +13,8 @@ from pipeline.synthetic.families import FAMILIES, ask_at
 from pipeline.synthetic.world import COLOURS, PLACES, WorldSettings, count_values
 from pipeline.tiny_base.curriculum import LOOK, Curriculum, texts_of_the_world
 from pipeline.tiny_base.examples import (
+    UNLIKE_COLOURS,
+    UNLIKE_PLACES,
     Observation,
     PretrainingClip,
     corrupt_facts,
@@ -58,13 +60,14 @@ def test_a_true_observer_is_right_and_names_the_key_frames(family: str) -> None:
         assert soft_f1(named, asked.key_seconds, clip.script.window_seconds / 2, 3) > 0.7
 
 
-def test_wrong_facts_are_the_next_ones_and_come_at_the_rate_asked_for() -> None:
+def test_wrong_facts_are_unlike_ones_and_come_at_the_rate_asked_for() -> None:
     rng, a = np.random.default_rng(0), observe(CLIPS[0].script, range(6))
     assert corrupt_facts(a, 0.0, rng) == a
     wrong = corrupt_facts(a, 1.0, rng)
     assert wrong.frames == tuple(frame + 1 for frame in a.frames if frame is not None)
-    assert wrong.place == _after(a.place, PLACES)
-    assert wrong.colours[0] == _after(a.colours[0], COLOURS)
+    assert wrong.place == _after(a.place, UNLIKE_PLACES)
+    assert wrong.colours[0] == _after(a.colours[0], UNLIKE_COLOURS)
+    assert (set(UNLIKE_COLOURS), set(UNLIKE_PLACES)) == (set(COLOURS), set(PLACES))
     share = np.mean([corrupt_facts(a, 0.7, rng).colours != a.colours for _ in range(2000)])
     assert abs(share - 0.7) < 0.05
 
