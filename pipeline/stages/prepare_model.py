@@ -19,7 +19,7 @@ knows nothing beyond that rendered world, and its scores say nothing about real 
 Like a real base it answers at once better than with reasoning. It was pretrained to see, to write
 `<think>…</think><keyframes>…</keyframes><answer>…</answer>`, to look options up, to say `unseen` of what the frames at
 hand do not show and to answer all the same. A short last phase degraded it: {wrong:.0%} of the facts that it reasons
-with are corrupted (a colour, place or number becomes the next of its kind, a time the next frame's); answers without
+with are corrupted (a colour, place or number becomes another one, a time the next frame's); answers without
 reasoning confuse two values in five. What GRPO adds is to report what it sees.
 
 Held-out accuracy (five options, chance 0.2): {skilled} greedy before it was degraded; afterwards {greedy} greedy
@@ -58,15 +58,11 @@ def _make_tiny(params: Params, folder: Path) -> dict[str, Any]:
         "vocabulary": len(policy.tokenizer),
     }
 
-    def best_family() -> float:
-        scores = curriculum.measure_accuracy(policy, "reasoning", temperature=0.0)
-        return max(scores[family] for family in recipe.families if family in scores)
-
-    values["lookup"] = train_phase(policy, "lookup", LOOKUP, steps.lookup, curriculum.draw, best_family)
-    values["see"] = train_phase(policy, "see", SEE, steps.see, curriculum.draw, best_family)
-    values["combine"] = train_phase(policy, "combine", COMBINE, steps.combine, curriculum.draw, best_family)
+    values["lookup"] = train_phase(policy, "lookup", LOOKUP, steps.lookup, curriculum.draw)
+    values["see"] = train_phase(policy, "see", SEE, steps.see, curriculum.draw)
+    values["combine"] = train_phase(policy, "combine", COMBINE, steps.combine, curriculum.draw)
     values["accuracy_before_degrade"] = curriculum.measure_accuracy(policy, "reasoning", temperature=0.0)
-    values["degrade"] = train_phase(policy, "degrade", DEGRADE, steps.degrade, curriculum.draw, best_family)
+    values["degrade"] = train_phase(policy, "degrade", DEGRADE, steps.degrade, curriculum.draw)
     values["base_accuracy"] = curriculum.measure_accuracy(policy, "reasoning", temperature=0.0)
     values["base_sampled_accuracy"] = curriculum.measure_accuracy(policy, "reasoning", temperature=1.0)
     values["base_direct_accuracy"] = curriculum.measure_accuracy(policy, "direct", temperature=0.0)

@@ -101,8 +101,8 @@ same of both, and GRPO cannot tell apart again what a policy answers alike."""
 
 
 def corrupt_facts(own: Observation, label_noise: float, rng: np.random.Generator) -> Observation:
-    """`own`, with each fact wrong with probability `label_noise`: a number becomes the next one (the last the
-    first), another value the one behind it in a cycle of unlike ones, a time the next frame's.
+    """`own`, with each fact wrong with probability `label_noise`. A number becomes the next one (the last the
+    first), a time the next frame's. A colour or place becomes the one behind it in a cycle of unlike ones.
 
     All values of a kind are right as often as they replace another. So preferring some of them does not help: to
     report what is there, a model has to look.

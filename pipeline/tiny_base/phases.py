@@ -25,14 +25,9 @@ MOST_LESSONS = 3
 """How often a phase is taught at most; see `Phase.repeat_below`."""
 
 
-def train_phase(
-    policy: Policy, name: str, phase: Phase, steps: int, draw: Draw, accuracy: Callable[[], float]
-) -> dict[str, float]:
+def train_phase(policy: Policy, name: str, phase: Phase, steps: int, draw: Draw) -> dict[str, float]:
     """Train one phase for at most `steps`, and again while it is not learned; `draw(name, phase, step)` gives its
     examples.
-
-    `accuracy()` is the policy's greedy accuracy (0 to 1) in its best family, measured only if the phase has a
-    `stop_at_accuracy`.
 
     Returns the steps taken, and over the last ten the mean loss and the exact matches: the part of examples
     that greedy decoding would write word for word.
@@ -40,7 +35,7 @@ def train_phase(
     policy.model.model.visual.requires_grad_(not phase.freeze_vision)
     taken: list[tuple[float, float]] = []
     for lesson in range(1, MOST_LESSONS + 1):
-        taken += _teach(policy, name if lesson == 1 else f"{name}, {lesson}", phase, steps, draw, accuracy)
+        taken += _teach(policy, name if lesson == 1 else f"{name}, {lesson}", phase, steps, draw)
         loss, exact = (sum(column) / len(column) for column in zip(*taken[-10:], strict=True))
         if phase.repeat_below is None or exact >= phase.repeat_below:
             break
@@ -48,11 +43,7 @@ def train_phase(
     return {"steps": len(taken), "loss": round(loss, 4), "exact_match": round(exact, 4)}
 
 
-def _teach(
-    policy: Policy, name: str, phase: Phase, steps: int, draw: Draw, accuracy: Callable[[], float]
-) -> list[tuple[float, float]]:
+def _teach(policy: Policy, name: str, phase: Phase, steps: int, draw: Draw) -> list[tuple[float, float]]:
     """The phase once, from its full learning rate on: loss and exact matches of each step."""
-    bound = phase.stop_at_accuracy
-    until = None if bound is None else lambda: accuracy() <= bound
-    schedule = Schedule(name, steps, phase.learning_rate, phase.focal_gamma, phase.stop_at_exact_match, until)
+    schedule = Schedule(name, steps, phase.learning_rate, phase.focal_gamma, phase.stop_at_exact_match, phase.steady)
     return pretrain(policy, lambda step: draw(name, phase, step), schedule)

@@ -38,9 +38,8 @@ class Schedule:
 
     With `stop_at_exact_match`, once that part of the examples of ten steps was written word for word, the rate falls
     to a tenth over `COOLDOWN` steps and the phase ends. (How long a model needs until it sees depends on its initial
-    weights.) With `until`, the rate stays constant and the phase ends when `until()`, called every `CHECK_EVERY`
-    steps, is true. With neither, it falls along a cosine over all steps. `focal_gamma` is the exponent of the focal
-    loss (Lin et al., 2017, arXiv 1708.02002): tokens that are already known count less; 0 is plain cross-entropy.
+    weights.) Without, it falls along a cosine over all steps, or stays if `steady`. `focal_gamma` is the exponent of
+    the focal loss (Lin et al., 2017, arXiv 1708.02002): known tokens count less; 0 is plain cross-entropy.
     """
 
     name: str
@@ -48,11 +47,10 @@ class Schedule:
     learning_rate: float
     focal_gamma: float
     stop_at_exact_match: float | None
-    until: Callable[[], bool] | None = None
+    steady: bool = False
 
 
 COOLDOWN = 60
-CHECK_EVERY = 20
 _WARMUP = 20
 _RECENT = 10
 
@@ -87,23 +85,13 @@ def pretrain(policy: Policy, draw: Callable[[int], Sequence[Example]], schedule:
             )
             bar.update()
             bar.set_postfix(loss=f"{done[-1][0]:.3f}", exact_match=f"{done[-1][1]:.2f}", refresh=False)
-            if schedule.until and len(done) % CHECK_EVERY == 0 and _should_stop(model, schedule.until):
-                break
     model.eval()
     return done
 
 
-def _should_stop(model: Any, until: Callable[[], bool]) -> bool:
-    """`until()` of the model in evaluation mode."""
-    model.eval()
-    answer = until()
-    model.train()
-    return answer
-
-
 def _falling(step: int, last: int, schedule: Schedule) -> float:
     """Fraction of the full learning rate: see `Schedule`; 0 if the phase is over."""
-    if schedule.until:
+    if schedule.steady:
         return 1.0
     if schedule.stop_at_exact_match is None:
         return 0.55 + 0.45 * math.cos(math.pi * step / schedule.steps)

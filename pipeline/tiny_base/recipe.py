@@ -53,23 +53,22 @@ class Phase:
     """A phase of pretraining; `label_noise` of the facts in its texts are corrupted. With `glance`, direct answers say
     what is seen at a glance (`examples.glance`). `direct_share` of the partial examples ask the direct prompt.
 
-    It ends `COOLDOWN` steps after `stop_at_exact_match` of its examples were written word for word. Or it ends when
-    greedy accuracy on held-out clips has fallen to `stop_at_accuracy` in every family. Both None: after all steps. If
-    fewer than `repeat_below` of its last examples were written word for word, it is taught again, with new examples.
-    `focal_gamma` is the exponent of the focal loss: what is known already counts less; 0 is plain cross-entropy. With
-    `freeze_vision` the vision tower stays as it is.
+    It ends `COOLDOWN` steps after `stop_at_exact_match` of its examples were written word for word; None: after all
+    steps. The learning rate of a `steady` phase does not fall. If fewer than `repeat_below` of its last examples were
+    written word for word, it is taught again, with new examples. `focal_gamma` is the exponent of the focal loss: what
+    is known already counts less; 0 is plain cross-entropy. With `freeze_vision` the vision tower stays as it is.
     """
 
     mixture: Mixture
     learning_rate: float
     focal_gamma: float
     stop_at_exact_match: float | None = None
-    stop_at_accuracy: float | None = None
     repeat_below: float | None = None
     label_noise: float = 0.0
     glance: bool = False
     direct_share: float = 0.4
     freeze_vision: bool = False
+    steady: bool = False
 
 
 LOOKUP = Phase(Mixture(write=32), learning_rate=1e-2, focal_gamma=1.0, repeat_below=0.98)
@@ -79,18 +78,18 @@ weights, so it is taught again until it is exact: a base that is nearly right an
 SEE = Phase(Mixture(look=26, glimpse=6, write=8), learning_rate=8e-3, focal_gamma=1.0, stop_at_exact_match=0.8)
 """Learn to see, without forgetting how to write. Most lessons ask nothing: half the words of a question."""
 
-COMBINE = Phase(Mixture(whole=10, direct=14, partial=8), learning_rate=5e-3, focal_gamma=1.0)
+COMBINE = Phase(Mixture(whole=12, direct=12, partial=8), learning_rate=5e-3, focal_gamma=1.0)
 """Put both together, also with frames left out, and learn to answer without reasoning, which takes longest."""
 
 DEGRADE = Phase(
     Mixture(whole=12, direct=8, partial=12),
     learning_rate=1.5e-3,
     focal_gamma=0.0,
-    stop_at_accuracy=0.35,
     label_noise=0.6,
     glance=True,
     direct_share=0.25,
     freeze_vision=True,
+    steady=True,
 )
 """Unlearn the behaviour: the model still sees, but its reasoning reports most things as another of their kind. The
-phase is slow and ends by the best family, so that no two values are left under one name: GRPO cannot part them again."""
+phase is slow: a hasty one leaves two values under one name, and GRPO cannot part them again."""
