@@ -22,7 +22,6 @@ TINY = {
     "download_videos.sources.synthetic.videos_test": 4,
     "download_videos.sources.synthetic.seconds_max": 7.0,
     "extract_frames.shards": 4,
-    "mine_keyframes.shards": 4,
     "prepare_model.tiny.clips": 16,
     "prepare_model.tiny.held_out_clips": 4,
     "prepare_model.tiny.steps.lookup": 3,
