@@ -31,7 +31,7 @@ def refusal(log: Path, what: str) -> Exception:
     if _MEMORY.search(text):
         return ModelError(
             f"{what}: out of memory ({log}). Lower machine.engine.max_model_len, on a CPU cpu_cache_gigabytes; "
-            " on a GPU that training shares lower gpu_memory_utilization, or raise it if the "
+            "on a GPU that training shares lower gpu_memory_utilization, or raise it if the "
             "engine finds no room for its cache"
         )
     return ModelError(f"{what}: {last_error(text)} (all of it: {log})")

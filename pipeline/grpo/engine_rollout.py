@@ -64,7 +64,7 @@ def open_rollout(params: Params, room: Path) -> Iterator[EngineRollout | None]:
         yield EngineRollout(engine, settings)
 
 
-MOST_DRIFT = 0.5  # nats per token, on average over a batch; a tenth of it would be much for bfloat16
+MOST_DRIFT = 0.5  # nats per token, on average over a batch: far beyond what another precision explains
 
 
 def check_ratios(batch: dict[str, Any], step: int) -> dict[str, float]:
