@@ -5,6 +5,8 @@ Imports no torch.
 
 import hashlib
 import re
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline.answers.completions import SPECIAL_TOKEN, element_tags
@@ -38,12 +40,12 @@ def reopen(completion: str) -> Reopened:
     """
     text = SPECIAL_TOKEN.sub("", completion)
     answer = _ANSWER.search(text)
-    tags = list(_THINK.finditer(text, 0, answer.start() if answer else len(text)))
-    if not tags:
+    last = _last(_THINK.finditer(text, 0, answer.start() if answer else len(text)))
+    if last is None:
         return Reopened(text[: answer.start()] if answer else "")
-    if not tags[-1].group(1):
+    if not last.group(1):
         return Reopened(text[: answer.start() if answer else len(text)].rstrip() + _CLOSED)
-    end = tags[-1].end()
+    end = last.end()
     tail = _UP_TO_ANSWER.match(text, end)
     return Reopened(text[: tail.end() if tail else end])
 
@@ -63,8 +65,14 @@ def chosen_letter(completion: str) -> str | None:
 def thinking_of(completion: str) -> str:
     """What stands in a completion before its thinking is closed, or before its answer if it has no thinking."""
     kept = reopen(completion).text
-    closing = [tag for tag in _THINK.finditer(kept) if tag.group(1)]
-    return kept[: closing[-1].start()] if closing else kept
+    closing = _last(tag for tag in _THINK.finditer(kept) if tag.group(1))
+    return kept if closing is None else kept[: closing.start()]
+
+
+def _last(tags: Iterable[re.Match[str]]) -> re.Match[str] | None:
+    """The last of `tags`. Kept in a list, those of a hostile completion make the collector of a large process work for
+    seconds."""
+    return next(iter(deque(tags, maxlen=1)), None)
 
 
 def has_thinking(completion: str) -> bool:

@@ -90,7 +90,7 @@ def test_a_thinking_is_more_than_tags_and_a_letter(completion: str, thought: boo
 
 
 def test_hostile_completions_cost_no_more_than_reading_them() -> None:
-    # CPU time and not the clock: a busy machine once took twelve seconds for half a second of work
+    # CPU time and not the clock: a busy machine is slow. In a large process, kept objects cost more than linear.
     short, long = (min(_cpu_seconds(repeated) for _ in range(3)) for repeated in (25_000, 200_000))
     assert long < 24 * short  # linear: 8; quadratic: 64
 
