@@ -9,6 +9,7 @@ from pipeline.preflight.findings import Finding
 from pipeline.sources.egoschema import EgoschemaParams
 from pipeline.sources.registry import read_sections
 from pipeline.sources.synthetic import SyntheticParams
+from pipeline.synthetic.world import WINDOWS
 
 
 def check_settings(params: Params, root: Path) -> Iterator[Finding]:
@@ -59,11 +60,16 @@ def _decontamination(params: Params, root: Path) -> Iterator[Finding]:
 
 
 def _tiny_base(params: Params) -> Iterator[Finding]:
-    """What the tiny base is taught beside what it is asked: it may never have been taught a family that is asked."""
+    """What the tiny base is taught beside what it is asked: other numbers of frames and untaught families are said."""
     taught = params.prepare_model.tiny
     if params.prepare_model.recipe != "tiny":
         return
     yield from _tiny_family(taught.family)
+    if params.extract_frames.frames_per_clip != WINDOWS:
+        found = f"taught {WINDOWS} frames a clip, extract_frames gives {params.extract_frames.frames_per_clip}"
+        yield Finding(
+            "tiny base", "warn", found, f"set extract_frames.frames_per_clip: {WINDOWS}, or expect low scores"
+        )
     sections = [s for s in read_sections(params).values() if isinstance(s, SyntheticParams)]
     unknown = sorted({family for section in sections for family in section.families} - set(taught.families))
     if unknown:

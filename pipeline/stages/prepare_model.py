@@ -49,7 +49,7 @@ def _make_tiny(params: Params, folder: Path) -> dict[str, Any]:
     recipe, steps = params.prepare_model.tiny, params.prepare_model.tiny.steps
     given = params.extract_frames
     size = FrameSize(given.max_pixels, given.size_multiple)
-    curriculum = make_curriculum(params.seed, params.prompts, recipe, given.frames_per_clip, size)
+    curriculum = make_curriculum(params.seed, params.prompts, recipe, size)
     family = small_family(recipe.family)
     policy = new_policy(family, SHAPE, texts_of_the_world(params.prompts), params.seed)
     values: dict[str, Any] = {

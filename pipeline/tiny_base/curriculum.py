@@ -20,7 +20,7 @@ from pipeline.params import Prompts
 from pipeline.synthetic.families import OPTIONS, SyntheticQuestion, actions_needed
 from pipeline.synthetic.seeds import stream
 from pipeline.synthetic.vocabulary import world_texts
-from pipeline.synthetic.world import WorldSettings
+from pipeline.synthetic.world import WINDOWS, WorldSettings
 from pipeline.tiny_base.examples import (
     UNSEEN,
     Observation,
@@ -139,9 +139,9 @@ def _lesson(
     return Example(None, build_messages(messages[0]["content"][-1]["text"], None), completion, **more)
 
 
-def make_curriculum(seed: int, prompts: Prompts, recipe: TinyRecipe, frames: int, size: FrameSize) -> Curriculum:
-    """Render the clips with a progress bar: `frames` of each, square, as large as `size` allows."""
+def make_curriculum(seed: int, prompts: Prompts, recipe: TinyRecipe, size: FrameSize) -> Curriculum:
+    """Render the clips with a progress bar: a frame of each window of the world, square, as large as `size` allows."""
     settings = WorldSettings(*SECONDS, actions_needed(recipe.families))
     total, (pixels, _) = recipe.clips + recipe.held_out_clips, size.fit(size.max_pixels, size.max_pixels)
-    clips = [render_clip(seed, i, settings, frames, pixels) for i in tqdm(range(total), desc="render", unit="clip")]
+    clips = [render_clip(seed, i, settings, WINDOWS, pixels) for i in tqdm(range(total), desc="render", unit="clip")]
     return Curriculum(seed, prompts, recipe, clips[: recipe.clips], clips[recipe.clips :])

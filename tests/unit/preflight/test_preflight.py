@@ -96,9 +96,17 @@ def test_a_tiny_base_that_is_taught_something_else_is_said_so(tmp_path: Path) ->
     given = load_params(ROOT / "params.yaml")
     assert "tiny base" not in states(preflight(given, tmp_path))
     tiny = given.prepare_model.tiny.model_copy(update={"families": ("moved", "count")})
-    other = given.model_copy(update={"prepare_model": given.prepare_model.model_copy(update={"tiny": tiny})})
+    other = given.model_copy(
+        update={
+            "prepare_model": given.prepare_model.model_copy(update={"tiny": tiny}),
+            "extract_frames": given.extract_frames.model_copy(update={"frames_per_clip": 8}),
+        }
+    )
     said = [finding.found for finding in preflight(other, tmp_path) if finding.name == "tiny base"]
-    assert said == ["never taught the families taken, which a synthetic source asks"]
+    assert said == [
+        "taught 6 frames a clip, extract_frames gives 8",
+        "never taught the families taken, which a synthetic source asks",
+    ]
 
 
 def test_packages_and_programs_that_params_name(tmp_path: Path) -> None:

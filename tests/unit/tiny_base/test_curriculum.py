@@ -11,7 +11,7 @@ from pipeline.frames.geometry import FrameSize
 from pipeline.models.families.qwen2_5_vl import QWEN2_5_VL
 from pipeline.params import Prompts
 from pipeline.synthetic.families import FAMILIES, ask_at
-from pipeline.synthetic.world import COLOURS, PLACES, WorldSettings, count_values
+from pipeline.synthetic.world import COLOURS, PLACES, WINDOWS, WorldSettings, count_values
 from pipeline.tiny_base.curriculum import LOOK, Curriculum, make_curriculum, texts_of_the_world
 from pipeline.tiny_base.examples import (
     UNLIKE_COLOURS,
@@ -47,9 +47,9 @@ MORE_CLIPS = [*CLIPS, *(render_clip(0, i, WorldSettings(6.0, 12.0, 1), 6, 16) fo
 CURRICULUM = Curriculum(0, PROMPTS, RECIPE, CLIPS[:6], CLIPS[6:])
 
 
-def test_clips_have_as_many_frames_as_extract_frames_gives_and_their_size() -> None:
-    made = make_curriculum(0, PROMPTS, RECIPE, 4, FrameSize(max_pixels=1100, size_multiple=16))
-    assert [clip.images.shape for clip in (*made.clips, *made.held_out)] == [(4, 32, 32, 3)] * 8
+def test_clips_have_a_frame_of_each_window_of_the_size_that_extract_frames_gives() -> None:
+    made = make_curriculum(0, PROMPTS, RECIPE, FrameSize(max_pixels=1100, size_multiple=16))
+    assert [clip.images.shape for clip in (*made.clips, *made.held_out)] == [(WINDOWS, 32, 32, 3)] * 8
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
