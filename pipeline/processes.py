@@ -10,6 +10,9 @@ import resource
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from types import FrameType
 
@@ -61,6 +64,32 @@ class Stopped(BaseException):
         return 128 + self.number
 
 
+_starting = threading.Event()  # set while the main thread is inside `starting_a_process`
+_held_back: list[int] = []
+
+
+@contextmanager
+def starting_a_process() -> Iterator[None]:
+    """Start a worker inside: Ctrl-C is for its owner alone, and the owner's `Stopped` waits until it is started.
+
+    A new interpreter has no handler of ours yet, so SIGINT would end it with a traceback. So would an owner that
+    leaves between the new process and what it reads first. The worker takes SIGINT again when it unblocks it.
+    """
+    resource_tracker.ensure_running()  # if it is started inside, it lets SIGINT through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    main = threading.current_thread() is threading.main_thread()  # only there a handler raises
+    if main:
+        _starting.set()
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if main:
+            _starting.clear()
+            if _held_back:
+                raise Stopped(_held_back.pop())
+
+
 def stop_on_signals() -> None:
     """Raise `Stopped` in the main thread at SIGTERM or SIGINT. A second signal, or `STOP_SECONDS`, ends the process.
 
@@ -75,7 +104,10 @@ def stop_on_signals() -> None:
         timer = threading.Timer(STOP_SECONDS, os._exit, (128 + number,))
         timer.daemon = True
         timer.start()
-        raise Stopped(number)
+        if _starting.is_set():
+            _held_back.append(number)
+        else:
+            raise Stopped(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from pipeline.errors import MOST_UNEXPECTED, UNEXPECTED, ItemError, StageError
-from pipeline.processes import die_with_parent, limit_memory
+from pipeline.processes import die_with_parent, limit_memory, starting_a_process
 from pipeline.work.items import ATTEMPTS, GRACE, Function, Result, Workers, call, lost_worker
 
 
@@ -59,17 +59,21 @@ def _work(pipe: Connection, function: Function, megabytes_limit: int) -> None:
     """Loop of a worker process: a task in, a result out, until the other end closes."""
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the pool's owner decides
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     limit_memory(megabytes_limit)
     while True:
         try:
             task = pipe.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             return
         try:
             result = call(function, task)
         except BaseException as error:
             result = _Bug(error)
-        pipe.send(result)
+        try:
+            pipe.send(result)
+        except ConnectionError:  # the owner has ended, or is ending us: nobody wants the result
+            return
 
 
 class _Worker:
@@ -79,7 +83,8 @@ class _Worker:
         context = multiprocessing.get_context("spawn")  # fork would copy threads and locks in unknown states
         self.pipe, other = context.Pipe()
         self.process = context.Process(target=_work, args=(other, function, megabytes_limit), daemon=True)
-        self.process.start()
+        with starting_a_process():
+            self.process.start()
         other.close()
         self.position = -1
         self.since = 0.0
@@ -98,9 +103,9 @@ class _Worker:
 
     def stop(self) -> None:
         """End the process now."""
-        self.pipe.close()
-        self.process.kill()
+        self.process.kill()  # before its pipe closes, which it would notice
         self.process.join()
+        self.pipe.close()
 
 
 def run_in_processes(function: Function, tasks: Sequence[Any], workers: Workers) -> Iterator[Result]:

@@ -76,6 +76,47 @@ def test_a_stage_is_stopped_killed_and_resumed(root: Path, tmp_path: Path) -> No
     assert products(again) == once
 
 
+def test_ctrl_c_while_the_workers_start_is_one_line(root: Path) -> None:
+    process = start(root)
+    workers: list[psutil.Process] = []
+    while process.poll() is None and not workers:
+        time.sleep(0.005)
+        children = psutil.Process(process.pid).children()
+        workers = [child for child in children if any("spawn_main" in word for word in child.cmdline())]
+    assert all(deaf_to(signal.SIGINT, worker.pid) for worker in workers)  # whether it is hit in time is luck
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the stage and all its workers
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and "ended by SIGINT" in said
+    assert "Traceback" not in said
+
+
+def test_a_stop_waits_until_the_worker_is_started() -> None:
+    code = """
+import os, signal
+from pipeline.processes import Stopped, starting_a_process, stop_on_signals
+stop_on_signals()
+try:
+    with starting_a_process():
+        os.kill(os.getpid(), signal.SIGTERM)
+        print("started")
+except Stopped as stopped:
+    print(stopped)
+"""
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert said.split() == ["started", "SIGTERM"]
+
+
+def deaf_to(number: int, process: int) -> bool:
+    """Whether a process holds the signal back or ignores it, as the kernel says."""
+    lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
+    masks = {
+        name: int(value, 16)
+        for name, _, value in (line.partition(":") for line in lines)
+        if name.startswith("Sig") and name != "SigQ"
+    }
+    return bool((masks["SigBlk"] | masks["SigIgn"]) >> (number - 1) & 1)
+
+
 def test_two_runs_of_one_stage_do_not_meet(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workspace, "WAIT_SECONDS", 0.2)
     with sole_run(root, "extract_frames"):

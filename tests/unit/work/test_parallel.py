@@ -1,4 +1,5 @@
 import errno
+import multiprocessing
 import os
 import re
 from pathlib import Path
@@ -10,7 +11,7 @@ from pipeline.clips.incremental import Item, update_shards
 from pipeline.errors import ItemError, StageError
 from pipeline.frames.shards import COMMON, Layout, read_bucket, write_manifest
 from pipeline.work.items import Workers, call
-from pipeline.work.parallel import run_parallel
+from pipeline.work.parallel import _work, run_parallel
 from tests.unit.work.workers import work
 
 LAYOUT = Layout(pa.schema([*COMMON, ("value", pa.int64())]), 4, 10**6)
@@ -53,6 +54,18 @@ def test_a_worker_that_hangs_is_killed() -> None:
     results = dict(run_parallel(work, [{"value": 0, "do": "hang"}, {"value": 1}], workers(1, limit=1.0)))
     assert results[0].reason == "time_limit"
     assert results[1] == {"value": 1}
+
+
+def test_a_worker_whose_owner_is_gone_ends_without_a_word(capfd: pytest.CaptureFixture[str]) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    ours, other = spawn.Pipe()
+    ours.send({"value": 0})
+    worker = spawn.Process(target=_work, args=(other, work, 4096))
+    worker.start()
+    other.close()
+    ours.close()  # its task is in the pipe, and nobody will read the result
+    worker.join(60)
+    assert (worker.exitcode, capfd.readouterr().err) == (0, "")
 
 
 def test_what_nobody_foresaw_costs_its_item_and_says_where_it_happened() -> None:
