@@ -11,6 +11,7 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 
+from flows.dvc.ahead import started_ahead
 from flows.dvc.experiments import check_name, find_experiment, unsent
 from flows.dvc.explain import explained
 from flows.dvc.graph import EVALUATE, TRAIN, Graph, Stage
@@ -18,7 +19,6 @@ from flows.dvc.lock import LockHolder, project_lock
 from flows.dvc.overlay import overlaid
 from flows.dvc.project import Project
 from flows.dvc.publishing import destination, for_another_machine
-from flows.dvc.reproduce import reproduce
 from flows.dvc.walk import Walk
 from flows.finalize import FinalSteps, finalize_run, is_judged
 from flows.preflight import stop_at_preflight
@@ -121,18 +121,19 @@ def nothing_to_do(graph: Graph, stages: Sequence[Stage], promote: bool) -> bool:
 
 
 def run_stages(graph: Graph, walk: Walk, train_on: TrainOn) -> dict[str, State[Any]]:
-    """Run the stages one after another and stop at the first failure. DVC's locks would make parallel processes
-    slower."""
+    """Run the stages in turn, what needs no other ahead of its turn, and stop at the first failure."""
     states: dict[str, State[Any]] = {}
-    for step in walk:
-        stage = step.stage
-        run: StageRunner = reproduce_on_gpu if train_on == "gpu" and stage.name in GPU_STAGES else reproduce
-        job = StageRun(graph, stage.name, run, step.forced)
-        named = stage_task.with_options(name=stage.name, task_run_name=stage.name)
-        upstream = [states[name] for name in stage.upstream if name in states]
-        states[stage.name] = named(job, wait_for=upstream, return_state=True)
-        if not states[stage.name].is_completed():
-            break
+    with started_ahead(graph, walk) as ahead:
+        for step in walk:
+            stage = step.stage
+            on_gpu = train_on == "gpu" and stage.name in GPU_STAGES
+            run: StageRunner = reproduce_on_gpu if on_gpu else ahead.reproduce
+            job = StageRun(graph, stage.name, run, step.forced)
+            named = stage_task.with_options(name=stage.name, task_run_name=stage.name)
+            upstream = [states[name] for name in stage.upstream if name in states]
+            states[stage.name] = named(job, wait_for=upstream, return_state=True)
+            if not states[stage.name].is_completed():
+                break
     return states
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from flows.dvc.ahead import Ahead, started_ahead
 from flows.dvc.errors import is_told_later
 from flows.dvc.experiments import (
     check_name,
@@ -23,7 +24,7 @@ from flows.dvc.lock import LockHolder, heartbeat, project_lock
 from flows.dvc.overlay import overlaid
 from flows.dvc.project import Project, find_project
 from flows.dvc.publishing import Destination, destination, sent
-from flows.dvc.reproduce import StageOutcome, is_noise, reproduce
+from flows.dvc.reproduce import StageOutcome, is_noise
 from flows.dvc.walk import Step, Walk
 from flows.preflight import stop_at_preflight
 from flows.summary import headline, read_report
@@ -62,7 +63,7 @@ class Terminal:
 def run(
     project: Project, targets: Sequence[str], force: bool, experiment: str | None = None, unchecked: bool = False
 ) -> None:
-    """Bring the stages up to date, one after another, keep the run as an experiment, and print the headline."""
+    """Bring the stages up to date, keep the run as an experiment, and print the headline."""
     started = time.perf_counter()
     check_name(experiment)
     to = destination(project)  # refuse a missing remote before hours of work, not after
@@ -71,8 +72,9 @@ def run(
         walk = Walk(graph, targets, force)
         if not unchecked:
             stop_at_preflight(graph, walk.stages, walk.forced, (), print)
-        for step in walk:
-            _one(graph, step)
+        with started_ahead(graph, walk) as ahead:
+            for step in walk:
+                _one(graph, step, ahead)
         kept = [] if targets else _keep(graph, experiment, to)
     finally:
         graph.close()
@@ -83,11 +85,17 @@ def run(
         print(f"Report: {(project.root / PAGE).as_uri()}")
 
 
-def _one(graph: Graph, step: Step) -> None:
+def _one(graph: Graph, step: Step, ahead: Ahead) -> None:
     started, stage, number = time.perf_counter(), step.stage, f"[{step.number}/{step.total}]"
-    print(f"{number} {stage.name}", flush=True)
-    outcome = reproduce(graph, stage.name, Terminal(graph.project), step.forced)
-    took = "" if outcome is StageOutcome.CACHED else f" in {time.perf_counter() - started:.1f} s"
+    early = stage.name in ahead.names
+    print(f"{number} {stage.name}{', started with the run' if early else ''}", flush=True)
+    outcome = ahead.reproduce(graph, stage.name, Terminal(graph.project), step.forced)
+    waited = (
+        f", waited for it {time.perf_counter() - started:.1f} s"
+        if early
+        else f" in {time.perf_counter() - started:.1f} s"
+    )
+    took = "" if outcome is StageOutcome.CACHED else waited
     print(f"{number} {stage.name}: {outcome}{took}", flush=True)
     if (
         stage.name == TRAIN

@@ -3,11 +3,13 @@
 import re
 import sys
 from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from flows.dvc.errors import StageFailed
 from flows.dvc.graph import Graph
-from flows.processes.process import OnLine, run_streaming
+from flows.processes.process import OnLine, guarded, run_marked
 from pipeline.provenance import disagreements, refuse_disagreements
 
 KEPT_LINES = 200  # of a stage's output, for the error message
@@ -31,28 +33,45 @@ class StageOutcome(StrEnum):
     RAN = "ran"
 
 
+@dataclass(frozen=True)
+class Reasons:
+    """Why a stage has to run. `forced`: even if DVC finds nothing changed."""
+
+    texts: Sequence[str]
+    forced: bool
+
+    def __bool__(self) -> bool:
+        return bool(self.texts)
+
+
+def reasons_for(graph: Graph, stage: str, force: bool) -> Reasons:
+    """Why `stage` has to run now; false if it need not. A result whose record is wrong is made again."""
+    if force:
+        return Reasons(["forced"], True)
+    untrue = disagreements(graph.project.root).get(stage, [])
+    return Reasons([*untrue, *graph.changes(stage)], bool(untrue))
+
+
 def reproduce(graph: Graph, stage: str, on_line: OnLine, force: bool = False) -> StageOutcome:
     """Bring `stage` up to date if necessary; its upstream stages are taken as they are.
 
-    The check runs in this process (a fraction of a second); only a changed stage pays for a `dvc` process. A result
-    whose record is wrong is made again.
+    The check runs in this process (a fraction of a second); only a changed stage pays for a `dvc` process.
 
     Raises:
         StageFailed: its command failed.
         ArtifactError: dvc.lock names other params or code than those that ran.
     """
-    untrue = disagreements(graph.project.root).get(stage, [])
-    reasons = ["forced"] if force else [*untrue, *graph.changes(stage)]
+    reasons = reasons_for(graph, stage, force)
     if not reasons:
         return StageOutcome.CACHED
-    on_line(f"{stage}: {'; '.join(reasons[:5])}", False)
-    outcome = run_dvc_repro(graph, stage, on_line, force or bool(untrue))
+    with guarded() as token:
+        outcome = run_dvc_repro(graph, stage, on_line, reasons, token)
     refuse_disagreements(graph.project.root, [stage])
     return outcome
 
 
-def run_dvc_repro(graph: Graph, stage: str, on_line: OnLine, force: bool) -> StageOutcome:
-    """Run `dvc repro -s stage` in a separate process, with live output."""
+def run_dvc_repro(graph: Graph, stage: str, on_line: OnLine, reasons: Reasons, token: str) -> StageOutcome:
+    """Run `dvc repro -s stage` in a separate process marked with `token`, with live output."""
     kept: deque[str] = deque(maxlen=KEPT_LINES)
     restored = False
 
@@ -63,9 +82,10 @@ def run_dvc_repro(graph: Graph, stage: str, on_line: OnLine, force: bool) -> Sta
             kept.append(text)
         on_line(text, is_progress)
 
+    on_line(f"{stage}: {'; '.join(reasons.texts[:5])}", False)
     # "ignore": warnings of DVC's libraries are no output of the stage
     command = [sys.executable, "-W", "ignore", "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage]
-    code = run_streaming([*command, *(["--force"] if force else [])], graph.project.root, keep)
+    code = run_marked([*command, *(["--force"] if reasons.forced else [])], graph.project.root, keep, token)
     if code:
         raise StageFailed(stage, list(kept), code)
     return StageOutcome.RESTORED if restored else StageOutcome.RAN

@@ -39,7 +39,7 @@ def run_streaming(command: Sequence[str], cwd: Path, on_line: OnLine, env: Mappi
     ended first. If this process itself is killed, its guard does that.
     """
     with guarded() as token:
-        return _run(command, cwd, on_line, {**os.environ, **(env or {}), guard.MARK: token})
+        return run_marked(command, cwd, on_line, token, env)
 
 
 @contextmanager
@@ -59,16 +59,20 @@ def guarded() -> Iterator[str]:
         watcher.wait()
 
 
-def _run(command: Sequence[str], cwd: Path, on_line: OnLine, env: Mapping[str, str]) -> int:
+def run_marked(
+    command: Sequence[str], cwd: Path, on_line: OnLine, token: str, env: Mapping[str, str] | None = None
+) -> int:
+    """`run_streaming` under the token of a `guarded` block, which may end earlier than the command and then ends it."""
+    marked = {**os.environ, **(env or {}), guard.MARK: token}
     # The child keeps our session: in its own it would outlive a worker that ends our process group.
     with subprocess.Popen(
-        command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command, cwd=cwd, env=marked, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as child:
         try:
             for text, is_progress in _lines(child):
                 on_line(text, is_progress)
         except BaseException:
-            guard.end_marked(env[guard.MARK])  # before Popen's own exit waits for the child
+            guard.end_marked(token)  # before Popen's own exit waits for the child
             raise
         return child.wait()
 

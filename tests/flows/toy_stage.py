@@ -23,6 +23,12 @@ for word in behaviour:
             time.sleep(0.1)
             bar = f"{name}: {100 * step // steps:3d}%|##  | {step}/{steps} [00:01<00:01,  9.9it/s]"
             print(bar, end="\r", flush=True)
+    if word.startswith("meet="):  # wait until another stage has started
+        deadline = time.monotonic() + 60
+        while not Path("ran", word[5:]).exists():
+            if time.monotonic() > deadline:
+                sys.exit(f"{name}: never met {word[5:]}")
+            time.sleep(0.02)
     if word.startswith("resume="):  # needs two tries: the first leaves a checkpoint and dies
         checkpoint = Path("data/checkpoints/step")
         if not checkpoint.exists():
