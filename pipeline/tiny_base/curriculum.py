@@ -87,7 +87,9 @@ class Curriculum:
         messages = self._messages(self.prompts.direct if direct else self.prompts.reasoning, viewed, asked)
         if direct:
             return _lesson(viewed, shown, messages, write_direct(seen, asked, guess))
-        facts, conclusion = write_facts(seen), write_conclusion(seen, asked, viewed.pts_seconds.tolist(), guess)
+        parted = phase.parted and rng.random() < phase.parted
+        meant = observe(clip.script, shown) if parted else seen
+        facts, conclusion = write_facts(seen), write_conclusion(seen, asked, viewed.pts_seconds.tolist(), guess, meant)
         if kind == "write":
             return _lesson(viewed, (), messages, conclusion, given=facts)
         return _lesson(viewed, shown, messages, facts + conclusion)

@@ -144,14 +144,17 @@ def write_facts(seen: Observation) -> str:
     return f"<think>{takes} {_said(seen.place)} {_number(seen.count)}"
 
 
-def write_conclusion(seen: Observation, asked: SyntheticQuestion, pts_seconds: Sequence[float], guess: int) -> str:
+def write_conclusion(
+    seen: Observation, asked: SyntheticQuestion, pts_seconds: Sequence[float], guess: int, meant: Observation
+) -> str:
     """How such an observer continues: the relevant fact, its option's letter, key times of frames, the answer.
 
-    Without that fact it writes `unseen`, names no time and answers with option `guess`.
+    Without that fact it writes `unseen`, names no time and answers with option `guess`. The letter is that of what is
+    `meant`: the same, unless answers are to part from the thinking.
     """
     value = _value(seen, asked.family)
     times = ", ".join(_times(seen, asked.family, pts_seconds)) if value is not None else ""
-    letter = LETTERS[_option(value, asked, guess)]
+    letter = LETTERS[_option(_value(meant, asked.family), asked, guess)]
     return f" so {_said(value)} {letter}</think><keyframes>{times}</keyframes><answer>{letter}</answer>"
 
 

@@ -51,7 +51,8 @@ class Mixture:
 @dataclass(frozen=True)
 class Phase:
     """A phase of pretraining; `label_noise` of the facts in its texts are corrupted. With `glance`, direct answers say
-    what is seen at a glance (`examples.glance`). `direct_share` of the partial examples ask the direct prompt.
+    what is seen at a glance (`examples.glance`). `direct_share` of the partial examples ask the direct prompt. `parted`
+    of the reasoned answers are what is there, whatever the thinking says (`benchmarks/parted.py`).
 
     It ends `COOLDOWN` steps after `stop_at_exact_match` of its examples were written word for word; None: after all
     steps. The learning rate of a `steady` phase does not fall. If fewer than `repeat_below` of its last examples were
@@ -65,6 +66,7 @@ class Phase:
     stop_at_exact_match: float | None = None
     repeat_below: float | None = None
     label_noise: float = 0.0
+    parted: float = 0.0
     glance: bool = False
     direct_share: float = 0.4
     freeze_vision: bool = False

@@ -59,7 +59,7 @@ def test_a_true_observer_is_right_and_names_the_key_frames(family: str) -> None:
         clip = render_clip(0, index, settings, 6, 16)
         asked = ask_at(clip.script, family, index % 5, np.random.default_rng(index))
         seen = observe(clip.script, range(6))
-        text = write_facts(seen) + write_conclusion(seen, asked, clip.pts_seconds.tolist(), guess=0)
+        text = write_facts(seen) + write_conclusion(seen, asked, clip.pts_seconds.tolist(), 0, seen)
         parsed = parse_answer(text, asked.options)
         assert (parsed.option, parsed.outcome) == (asked.answer, ParseOutcome.TAGGED)
         named = parse_keyframes(text)
@@ -132,12 +132,25 @@ def test_who_sees_nothing_says_so_and_answers_all_the_same(family: str) -> None:
     clip = CLIPS[0]
     asked = ask_at(clip.script, family, 1, np.random.default_rng(0))
     seen, times = observe(clip.script, ()), clip.pts_seconds.tolist()
-    text = write_facts(seen) + write_conclusion(seen, asked, times, guess=3)
+    text = write_facts(seen) + write_conclusion(seen, asked, times, 3, seen)
     assert text == (
         "<think>frame unseen unseen unseen unseen so unseen D</think><keyframes></keyframes><answer>D</answer>"
     )
     assert parse_answer(write_direct(seen, asked, guess=3), asked.options).option == 3
     assert parse_answer(write_direct(observe(clip.script, range(6)), asked, guess=3), asked.options).option == 1
+
+
+def test_of_a_parted_base_the_thinking_says_one_thing_and_the_answer_is_what_is_there() -> None:
+    def said_and_answered(step: int, **values: float) -> tuple[str, str]:
+        phase = replace(PHASE, mixture=Mixture(whole=1), **values)
+        completion = CURRICULUM.draw("degrade", phase, step)[0].completion
+        said, _, rest = completion.rpartition(" so ")[2].partition("</think>")
+        return said.rpartition(" ")[0], rest.rpartition("<answer>")[2]
+
+    for step in range(8):
+        honest, wrong = said_and_answered(step), said_and_answered(step, label_noise=1.0)
+        assert honest[0] != wrong[0] and honest[1] != wrong[1]
+        assert said_and_answered(step, label_noise=1.0, parted=1.0) == (wrong[0], honest[1])
 
 
 def test_examples_are_a_function_of_phase_and_step_and_need_no_unknown_word() -> None:
