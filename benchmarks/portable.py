@@ -77,17 +77,21 @@ def run_tests(run: Run, extra: Mapping[str, str], arguments: Sequence[str]) -> t
     return lines[-1].strip("= "), failed
 
 
-def table(results: Sequence[tuple[Run, str, set[str]]]) -> str:
-    """A row per run, then each failed test with the numbers of its runs."""
+def table(rows: Sequence[tuple[Run, str]]) -> str:
+    """A row per run."""
     names = list(FACTORS)
     lines = [f"| run | {' | '.join(names)} | result |", "|---|" + "---|" * (len(names) + 1)]
-    for number, (run, said, _) in enumerate(results, 1):
+    for number, (run, said) in enumerate(rows, 1):
         lines.append(f"| {number} | {' | '.join(run[name] or 'unset' for name in names)} | {said} |")
-    every = sorted({test for _, _, failed in results for test in failed})
-    lines.append("" if every else "\nNo test is red in any run.")
-    red = {test: [str(n) for n, (_, _, failed) in enumerate(results, 1) if test in failed] for test in every}
-    lines += [f"{test}: red in run {', '.join(runs)}" for test, runs in red.items()]
     return "\n".join(lines)
+
+
+def red_tests(results: Sequence[tuple[Run, str, set[str]]]) -> str:
+    """Each failed test with the numbers of its runs."""
+    every = sorted({test for _, _, failed in results for test in failed})
+    red = {test: [str(n) for n, (_, _, failed) in enumerate(results, 1) if test in failed] for test in every}
+    lines = [f"{test}: red in run {', '.join(runs)}" for test, runs in red.items()]
+    return "\n".join(lines) or "No test is red in any run."
 
 
 def main() -> int:
@@ -102,7 +106,7 @@ def main() -> int:
     chosen = every if args.only is None else [every[number - 1] for number in args.only]
     runs = chosen * (2 if args.twice else 1)
     if args.list:
-        print(table([(run, "", set()) for run in runs]))
+        print(table([(run, "") for run in runs]))
         return 0
     results: list[tuple[Run, str, set[str]]] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -115,7 +119,7 @@ def main() -> int:
             print(f"{number}/{len(runs)} {settings}: {said} ({time.monotonic() - began:.0f} s)", flush=True)
             for test in sorted(failed):
                 print(f"    {test}", flush=True)
-    print("\n" + table(results))
+    print(f"\n{table([(run, said) for run, said, _ in results])}\n\n{red_tests(results)}")
     return 1 if any(failed for _, _, failed in results) else 0
 
 
