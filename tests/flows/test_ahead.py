@@ -1,5 +1,9 @@
 """A stage that needs no other starts with the run: beside it, with the same record, and ended if the run fails."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +17,7 @@ from flows.dvc.reproduce import StageOutcome
 from flows.dvc.walk import Walk
 from flows.run import main
 from tests.flows.service import stage_processes, until
-from tests.flows.toy import behave, finish
+from tests.flows.toy import REPOSITORY, behave, finish
 
 EARLY = "prepare_model"
 STAGE = """  prepare_model:
@@ -114,3 +118,19 @@ def test_it_is_ended_with_a_run_that_fails(
     assert main(["--unchecked"]) == 0
     said = capsys.readouterr().out
     assert "[4/6] prepare_model, started with the run\n" in said and "[4/6] prepare_model: ran, waited for it" in said
+
+
+def test_ctrl_c_ends_both(graph: Graph) -> None:
+    root = graph.project.root
+    for stage in (EARLY, "download_videos"):
+        behave(root, stage, "sleep=200")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows.run", "--unchecked"], cwd=root, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    until(lambda: stage_processes(EARLY, root) and stage_processes("download_videos", root), 60, "both run")
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said == "\negovlm: interrupted; run it again to resume: finished stages are kept\n"
+    assert not stage_processes(EARLY, root) and not stage_processes("download_videos", root)
