@@ -5,6 +5,7 @@ Or `python -m benchmarks.portable [--twice] [--only N ...] [-- PYTEST ARGS]`.
 What a machine decides by itself: which CPU kernels PyTorch takes, how many threads, what bytes the H.264 encoder
 writes, the time zone, the locale. All combinations would be 162 runs; here each pair of values meets in at least one.
 A test that is green in one run and red in another is true on some machines only: it is listed with its red runs.
+What each run printed stays in tmp/portable.
 """
 
 import argparse
@@ -26,6 +27,7 @@ FACTORS: Mapping[str, Sequence[str]] = {
     "LC_ALL": ("C.UTF-8", "C", "tr_TR.UTF-8"),  # Turkish: the lower case of I is no i
 }
 QUICK = ("-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder", "-m", "not faults and not slow and not browser")
+LOGS = Path("tmp/portable")  # ignored by git
 Run = dict[str, str]
 
 
@@ -60,8 +62,8 @@ def made_locale(folder: Path) -> Mapping[str, str]:
     return {"LOCPATH": str(folder)}
 
 
-def run_tests(run: Run, extra: Mapping[str, str], arguments: Sequence[str]) -> tuple[str, set[str]]:
-    """Pytest's last line and the tests that failed."""
+def run_tests(run: Run, extra: Mapping[str, str], arguments: Sequence[str], log: Path) -> tuple[str, set[str]]:
+    """Pytest's last line and the tests that failed; all it printed goes into `log`."""
     environment = {**os.environ, **extra, **{name: value for name, value in run.items() if value}}
     if not run["ATEN_CPU_CAPABILITY"]:
         environment.pop("ATEN_CPU_CAPABILITY", None)
@@ -70,6 +72,8 @@ def run_tests(run: Run, extra: Mapping[str, str], arguments: Sequence[str]) -> t
         env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
         encoding="utf-8", errors="replace",
     )  # fmt: skip
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text(done.stdout + done.stderr, encoding="utf-8")
     failed = set(re.findall(r"^(?:FAILED|ERROR) (\S+(?: [^-]\S*)*)", done.stdout, flags=re.MULTILINE))
     if done.returncode and not failed:
         failed = {f"pytest ended with {done.returncode}: {done.stdout[-500:]}{done.stderr[-500:]}"}
@@ -113,7 +117,7 @@ def main() -> int:
         extra = made_locale(Path(folder))
         for number, run in enumerate(runs, 1):
             began = time.monotonic()
-            said, failed = run_tests(run, extra, args.arguments)
+            said, failed = run_tests(run, extra, args.arguments, LOGS / f"{number}.txt")
             results.append((run, said, failed))
             settings = " ".join(f"{name}={value}" for name, value in run.items())
             print(f"{number}/{len(runs)} {settings}: {said} ({time.monotonic() - began:.0f} s)", flush=True)

@@ -36,7 +36,8 @@ class Project:
                 capture_output=True,
                 text=True,
                 timeout=seconds,
-                env={**os.environ, **(env or {}), "GIT_TERMINAL_PROMPT": "0"},  # never wait for a password
+                # never wait for a password; messages that are read below, in the language they are written in there
+                env={**os.environ, **(env or {}), "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
             )
         except subprocess.TimeoutExpired as error:
             raise StageError(f"`git {' '.join(arguments)}` has not answered within {seconds:.0f} s") from error

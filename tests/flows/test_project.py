@@ -245,6 +245,13 @@ def test_make_run_prints_the_headline_and_a_no_op_is_fast(
     assert "egovlm: unknown stage nonsense; stages: download_videos, " in capsys.readouterr().err
 
 
+def test_git_speaks_the_language_in_which_its_messages_are_read(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "tr_TR.UTF-8")
+    assert project.git("-c", "alias.say=!printenv LC_ALL", "say") == "C"
+
+
 def test_a_folder_without_a_graph_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StageError, match=r"no dvc\.yaml"):
         find_project(tmp_path)

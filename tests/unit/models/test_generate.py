@@ -1,5 +1,7 @@
 """The own decode loop against the library's, and the independence of what is sampled from everything but its seed."""
 
+import os
+
 import pytest
 import torch
 from transformers import DynamicCache
@@ -124,7 +126,12 @@ def test_the_cache_is_in_the_precision_of_attention(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(RolloutCache, "__init__", note)
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
-        rows = rollout(policy, inputs, None, Sampling(12), 4, ["x", "y", "z"])
+        try:
+            rows = rollout(policy, inputs, None, Sampling(12), 4, ["x", "y", "z"])
+        except RuntimeError as error:
+            if not (os.environ.get("ATEN_CPU_CAPABILITY") and "pack_vnni2" in str(error)):
+                raise
+            pytest.skip("PyTorch has no bfloat16 attention on this CPU if ATEN_CPU_CAPABILITY holds AVX-512 back")
         kinds = {tensor.dtype for layer in seen[0].layers for tensor in (layer.keys, layer.values)}
         monkeypatch.setattr(RolloutCache, "update", DynamicCache.update)
         assert rollout(policy, inputs, None, Sampling(12), 4, ["x", "y", "z"]) == rows
