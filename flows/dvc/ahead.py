@@ -35,7 +35,10 @@ class Ahead:
 def started_ahead(graph: Graph, walk: Walk) -> Iterator[Ahead]:
     """Start what need not wait for its turn. What still runs at the end of the block is ended."""
     with ExitStack() as stack:
-        yield Ahead(graph, stack, _due(graph, walk))
+        due = _due(graph, walk)
+        graph.is_patient = bool(due)
+        stack.callback(setattr, graph, "is_patient", False)
+        yield Ahead(graph, stack, due)
 
 
 def _due(graph: Graph, walk: Walk) -> dict[str, Reasons]:

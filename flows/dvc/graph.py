@@ -7,6 +7,7 @@ import os
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ class Graph:
 
     def __init__(self, project: Project) -> None:
         self.project = project
+        self.is_patient = False  # a stage of this run has DVC's lock now and then: wait for it, however long
         self.repo = Repo(str(project.root))
         self.stages = _stages(self.repo)
 
@@ -92,14 +94,16 @@ class Graph:
         """Hold DVC's own lock, and wait for another command that holds it. After a `kill -9` DVC needs seconds to
         end."""
         with ExitStack() as stack:
-            for attempt in range(LOCK_ATTEMPTS):
+            for attempt in count(1):
                 try:
                     stack.enter_context(lock_repo(self.repo))
                     break
                 except LockError:
-                    if attempt == LOCK_ATTEMPTS - 1:
+                    if self.is_patient:
+                        continue
+                    if attempt == LOCK_ATTEMPTS:
                         raise
-                    if attempt == 0:
+                    if attempt == 1:
                         logger.warning("waiting: another DVC command is running in %s", self.project.root)
             yield
 

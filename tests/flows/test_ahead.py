@@ -4,10 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
 import yaml
+from dvc.lock import LockError
+from dvc.repo import Repo, lock_repo
 
 from flows.dvc.ahead import started_ahead
 from flows.dvc.errors import StageFailed
@@ -84,6 +87,31 @@ def test_two_stages_run_at_once_and_the_record_is_that_of_one_after_the_other(gr
     assert set(run(graph)[0].values()) == {StageOutcome.CACHED}
 
 
+def test_the_lock_of_the_other_stage_is_waited_for_without_a_word(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At full scale DVC holds it for as long as it hashes a model of gigabytes."""
+    monkeypatch.setattr("flows.dvc.graph.LOCK_ATTEMPTS", 1)
+    other, held, enough = Repo(str(graph.project.root)), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock_repo(other):
+            held.set()
+            enough.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(60)
+    with pytest.raises(LockError):
+        graph.changes("download_videos")
+    graph.is_patient = True
+    threading.Timer(4, enough.set).start()  # longer than DVC itself tries
+    assert graph.changes("download_videos") == ["never run here"]
+    assert enough.is_set() and caplog.text == ""
+    holder.join()
+    other.close()
+
+
 def test_it_waits_for_its_turn_if_nothing_before_it_has_to_run(graph: Graph) -> None:
     finish(graph)
     with started_ahead(graph, Walk(graph, [], [EARLY])) as ahead:
@@ -128,7 +156,7 @@ def test_ctrl_c_ends_both(graph: Graph) -> None:
         [sys.executable, "-m", "flows.run", "--unchecked"], cwd=root, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
-    until(lambda: stage_processes(EARLY, root) and stage_processes("download_videos", root), 60, "both run")
+    until(lambda: stage_processes(EARLY, root) and stage_processes("download_videos", root), 120, "both run")
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
