@@ -27,7 +27,9 @@ class Ahead:
         """As `reproduce`; what a started stage has printed comes first. If one has failed, no other stage starts."""
         failed = next((name for name, started in self._started.items() if started.failed), stage)
         if failed in self._started:
-            return self._started.pop(failed).outcome(on_line)
+            outcome = self._started.pop(failed).outcome(on_line)
+            graph.is_patient = bool(self._started)
+            return outcome
         return reproduce(graph, stage, on_line, force)
 
 
