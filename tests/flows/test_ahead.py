@@ -152,8 +152,11 @@ def test_ctrl_c_ends_both(graph: Graph) -> None:
     root = graph.project.root
     for stage in (EARLY, "download_videos"):
         behave(root, stage, "sleep=200")
+    # a shell in the background, as CI's may be, starts its commands with SIGINT off
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from flows.run import main; "
     process = subprocess.Popen(
-        [sys.executable, "-m", "flows.run", "--unchecked"], cwd=root, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        [sys.executable, "-c", code + "raise SystemExit(main(['--unchecked']))"], cwd=root,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     until(lambda: stage_processes(EARLY, root) and stage_processes("download_videos", root), 120, "both run")
