@@ -90,12 +90,11 @@ def _one(graph: Graph, step: Step, ahead: Ahead) -> None:
     early = stage.name in ahead.names
     print(f"{number} {stage.name}{', started with the run' if early else ''}", flush=True)
     outcome = ahead.reproduce(graph, stage.name, Terminal(graph.project), step.forced)
-    waited = (
-        f", waited for it {time.perf_counter() - started:.1f} s"
-        if early
-        else f" in {time.perf_counter() - started:.1f} s"
+    took = (
+        ""
+        if outcome is StageOutcome.CACHED
+        else f"{', waited for it' if early else ' in'} {time.perf_counter() - started:.1f} s"
     )
-    took = "" if outcome is StageOutcome.CACHED else waited
     print(f"{number} {stage.name}: {outcome}{took}", flush=True)
     if (
         stage.name == TRAIN

@@ -57,8 +57,7 @@ def _due(graph: Graph, walk: Walk) -> dict[str, Reasons]:
 @contextmanager
 def _started(graph: Graph, stage: str, reasons: Reasons) -> Iterator["_Started"]:
     with guarded() as token:
-        started = _Started(graph, stage, reasons, token)
-        yield started
+        yield _Started(graph, stage, reasons, token)
 
 
 class _Started:
@@ -69,15 +68,15 @@ class _Started:
         self._lines: SimpleQueue[tuple[str, bool] | None] = SimpleQueue()
         self._has_its_turn = threading.Event()
         self._result: StageOutcome | Exception | None = None  # None while it runs
-        self.thread = threading.Thread(target=self._run, name=f"ahead: {stage}", daemon=True)
-        self.thread.start()
+        threading.Thread(target=self._run, name=f"ahead: {stage}", daemon=True).start()
 
     def _run(self) -> None:
         try:
             self._result = run_dvc_repro(self._graph, self._stage, self._keep, self._reasons, self._token)
         except Exception as error:
             self._result = error
-        self._lines.put(None)
+        finally:
+            self._lines.put(None)
 
     def _keep(self, text: str, is_progress: bool) -> None:
         if self._has_its_turn.is_set() or not is_progress:
