@@ -17,8 +17,8 @@ DEFAULTS = {
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
     "WANDB_SILENT": "true",
-    # Busy-waiting threads made training on two cores 16 times slower. In small letters: in a Turkish locale libgomp does
-    # not take I for i, and ignores the value.
+    # Busy-waiting threads made training on two cores 16 times slower. In small letters: in a Turkish locale libgomp
+    # does not take I for i, and ignores the value.
     "OMP_WAIT_POLICY": "passive",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
