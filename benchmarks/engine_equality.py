@@ -16,8 +16,8 @@ from typing import Any
 from pipeline.engine.engine import Engine
 from pipeline.engine.equality import completion_log_probabilities
 from pipeline.engine.requests import Messages
+from pipeline.models.clip_frames import ClipFrames
 from pipeline.models.generate import Completion, generate
-from pipeline.models.inputs import ClipFrames
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling
 from pipeline.params import load_params

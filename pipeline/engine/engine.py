@@ -12,8 +12,8 @@ from pipeline.engine.options import Options
 from pipeline.engine.requests import Messages, make_request, read_answer
 from pipeline.engine.server import Server
 from pipeline.errors import ModelError
+from pipeline.models.clip_frames import ClipFrames
 from pipeline.models.generate import Completion
-from pipeline.models.inputs import ClipFrames
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling
 

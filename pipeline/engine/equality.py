@@ -11,8 +11,9 @@ import torch
 from pipeline.engine.engine import Engine
 from pipeline.engine.requests import Messages
 from pipeline.errors import ModelError
+from pipeline.models.clip_frames import ClipFrames
 from pipeline.models.generate import Completion, rope_positions, video_kwargs
-from pipeline.models.inputs import ClipFrames, encode_prompts
+from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import ModelError
-from pipeline.models.device import resolve_device
 from pipeline.params import Machine, VllmEngine
 
 INSIDE = Path(__file__).with_name("inside")
@@ -41,6 +40,8 @@ def engine_options(machine: Machine, dtype: str, threads: int, room: Path) -> Op
     missing = engine_missing(Path(machine.engine.environment))
     if missing:
         raise ModelError(f"{missing}: run `make engine`")
+    from pipeline.models.device import resolve_device  # imports torch, which whoever asks `engine_missing` can spare
+
     room.mkdir(parents=True, exist_ok=True)
     return Options(machine.engine, resolve_device(machine), dtype, threads, room)
 

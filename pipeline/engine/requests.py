@@ -13,8 +13,9 @@ from typing import Any
 from PIL import Image
 
 from pipeline.errors import ItemError, ModelError
+from pipeline.models.clip_frames import ClipFrames
 from pipeline.models.generate import Completion, make_completion
-from pipeline.models.inputs import ClipFrames, clip_ids_of, encode_prompts, second_per_grid
+from pipeline.models.inputs import clip_ids_of, encode_prompts, second_per_grid
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling
 

@@ -17,7 +17,7 @@ from pipeline.evaluation.backends import Backend, Request, ShownFrames
 from pipeline.evaluation.response_cache import ResponseCache, batches_by_length
 from pipeline.evaluation.runs import REASKED, Mode, Run
 from pipeline.evaluation.views import VIEWS, Context, ViewedQuestion
-from pipeline.models.inputs import ClipFrames
+from pipeline.models.clip_frames import ClipFrames
 from pipeline.models.sampling import Sampling
 from pipeline.models.vision import clip_digest
 from pipeline.records import LETTERS, Prediction

@@ -8,7 +8,8 @@ import torch
 
 from pipeline.grpo.samples import FrameSource, Sample
 from pipeline.models.batch import ModelInputs
-from pipeline.models.inputs import ClipFrames, encode_prompts
+from pipeline.models.clip_frames import ClipFrames
+from pipeline.models.inputs import encode_prompts
 from pipeline.models.lru import ByteLru
 from pipeline.models.policy import Policy
 from pipeline.models.vision import FeatureCache

@@ -14,8 +14,8 @@ from pipeline.engine.options import engine_options
 from pipeline.engine.weights import write_weights
 from pipeline.errors import StageError
 from pipeline.grpo.samples import Sample
+from pipeline.models.clip_frames import ClipFrames
 from pipeline.models.generate import Completion
-from pipeline.models.inputs import ClipFrames
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling
 from pipeline.params import Params

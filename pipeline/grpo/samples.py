@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.answers.keyframes import Target, frame_spacing
 from pipeline.answers.prompts import build_messages, fill, format_options
 from pipeline.errors import ItemError
-from pipeline.models.inputs import ClipFrames
+from pipeline.models.clip_frames import ClipFrames
 from pipeline.records import LETTERS, Keyframe, Question
 from pipeline.train_params import RewardSettings
 

@@ -15,7 +15,7 @@ from transformers import TrainerCallback
 from pipeline.grpo.rewards import rewards_in_use, score_all
 from pipeline.grpo.rewards.rollout import Rollout
 from pipeline.grpo.training import Args, Control, Logs, State, Training
-from pipeline.models.inputs import ClipFrames
+from pipeline.models.clip_frames import ClipFrames
 from pipeline.records import LETTERS
 
 COLUMNS = ("step", "question", "frames", "completion", "right letter")

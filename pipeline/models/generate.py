@@ -13,7 +13,8 @@ import torch
 from transformers import DynamicCache
 
 from pipeline.models.batch import ModelInputs, repeat_prompts
-from pipeline.models.inputs import ClipFrames, encode_prompts
+from pipeline.models.clip_frames import ClipFrames
+from pipeline.models.inputs import encode_prompts
 from pipeline.models.policy import Policy
 from pipeline.models.sampling import Sampling, draw_uniforms, pick_tokens
 from pipeline.models.vision import FeatureCache

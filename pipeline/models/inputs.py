@@ -5,26 +5,17 @@ Replaces transformers' processors, whose video part needs torchvision; a test ho
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 
 from pipeline.errors import ItemError
 from pipeline.models.batch import ModelInputs
+from pipeline.models.clip_frames import ClipFrames
 from pipeline.models.policy import Policy, VisionSettings
 
 _RESCALE = 1 / 255
-
-
-class ClipFrames(Protocol):
-    """Frames of a clip: `images` uint8 [T, H, W, 3] RGB, `pts_seconds` float64 [T]."""
-
-    @property
-    def images(self) -> Any: ...
-
-    @property
-    def pts_seconds(self) -> Any: ...
 
 
 def normalise_colours(frames: np.ndarray[Any, Any] | torch.Tensor, settings: VisionSettings) -> torch.Tensor:

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 
 from pipeline.models.batch import ModelInputs
+from pipeline.models.clip_frames import ClipFrames
 from pipeline.models.generate import _evaluating, _prefill, flatten_clips
-from pipeline.models.inputs import ClipFrames, clip_ids_of, encode_prompts, pad_left, render_prompt
+from pipeline.models.inputs import clip_ids_of, encode_prompts, pad_left, render_prompt
 from pipeline.models.policy import Policy
 from pipeline.models.vision import FeatureCache
 

@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.files import replacing
-from pipeline.models.inputs import ClipFrames, patchify
+from pipeline.models.clip_frames import ClipFrames
+from pipeline.models.inputs import patchify
 from pipeline.models.lru import ByteLru
 from pipeline.models.policy import Policy
 

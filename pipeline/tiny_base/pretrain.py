@@ -9,7 +9,8 @@ import torch
 from torch.nn import functional
 from tqdm import tqdm
 
-from pipeline.models.inputs import ClipFrames, encode_prompts, render_prompt
+from pipeline.models.clip_frames import ClipFrames
+from pipeline.models.inputs import encode_prompts, render_prompt
 from pipeline.models.policy import Policy
 from pipeline.tiny_base.muon import Muon
 from pipeline.tiny_base.tokenizer import END
