@@ -81,19 +81,19 @@ def run_tests(run: Run, extra: Mapping[str, str], arguments: Sequence[str], log:
     return lines[-1].strip("= "), failed
 
 
-def table(rows: Sequence[tuple[Run, str]]) -> str:
-    """A row per run."""
+def table(rows: Sequence[tuple[int, Run, str]]) -> str:
+    """A row per run: its number in the list of all, its settings, its result."""
     names = list(FACTORS)
     lines = [f"| run | {' | '.join(names)} | result |", "|---|" + "---|" * (len(names) + 1)]
-    for number, (run, said) in enumerate(rows, 1):
+    for number, run, said in rows:
         lines.append(f"| {number} | {' | '.join(run[name] or 'unset' for name in names)} | {said} |")
     return "\n".join(lines)
 
 
-def red_tests(results: Sequence[tuple[Run, str, set[str]]]) -> str:
+def red_tests(results: Sequence[tuple[int, set[str]]]) -> str:
     """Each failed test with the numbers of its runs."""
-    every = sorted({test for _, _, failed in results for test in failed})
-    red = {test: [str(n) for n, (_, _, failed) in enumerate(results, 1) if test in failed] for test in every}
+    every = sorted({test for _, failed in results for test in failed})
+    red = {test: [str(number) for number, failed in results if test in failed] for test in every}
     lines = [f"{test}: red in run {', '.join(runs)}" for test, runs in red.items()]
     return "\n".join(lines) or "No test is red in any run."
 
@@ -107,24 +107,26 @@ def main() -> int:
     parser.add_argument("arguments", nargs="*", help="for pytest, behind `--`; default: all quick tests")
     args = parser.parse_args()
     every = pairwise(FACTORS)
-    chosen = every if args.only is None else [every[number - 1] for number in args.only]
-    runs = chosen * (2 if args.twice else 1)
+    numbers = args.only or range(1, len(every) + 1)
+    runs = [(number, every[number - 1]) for number in numbers] * (2 if args.twice else 1)
     if args.list:
-        print(table([(run, "") for run in runs]))
+        print(table([(number, run, "") for number, run in runs]))
         return 0
-    results: list[tuple[Run, str, set[str]]] = []
+    results: list[tuple[int, Run, str, set[str]]] = []
     with tempfile.TemporaryDirectory() as folder:
         extra = made_locale(Path(folder))
-        for number, run in enumerate(runs, 1):
+        for done, (number, run) in enumerate(runs, 1):
             began = time.monotonic()
-            said, failed = run_tests(run, extra, args.arguments, LOGS / f"{number}.txt")
-            results.append((run, said, failed))
+            said, failed = run_tests(run, extra, args.arguments, LOGS / f"{number}-{done}.txt")
+            results.append((number, run, said, failed))
             settings = " ".join(f"{name}={value}" for name, value in run.items())
-            print(f"{number}/{len(runs)} {settings}: {said} ({time.monotonic() - began:.0f} s)", flush=True)
+            took = f"{time.monotonic() - began:.0f} s"
+            print(f"{done}/{len(runs)} run {number}, {settings}: {said} ({took})", flush=True)
             for test in sorted(failed):
                 print(f"    {test}", flush=True)
-    print(f"\n{table([(run, said) for run, said, _ in results])}\n\n{red_tests(results)}")
-    return 1 if any(failed for _, _, failed in results) else 0
+    print(f"\n{table([(number, run, said) for number, run, said, _ in results])}\n")
+    print(red_tests([(number, failed) for number, _, _, failed in results]))
+    return 1 if any(failed for _, _, _, failed in results) else 0
 
 
 if __name__ == "__main__":
