@@ -18,7 +18,7 @@ test: $(STAMP)  ## all quick tests that need neither a GPU nor a network
 faults: $(STAMP)  ## kills, cancels, stale clones and slow clusters: the long campaign
 	@EGOVLM_SLOW=1 python -m pytest -m "faults or slow"
 
-portable: $(STAMP)  ## the quick tests under other CPU kernels, threads, encoders, time zones and locales; an hour
+portable: $(STAMP)  ## the quick tests under other CPU kernels, threads, encoders, time zones and locales; two hours
 	@python -m benchmarks.portable
 
 rehearse: $(STAMP)  ## the full profile on two CPU cores and no network, with stand-ins; ten minutes, a page at the end
