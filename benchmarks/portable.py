@@ -100,15 +100,15 @@ def red_tests(results: Sequence[tuple[int, set[str]]]) -> str:
 
 def main() -> int:
     """Run the tests under each combination; 1 if any was red."""
+    every = pairwise(FACTORS)
+    possible = range(1, len(every) + 1)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--twice", action="store_true", help="each combination two times: what is luck shows")
-    parser.add_argument("--only", type=int, nargs="+", metavar="N", help="of the list, these runs")
+    parser.add_argument("--only", type=int, nargs="+", metavar="N", choices=possible, help="of the list, these runs")
     parser.add_argument("--list", action="store_true", help="only print the combinations")
     parser.add_argument("arguments", nargs="*", help="for pytest, behind `--`; default: all quick tests")
     args = parser.parse_args()
-    every = pairwise(FACTORS)
-    numbers = args.only or range(1, len(every) + 1)
-    runs = [(number, every[number - 1]) for number in numbers] * (2 if args.twice else 1)
+    runs = [(number, every[number - 1]) for number in args.only or possible] * (2 if args.twice else 1)
     if args.list:
         print(table([(number, run, "") for number, run in runs]))
         return 0

