@@ -1,4 +1,4 @@
-"""What a model is shown of a clip. Apart from the rest of the room, which needs torch: rewards are named without it."""
+"""The frames of a clip, as a model takes them. This file needs no torch: rewards are named in processes without it."""
 
 from typing import Any, Protocol
 
